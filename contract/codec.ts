@@ -1,0 +1,43 @@
+import * as v from 'valibot'
+import { fail, issue, ok, type Result } from '../model/result.ts'
+
+/** Decodes a document or message. Whatever the schema does not know, and whatever is not JSON, is refused. */
+export function decode<Schema extends v.GenericSchema>(schema: Schema, text: string): Result<v.InferOutput<Schema>> {
+  let wire: unknown
+  try {
+    wire = JSON.parse(text)
+  } catch {
+    return fail(issue('not-json', '', 'is not JSON'))
+  }
+  return read(schema, wire)
+}
+
+/** Reads a value that is JSON already. At most 64 issues are told. */
+export function read<Schema extends v.GenericSchema>(schema: Schema, wire: unknown): Result<v.InferOutput<Schema>> {
+  const parsed = v.safeParse(schema, wire)
+  if (parsed.success) return ok(parsed.output)
+  return fail(...parsed.issues.slice(0, 64).map((found) => issue('contract', v.getDotPath(found) ?? '', found.message)))
+}
+
+/**
+ * JSON with the members of every object in code point order, so that equal values are equal strings (RFC 8785's order;
+ * our numbers are integers). Undefined members are left out.
+ */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(',')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
+  const members: string[] = []
+  for (const key of Object.keys(value).sort()) {
+    const member = (value as Record<string, unknown>)[key]
+    if (member !== undefined) members.push(`${JSON.stringify(key)}:${canonicalJson(member)}`)
+  }
+  return `{${members.join(',')}}`
+}
+
+/**
+ * The version of a document: SHA-256 over all of it but `version`, 43 characters. Pushing what hashes equal is not
+ * needed. The hash is handed in, so that whoever calls this can run in a browser.
+ */
+export function versionOf(document: object, sha256: (text: string) => string): string {
+  return sha256(canonicalJson({ ...document, version: undefined }))
+}

@@ -1,0 +1,70 @@
+import * as v from 'valibot'
+import { EndpointsDocument } from './endpoints.ts'
+import { KeysDocument } from './keys.ts'
+import { WorkloadConfig } from './workload-config.ts'
+
+/**
+ * The session between a sidecar and an operator: a WebSocket over mTLS on `SESSION_PATH`, one JSON message a frame.
+ * The first message is the sidecar's hello; documents flow one way, acknowledgements the other.
+ */
+export const SESSION_PATH = '/v1/session'
+
+/** The WebSocket subprotocol; another version is another name. */
+export const SESSION_PROTOCOL = 'hauberk.session.v1'
+
+/** Bytes of one message at most. */
+export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+export const DOCUMENTS = ['config', 'endpoints', 'keys'] as const
+export type DocumentKind = (typeof DOCUMENTS)[number]
+
+const wireIssue = v.strictObject({
+  code: v.string(),
+  severity: v.picklist(['error', 'warning']),
+  path: v.string(),
+  message: v.string(),
+  fix: v.optional(v.string()),
+})
+
+export const SidecarMessage = v.variant('type', [
+  v.strictObject({
+    type: v.literal('hello'),
+    /** The newest contract version that this sidecar speaks. */
+    contract: v.pipe(v.number(), v.integer(), v.minValue(1)),
+    release: v.string(),
+    workload: v.string(),
+    pod: v.string(),
+    /** Versions of the documents that it holds (from disk, or from before the session broke). */
+    have: v.strictObject({
+      config: v.optional(v.string()),
+      endpoints: v.optional(v.string()),
+      keys: v.optional(v.string()),
+    }),
+  }),
+  v.strictObject({ type: v.literal('ack'), document: v.picklist(DOCUMENTS), version: v.string() }),
+  v.strictObject({
+    type: v.literal('nack'),
+    document: v.picklist(DOCUMENTS),
+    version: v.string(),
+    issues: v.pipe(v.array(wireIssue), v.maxLength(64)),
+  }),
+  /** A token named a key that the sidecar does not have. The operator answers with `keys-checked` when it has looked. */
+  v.strictObject({ type: v.literal('refresh-keys'), issuer: v.string() }),
+  /** What dry runs would have denied since the last report. */
+  v.strictObject({
+    type: v.literal('dry-run'),
+    counts: v.pipe(
+      v.array(v.strictObject({ origin: v.string(), rule: v.string(), wouldDeny: v.number() })),
+      v.maxLength(1_000),
+    ),
+  }),
+])
+export type SidecarMessage = v.InferOutput<typeof SidecarMessage>
+
+export const OperatorMessage = v.variant('type', [
+  v.strictObject({ type: v.literal('config'), config: WorkloadConfig }),
+  v.strictObject({ type: v.literal('endpoints'), endpoints: EndpointsDocument }),
+  v.strictObject({ type: v.literal('keys'), keys: KeysDocument }),
+  v.strictObject({ type: v.literal('keys-checked'), issuer: v.string() }),
+])
+export type OperatorMessage = v.InferOutput<typeof OperatorMessage>

@@ -1,0 +1,204 @@
+import * as v from 'valibot'
+
+/** The version of these documents that this program speaks. A sidecar says it in its hello; the operator encodes for it. */
+export const CONTRACT_VERSION = 1
+
+const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535))
+const milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(86_400_000))
+const headerPair = v.strictTuple([v.string(), v.string()])
+
+/**
+ * One combination of policies for one filter on one route. At most two a filter: what is enforced, and what would be
+ * if the dry-run policies were enforced too.
+ */
+export const FilterSlot = v.variant('state', [
+  v.strictObject({
+    state: v.literal('resolved'),
+    mode: v.picklist(['enforce', 'dry-run']),
+    /** `namespace/name@generation` of every policy that the config came from. */
+    origins: v.array(v.string()),
+    /** The filter's own; its `decode` reads it. */
+    config: v.unknown(),
+  }),
+  v.strictObject({
+    /** A reference of an enforced policy does not resolve: the route refuses and names the policy. */
+    state: v.literal('unresolved'),
+    mode: v.picklist(['enforce', 'dry-run']),
+    origins: v.array(v.string()),
+    reason: v.string(),
+  }),
+])
+export type FilterSlot = v.InferOutput<typeof FilterSlot>
+
+/** By filter name. */
+export const FilterSlots = v.record(v.string(), v.pipe(v.array(FilterSlot), v.minLength(1), v.maxLength(2)))
+export type FilterSlots = v.InferOutput<typeof FilterSlots>
+
+/** Header edits of RequestHeaderModifier and ResponseHeaderModifier: remove, then set, then add. Names in lower case. */
+export const HeaderEdits = v.strictObject({
+  set: v.array(headerPair),
+  add: v.array(headerPair),
+  remove: v.array(v.string()),
+})
+export type HeaderEdits = v.InferOutput<typeof HeaderEdits>
+
+export const PathRewrite = v.variant('kind', [
+  v.strictObject({ kind: v.literal('full'), path: v.string() }),
+  /** Replaces the prefix that the route matched. */
+  v.strictObject({ kind: v.literal('prefix'), path: v.string() }),
+])
+export type PathRewrite = v.InferOutput<typeof PathRewrite>
+
+const valueMatch = v.strictObject({
+  type: v.picklist(['exact', 'regex', 'present']),
+  name: v.string(),
+  value: v.string(),
+})
+
+export const RouteMatch = v.strictObject({
+  /** Lower case; `*.example.com` matches one label or more; empty matches every host. */
+  hostnames: v.array(v.string()),
+  path: v.strictObject({ type: v.picklist(['exact', 'prefix']), value: v.string() }),
+  method: v.optional(v.string()),
+  /** Names in lower case. */
+  headers: v.array(valueMatch),
+  query: v.array(valueMatch),
+})
+export type RouteMatch = v.InferOutput<typeof RouteMatch>
+
+export const RouteAction = v.variant('kind', [
+  /** To the workload's own container port (inbound listeners). */
+  v.strictObject({ kind: v.literal('app'), port, requestTimeoutMs: milliseconds }),
+  v.strictObject({
+    kind: v.literal('forward'),
+    backends: v.pipe(
+      v.array(
+        v.strictObject({
+          /** Name of an upstream. Empty: a reference that does not resolve; its share of the requests is answered 500 (Gateway API). */
+          upstream: v.string(),
+          weight: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1_000_000)),
+        }),
+      ),
+      v.minLength(1),
+      v.maxLength(16),
+    ),
+    rewritePath: v.optional(PathRewrite),
+    rewriteHost: v.optional(v.string()),
+    /** 0 is no limit. */
+    requestTimeoutMs: milliseconds,
+  }),
+  v.strictObject({
+    kind: v.literal('redirect'),
+    status: v.picklist([301, 302, 303, 307, 308]),
+    scheme: v.optional(v.picklist(['http', 'https'])),
+    host: v.optional(v.string()),
+    /** The port in `Location`; absent: the request's own where the scheme stays, none where it changes. */
+    port: v.optional(port),
+    rewritePath: v.optional(PathRewrite),
+  }),
+  v.strictObject({
+    kind: v.literal('respond'),
+    status: v.pipe(v.number(), v.integer(), v.minValue(200), v.maxValue(599)),
+  }),
+])
+export type RouteAction = v.InferOutput<typeof RouteAction>
+
+export const RouteConfig = v.strictObject({
+  /** For logs and `explain`: `HTTPRoute/shop/orders/0/1`, or `Service/shop/orders:80`. */
+  id: v.string(),
+  match: RouteMatch,
+  filters: FilterSlots,
+  requestHeaders: v.optional(HeaderEdits),
+  responseHeaders: v.optional(HeaderEdits),
+  action: RouteAction,
+})
+export type RouteConfig = v.InferOutput<typeof RouteConfig>
+
+/** `Strict`: mTLS only. `Permissive`: plaintext too, counted. `Disabled`: plaintext only. */
+export const MtlsMode = v.picklist(['Strict', 'Permissive', 'Disabled'])
+export type MtlsMode = v.InferOutput<typeof MtlsMode>
+
+/** A port of the workload behind its sidecar. `port` is the container's; where it is really bound is the placement's concern. */
+export const InboundListener = v.strictObject({
+  kind: v.literal('inbound'),
+  port,
+  protocol: v.picklist(['http', 'tcp']),
+  mtls: MtlsMode,
+  /** http: in order of precedence; the first match wins. */
+  routes: v.array(RouteConfig),
+  /** tcp: judged once a connection, and again when the policy changes. */
+  filters: FilterSlots,
+})
+export type InboundListener = v.InferOutput<typeof InboundListener>
+
+export const ListenerCertificate = v.variant('source', [
+  /** The gateway asks the mesh's CA for one, by CSR; the operator takes the names from the Gateway resource. */
+  v.strictObject({ source: v.literal('mesh'), hostname: v.string() }),
+  v.strictObject({ source: v.literal('secret'), name: v.string(), certificate: v.string(), privateKey: v.string() }),
+])
+export type ListenerCertificate = v.InferOutput<typeof ListenerCertificate>
+
+export const GatewayListener = v.strictObject({
+  kind: v.literal('gateway'),
+  /** `sectionName` of the Gateway's listener. */
+  name: v.string(),
+  port,
+  protocol: v.picklist(['http', 'https']),
+  /** Lower case; absent matches every host. A request for another host gets 404, or 421 over TLS. */
+  hostname: v.optional(v.string()),
+  certificates: v.array(ListenerCertificate),
+  routes: v.array(RouteConfig),
+})
+export type GatewayListener = v.InferOutput<typeof GatewayListener>
+
+/** A Service that this workload may call. */
+export const OutboundService = v.strictObject({
+  service: v.string(),
+  /** Every name that it goes by for this workload, lower case: `orders`, `orders.shop`, `orders.shop.svc`, `orders.shop.svc.cluster.local`. */
+  hosts: v.array(v.string()),
+  port,
+  protocol: v.picklist(['http', 'tcp']),
+  upstream: v.string(),
+  requestTimeoutMs: milliseconds,
+})
+export type OutboundService = v.InferOutput<typeof OutboundService>
+
+/** A destination outside the mesh that MeshConfig `egress` names. */
+export const EgressRule = v.strictObject({
+  name: v.string(),
+  /** Lower case, `*.` allowed at the front. Exactly one of `host` and `cidr`. */
+  host: v.optional(v.string()),
+  cidr: v.optional(v.string()),
+  ports: v.array(port),
+})
+export type EgressRule = v.InferOutput<typeof EgressRule>
+
+/** A group of endpoints that serve one port of a Service; the endpoints themselves are a document of their own. */
+export const Upstream = v.strictObject({
+  service: v.string(),
+  port,
+  protocol: v.picklist(['http', 'tcp']),
+  /** `mesh`: mTLS, and the peer must show one of `spiffeIds`. `plaintext`: no meshed pod serves it and policy allows it. */
+  tls: v.picklist(['mesh', 'plaintext']),
+  spiffeIds: v.array(v.string()),
+})
+export type Upstream = v.InferOutput<typeof Upstream>
+
+/** All that one workload's sidecar (or one gateway) obeys. Plain JSON; `version` is a hash of the rest. */
+export const WorkloadConfig = v.strictObject({
+  contract: v.literal(CONTRACT_VERSION),
+  version: v.string(),
+  /** `namespace/name` of the workload. */
+  workload: v.string(),
+  role: v.picklist(['sidecar', 'gateway']),
+  identity: v.strictObject({ spiffeId: v.string(), trustDomain: v.string() }),
+  /** PEM certificates of the roots to trust. */
+  trustBundle: v.array(v.string()),
+  /** How many `X-Forwarded-For` entries from the right were written by proxies of the operator's own. */
+  trustedHops: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(16)),
+  listeners: v.array(v.variant('kind', [InboundListener, GatewayListener])),
+  outbound: v.strictObject({ services: v.array(OutboundService), egress: v.array(EgressRule) }),
+  /** By name: `shop/orders:80`. */
+  upstreams: v.record(v.string(), Upstream),
+})
+export type WorkloadConfig = v.InferOutput<typeof WorkloadConfig>

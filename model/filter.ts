@@ -1,0 +1,92 @@
+import type { Facts, RequestView } from './request.ts'
+import type { Result } from './result.ts'
+import type { Denial, Verdict } from './verdict.ts'
+
+/** What a compiled filter asks of each request. Throwing is not a yes: the runner refuses then. */
+export type Check = (request: RequestView, facts: Facts) => Verdict | Promise<Verdict>
+
+/** What the process that runs a filter hands it. All of it is replaceable by values in a test. */
+export interface FilterDeps {
+  readonly clock: FilterClock
+  readonly crypto: FilterCrypto
+  readonly keys: KeySource
+  /**
+   * Memory that outlives a push: the value that the previous pipeline kept under `key`, or a new one. What no filter of
+   * the new pipeline asks for is forgotten. Name the policy and all that shapes the value in the key.
+   */
+  remember<T>(key: string, create: () => T): T
+  /** Counts something of interest, by a fixed set of names; the sidecar turns it into `hauberk_<name>_total`. */
+  count(name: FilterCounter, issuer?: string): void
+}
+
+export type FilterCounter = 'tokens_cached' | 'tokens_verified' | 'tokens_rejected' | 'rate_limit_keys_evicted'
+
+export interface FilterClock {
+  /** Milliseconds since the epoch. For `exp` and `nbf`. */
+  now(): number
+  /** Milliseconds that never go back. For limits and cache ages. */
+  monotonic(): number
+}
+
+/** The cryptography that a filter may use; the sidecar's is OpenSSL's. Synchronous: a thread hop costs more than it saves. */
+export interface FilterCrypto {
+  /** SHA-256 of the UTF-8 (or latin1) bytes of `text`, as a base64url string. */
+  sha256(text: string): string
+  /** A public key from a JWK that `usableKey` has passed; undefined when OpenSSL refuses it. */
+  importJwk(jwk: Readonly<Record<string, unknown>>): PublicKey | undefined
+  /** Verifies a JWS signature (RFC 7515, 5.2) over the ASCII bytes of `signingInput`; `signature` is base64url. */
+  verify(algorithm: string, key: PublicKey, signingInput: string, signature: string): boolean | Promise<boolean>
+}
+
+/** An imported key; opaque to filters. */
+export interface PublicKey {
+  readonly kind: 'public-key'
+}
+
+/** The keys of token issuers as the operator pushed them. */
+export interface KeySource {
+  /** Changes with each push of keys. */
+  readonly generation: number
+  /** The JWKs of a TokenIssuer; undefined when none were ever received. */
+  keysOf(issuer: string): readonly Readonly<Record<string, unknown>>[] | undefined
+  /** Asks the operator for newer keys: at most once in 30 s per issuer, single flight, resolves within 2 s in any case. */
+  refresh(issuer: string): Promise<void>
+}
+
+/** One line of an explanation: a rule considered and how it came out. */
+export interface Consideration {
+  readonly filter: string
+  /** Absent when the consideration is about the filter as a whole. */
+  readonly rule?: string
+  readonly origin?: string
+  readonly outcome: 'matched' | 'not-matched' | 'allowed' | 'denied' | 'skipped'
+  /** The first field that did not match: what the policy says and what the request has. */
+  readonly field?: string
+  readonly expected?: string
+  readonly got?: string
+  /** The smallest change to the request or the policy that would turn this rule's outcome. */
+  readonly change?: string
+}
+
+/** A policy feature as the sidecar runs it: the door `filter.ts` of a room. */
+export interface Filter<Config = unknown> {
+  readonly name: string
+  /** Every denial its checks can return. */
+  readonly denials: readonly Denial[]
+  /** True when asking twice about one request has no effect of its own: then a dry run may ask it again. */
+  readonly repeatable: boolean
+  /** True when it also judges connections of opaque TCP ports. */
+  readonly tcp: boolean
+  /** Reads what came over the wire. What it does not know it refuses. */
+  decode(wire: unknown): Result<Config>
+  compile(config: Config, deps: FilterDeps): Result<Check>
+  /**
+   * Every rule considered for this request, in order. Pure and free of side effects; the outcome of the whole is the
+   * one that `compile`'s check returns (a property test holds them equal).
+   */
+  explain(config: Config, request: RequestView, facts: Facts): readonly Consideration[]
+}
+
+export function defineFilter<Config>(filter: Filter<Config>): Filter<Config> {
+  return filter
+}

@@ -1,0 +1,68 @@
+import type { HeaderPair } from './verdict.ts'
+
+/**
+ * A request as a check sees it: parsed, normalised, and with a caller whose certificate was verified.
+ *
+ * On an opaque TCP port there is one for each connection; `method`, `path`, `query` and `host` are empty then and
+ * `protocol` is `tcp`.
+ */
+export interface RequestView {
+  readonly protocol: 'http' | 'tcp'
+  /** As sent: methods are case-sensitive (RFC 9110, 9.1). */
+  readonly method: string
+  /** The one normal form (POLICY-API rule 10), without the query; the upstream gets this same string. Starts with `/`, or is `*`. */
+  readonly path: string
+  /** Without the `?`; empty when there is none. */
+  readonly query: string
+  /** Lower-case, without port or trailing dot. */
+  readonly host: string
+  /** The port of the workload that the request is for, as its Service or Gateway names it; not a local detail. */
+  readonly port: number
+  readonly scheme: 'http' | 'https'
+  readonly peer: Peer
+  /** The client's address after the trusted hops of `X-Forwarded-For`: an IPv4 or IPv6 literal. */
+  readonly clientIp: string
+  /** The first value of a header; `name` in lower case. */
+  header(name: string): string | undefined
+  /** Every value of a header in the order sent; `name` in lower case. */
+  headers(name: string): readonly string[]
+}
+
+/** Who is at the other end of the connection. */
+export interface Peer {
+  /** The verified SPIFFE ID; absent for an outside client and for plaintext under Permissive. */
+  readonly spiffeId?: string
+  readonly trustDomain?: string
+  /** From an ID of the form `/ns/<namespace>/sa/<service-account>`. */
+  readonly namespace?: string
+  readonly serviceAccount?: string
+  /** The address of the socket: an IPv4 or IPv6 literal. */
+  readonly ip: string
+}
+
+/** What checks found out about one request, for the checks after them and for the forwarder. One object a request. */
+export interface Facts {
+  /** Set by `jwt` when a token was verified. */
+  token?: VerifiedToken
+  /** True when an `exempt` entry let the request pass without user authentication. */
+  exempt?: boolean
+  /** The rule that allowed, for the decision log. */
+  rule?: string
+  /** Values that the request to the upstream gets, set or removed (lower-case names; set replaces every copy). */
+  setRequestHeaders?: HeaderPair[]
+  removeRequestHeaders?: string[]
+  /** Values that the response to the client gets; set replaces every copy. */
+  setResponseHeaders?: HeaderPair[]
+}
+
+export interface VerifiedToken {
+  /** Name of the TokenIssuer that verified it. */
+  readonly issuer: string
+  /** The `iss` claim. */
+  readonly iss: string
+  readonly subject?: string
+  /** The claims; read-only and without prototype surprises: look members up by `Object.hasOwn`. */
+  readonly claims: Readonly<Record<string, unknown>>
+  /** Seconds since the epoch. */
+  readonly expiresAt: number
+}

@@ -1,0 +1,63 @@
+import type { GatewayListener, InboundListener, RouteConfig, WorkloadConfig } from '../../contract/workload-config.ts'
+import type { Check, Filter } from '../../model/filter.ts'
+import type { RequestView } from '../../model/request.ts'
+
+/** A WorkloadConfig made ready to run. Immutable; the data plane holds one reference to the newest and swaps it whole. */
+export interface Pipeline {
+  readonly version: string
+  readonly config: WorkloadConfig
+  /** By container port. */
+  readonly inbound: ReadonlyMap<number, InboundPipeline>
+  /** By name of the Gateway's listener. */
+  readonly gateway: ReadonlyMap<string, GatewayPipeline>
+  /** What `compile` adopts from when the next config comes. */
+  readonly memory: PipelineMemory
+}
+
+export interface InboundPipeline {
+  readonly listener: InboundListener
+  /** Undefined: no route matches (404). Only for `protocol: http`. */
+  route(request: RequestView): CompiledRoute | undefined
+  /** Judges a connection of a TCP port. */
+  readonly tcp: Chain
+}
+
+export interface GatewayPipeline {
+  readonly listener: GatewayListener
+  route(request: RequestView): CompiledRoute | undefined
+}
+
+export interface CompiledRoute {
+  readonly id: string
+  readonly config: RouteConfig
+  readonly chain: Chain
+}
+
+/** The checks of one route in the order that a request meets them. */
+export interface Chain {
+  readonly enforced: readonly Step[]
+  /**
+   * What would run if the dry-run policies were enforced too; absent when there are none. Steps that are not repeatable
+   * and enforced anyway are left out: their verdict is known.
+   */
+  readonly shadow?: readonly Step[]
+}
+
+export interface Step {
+  readonly filter: Filter
+  readonly check: Check
+  /** `namespace/name@generation` of the policies behind it. */
+  readonly origins: readonly string[]
+  readonly config: unknown
+  /** Set for a slot whose references do not resolve; its check refuses everything. */
+  readonly unresolved?: string
+  /** True for the dry-run slot itself, false for an enforced step that stands in the shadow for its facts. */
+  readonly dryRun: boolean
+}
+
+export interface PipelineMemory {
+  /** Compiled checks by filter, mode and canonical config, each with the keys of the values that it remembers. */
+  readonly checks: ReadonlyMap<string, { readonly check: Check; readonly remembers: readonly string[] }>
+  /** Values that filters asked to be remembered. */
+  readonly values: ReadonlyMap<string, unknown>
+}
