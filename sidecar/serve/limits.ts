@@ -1,0 +1,51 @@
+/** Bounds of the data plane. Defaults are in {@link DEFAULT_LIMITS}. */
+export interface Limits {
+  /** Milliseconds for a whole head, from its first byte (and for a TLS handshake): then 408 or close. */
+  readonly headMs: number
+  /** Milliseconds between two reads of a body, and for a client or upstream to take what was written to it. */
+  readonly bodyMs: number
+  /** Milliseconds that a client's connection may wait for its next request. */
+  readonly idleMs: number
+  /** Milliseconds that an upstream's connection is kept for the next request. Shorter than `idleMs`: the client side closes first. */
+  readonly upstreamIdleMs: number
+  /** Milliseconds after which an upstream's connection takes no new request. */
+  readonly upstreamAgeMs: number
+  /** Milliseconds to connect to an endpoint, TLS included. */
+  readonly connectMs: number
+  /** Milliseconds until an upstream's response begins where no route says so. */
+  readonly responseMs: number
+  /** Milliseconds that nothing may pass on a tunnel or TCP connection in either direction. */
+  readonly tunnelIdleMs: number
+  /** Client connections at once; beyond it the longest idle one goes, else the new one. */
+  readonly maxConnections: number
+  /** Requests in flight at once; beyond it 503 with Retry-After. */
+  readonly maxInFlight: number
+  /** Connections to one endpoint at once; beyond it 503 with Retry-After. */
+  readonly maxConnectionsPerEndpoint: number
+  /** Idle connections kept for one endpoint. */
+  readonly maxIdlePerEndpoint: number
+  /** Bytes that may wait to be written on one side before the other is no longer read. */
+  readonly maxBufferedBytes: number
+  /** Event-loop delay in milliseconds beyond which new requests get 503 with Retry-After. */
+  readonly maxLagMs: number
+  /** Requests on one client connection; the last one is answered `Connection: close`. */
+  readonly maxRequestsPerConnection: number
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  headMs: 10_000,
+  bodyMs: 30_000,
+  idleMs: 60_000,
+  upstreamIdleMs: 50_000,
+  upstreamAgeMs: 3_600_000,
+  connectMs: 1_000,
+  responseMs: 15_000,
+  tunnelIdleMs: 3_600_000,
+  maxConnections: 20_000,
+  maxInFlight: 4_096,
+  maxConnectionsPerEndpoint: 1_024,
+  maxIdlePerEndpoint: 256,
+  maxBufferedBytes: 256 * 1024,
+  maxLagMs: 1_000,
+  maxRequestsPerConnection: 1_000_000,
+}
