@@ -1,0 +1,264 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, posix, relative, sep } from 'node:path'
+import {
+  type FolderRule,
+  mayReadEnvironment,
+  RULES,
+  TEST_FOLDER_PACKAGES,
+  TEST_FOLDERS,
+  TEST_PACKAGES,
+} from './import-rules.ts'
+import { type Import, readImports } from './imports.ts'
+
+/** An import that the architecture does not allow. */
+export interface Violation {
+  /** From the root of the repository, with `/`. */
+  readonly file: string
+  readonly line: number
+  readonly message: string
+}
+
+/** Source text by path from the root of the repository, with `/`. */
+export type SourceTree = ReadonlyMap<string, string>
+
+/** Every TypeScript file below `root`, but for what is installed, built or hidden. */
+export function readSourceTree(root: string): SourceTree {
+  const files = new Map<string, string>()
+  const walk = (directory: string) => {
+    for (const entry of readdirSync(directory, { withFileTypes: true })) {
+      if (entry.name.startsWith('.') || entry.name === 'node_modules' || entry.name === 'dist') continue
+      const path = join(directory, entry.name)
+      if (entry.isDirectory()) walk(path)
+      else if (entry.name.endsWith('.ts'))
+        files.set(relative(root, path).split(sep).join('/'), readFileSync(path, 'utf8'))
+    }
+  }
+  walk(root)
+  return files
+}
+
+/**
+ * Holds a source tree to the import rules:
+ * - an import goes where `import-rules.ts` allows it to, to a file that exists, and to no package that is not listed;
+ * - no file and no folder imports itself by way of others;
+ * - nothing the sidecar loads is a room's `section.ts`;
+ * - pure folders need nothing of Node, and the environment is read in `options.ts` only.
+ */
+export function checkImportGraph(tree: SourceTree): readonly Violation[] {
+  const files = new Map(
+    [...tree].map(([file, source]) => [file, { facts: readImports(source), test: isTest(file) }] as const),
+  )
+  const violations: Violation[] = []
+  const edges = new Map<string, { readonly to: string; readonly line: number }[]>()
+
+  for (const [file, { facts, test }] of files) {
+    const found = RULES[topFolder(file)] && ruleFor(file)
+    if (!found) {
+      violations.push({ file, line: 1, message: 'no rule names this folder: add it to tools/import-rules.ts' })
+      continue
+    }
+    const [owner, rule] = found
+    const own: { readonly to: string; readonly line: number }[] = []
+    edges.set(file, own)
+    for (const imported of facts.imports) {
+      const target = resolveImport(file, imported)
+      const message =
+        target.startsWith('./') || target.startsWith('../')
+          ? `${imported.specifier} is outside of the repository`
+          : imported.specifier.startsWith('.')
+            ? judgeFile(file, owner, rule, target, test, tree)
+            : judgePackage(rule, imported.specifier, test, owner)
+      if (message !== undefined) violations.push({ file, line: imported.line, message })
+      else if (tree.has(target) && imported.specifier.startsWith('.')) own.push({ to: target, line: imported.line })
+    }
+    if (!test) {
+      if (rule.pure) {
+        for (const line of facts.nodeGlobals)
+          violations.push({ file, line, message: 'Buffer and process do not exist in a browser' })
+      }
+      if (!mayReadEnvironment(file)) {
+        for (const line of facts.environment)
+          violations.push({ file, line, message: 'the environment is read in options.ts only' })
+      }
+    }
+  }
+  return [...violations, ...fileCycles(edges), ...folderCycles(edges), ...sectionsInSidecar(edges)].sort(byPlace)
+}
+
+function resolveImport(file: string, { specifier }: Import): string {
+  return specifier.startsWith('.') ? posix.normalize(posix.join(posix.dirname(file), specifier)) : specifier
+}
+
+function judgeFile(
+  file: string,
+  owner: string,
+  rule: FolderRule,
+  target: string,
+  test: boolean,
+  tree: SourceTree,
+): string | undefined {
+  if (target.endsWith('.ts') && !tree.has(target)) return `there is no ${target}`
+  if (!test && isTest(target)) return `${target} is a test`
+  const sameFolder = within(target, owner) && ruleFor(target)?.[0] === owner
+  const allowed = [...rule.folders, ...(test ? [...(TEST_FOLDERS[topFolder(file)] ?? []), topFolder(file)] : [])]
+  const parentsChild = owner === topFolder(file) && within(target, owner)
+  if (sameFolder || parentsChild || allowed.some((folder) => within(target, folder))) return undefined
+  return `${owner} may not import ${topFolder(target) === topFolder(file) ? posix.dirname(target) : topFolder(target)}`
+}
+
+function judgePackage(rule: FolderRule, specifier: string, test: boolean, owner: string): string | undefined {
+  if (specifier === '') return 'an import of something computed cannot be checked'
+  if (specifier.startsWith('node:')) {
+    return rule.pure && !test ? `${owner} runs in a browser too, where there is no ${specifier}` : undefined
+  }
+  const name = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
+  const [top = owner] = owner.split('/')
+  const allowed = test
+    ? [...rule.packages, ...(RULES[top]?.packages ?? []), ...TEST_PACKAGES, ...(TEST_FOLDER_PACKAGES[top] ?? [])]
+    : rule.packages
+  return allowed.includes(name) ? undefined : `${owner} may not import the package ${name}`
+}
+
+/** The closest rule above a file, and the folder it is for. */
+function ruleFor(file: string): readonly [folder: string, rule: FolderRule] | undefined {
+  for (let folder = posix.dirname(file); folder !== '.'; folder = posix.dirname(folder)) {
+    const rule = RULES[folder]
+    if (rule) return [folder, rule]
+  }
+  return undefined
+}
+
+type Edges = ReadonlyMap<string, readonly { readonly to: string; readonly line: number }[]>
+
+function fileCycles(edges: Edges): Violation[] {
+  return findCycles(new Map([...edges].map(([file, out]) => [file, out.map((edge) => edge.to)]))).map((cycle) => ({
+    file: cycle[0]!,
+    line: edges.get(cycle[0]!)?.find((edge) => edge.to === cycle[1])?.line ?? 1,
+    message: `files in a circle: ${cycle.join(' -> ')}`,
+  }))
+}
+
+/**
+ * Folders are compared side by side, among those that share a parent: `sidecar/serve` may not need `sidecar/control`
+ * that needs `sidecar/serve`. Files beside the folders (`sidecar/main.ts`, `policies/filters.ts`) are places of their own.
+ */
+function folderCycles(edges: Edges): Violation[] {
+  const graphs = new Map<string, Map<string, Set<string>>>()
+  const causes = new Map<string, Violation>()
+  for (const [file, out] of edges) {
+    if (isTest(file)) continue
+    for (const { to, line } of out) {
+      const parent = commonFolder(file, to)
+      const from = childOf(parent, file)
+      const target = childOf(parent, to)
+      if (from === target) continue
+      const graph = graphs.get(parent) ?? new Map<string, Set<string>>()
+      graphs.set(parent, graph)
+      graph.set(from, (graph.get(from) ?? new Set()).add(target))
+      causes.set(`${from}>${target}`, { file, line, message: '' })
+    }
+  }
+  return [...graphs.values()].flatMap((graph) =>
+    findCycles(new Map([...graph].map(([from, targets]) => [from, [...targets]])))
+      .filter((cycle) => cycle.some((place) => !place.endsWith('.ts')))
+      .map((cycle) => ({
+        ...causes.get(`${cycle[0]}>${cycle[1]}`)!,
+        message: `folders in a circle: ${cycle.join(' -> ')}`,
+      })),
+  )
+}
+
+function sectionsInSidecar(edges: Edges): Violation[] {
+  const starts = [...edges.keys()].filter((file) => within(file, 'sidecar') && !isTest(file))
+  const cameFrom = new Map<string, string | undefined>(starts.map((file) => [file, undefined]))
+  const violations: Violation[] = []
+  for (const file of cameFrom.keys()) {
+    for (const { to, line } of edges.get(file) ?? []) {
+      if (!cameFrom.has(to)) cameFrom.set(to, file)
+      else continue
+      if (/^policies\/(?:.*\/)?sections?\.ts$/.test(to)) {
+        const way = [to]
+        for (let step: string | undefined = file; step !== undefined; step = cameFrom.get(step)) way.unshift(step)
+        violations.push({ file, line, message: `the sidecar reaches the operator's door: ${way.join(' -> ')}` })
+      }
+    }
+  }
+  return violations
+}
+
+/** One cycle, first node repeated at the end, for each strongly connected component that has one (Tarjan). */
+function findCycles(graph: ReadonlyMap<string, readonly string[]>): string[][] {
+  const index = new Map<string, number>()
+  const low = new Map<string, number>()
+  const stack: string[] = []
+  const cycles: string[][] = []
+
+  const visit = (node: string) => {
+    index.set(node, index.size)
+    low.set(node, index.get(node)!)
+    stack.push(node)
+    for (const next of graph.get(node) ?? []) {
+      if (!index.has(next)) visit(next)
+      if (stack.includes(next)) low.set(node, Math.min(low.get(node)!, low.get(next)!))
+    }
+    if (low.get(node) !== index.get(node)) return
+    const component = new Set(stack.splice(stack.indexOf(node)))
+    if (component.size > 1 || graph.get(node)?.includes(node)) cycles.push(shortestCycle(graph, component))
+  }
+  for (const node of graph.keys()) if (!index.has(node)) visit(node)
+  return cycles
+}
+
+function shortestCycle(graph: ReadonlyMap<string, readonly string[]>, component: ReadonlySet<string>): string[] {
+  const start = [...component].sort()[0]!
+  const cameFrom = new Map<string, string>()
+  const queue = [start]
+  for (const node of queue) {
+    for (const next of graph.get(node) ?? []) {
+      if (!component.has(next)) continue
+      if (next === start) {
+        const way = [start]
+        for (let step: string | undefined = node; step !== undefined && step !== start; step = cameFrom.get(step)) {
+          way.unshift(step)
+        }
+        return [start, ...way]
+      }
+      if (!cameFrom.has(next)) {
+        cameFrom.set(next, node)
+        queue.push(next)
+      }
+    }
+  }
+  return [start, start]
+}
+
+function commonFolder(a: string, b: string): string {
+  const parts = posix.dirname(a).split('/')
+  const others = posix.dirname(b).split('/')
+  let shared = 0
+  while (shared < parts.length && parts[shared] === others[shared]) shared += 1
+  return parts.slice(0, shared).join('/')
+}
+
+/** The folder or file directly inside `parent` on the way to `file`. */
+function childOf(parent: string, file: string): string {
+  const start = parent === '' ? 0 : parent.length + 1
+  const end = file.indexOf('/', start)
+  return end === -1 ? file : file.slice(0, end)
+}
+
+function within(file: string, folder: string): boolean {
+  return file.startsWith(`${folder}/`)
+}
+
+function topFolder(file: string): string {
+  return file.slice(0, Math.max(0, file.indexOf('/')))
+}
+
+function isTest(file: string): boolean {
+  return file.endsWith('.test.ts') || file.includes('/testing/')
+}
+
+function byPlace(a: Violation, b: Violation): number {
+  return a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1
+}

@@ -1,0 +1,110 @@
+/** What the files of one folder, and of the folders below it that have no entry of their own, may import. */
+export interface FolderRule {
+  /** Folders of ours, besides itself and what is below it. An entry also allows the folders below. */
+  readonly folders: readonly string[]
+  /** npm packages. `@scope/name`, without subpaths. */
+  readonly packages: readonly string[]
+  /** Runs in a browser too: no `node:` module, no `Buffer`, no `process`. */
+  readonly pure?: true
+}
+
+/**
+ * Who may import whom: the graph of ARCHITECTURE. A folder without an entry may not hold any source.
+ *
+ * Tests (`*.test.ts`) may import what their folder may, besides `node:` modules, `TEST_PACKAGES` and `TEST_FOLDERS`.
+ */
+export const RULES: Readonly<Record<string, FolderRule>> = {
+  model: { folders: [], packages: [], pure: true },
+  runtime: {
+    folders: ['model'],
+    packages: ['@elastic/ecs-pino-format', '@prometheus-io/client', 'pino'],
+  },
+  policies: {
+    folders: ['model'],
+    packages: ['@marcbachmann/cel-js', 'ipaddr.js', 'jose', 'valibot'],
+    pure: true,
+  },
+  contract: { folders: ['model', 'policies'], packages: ['valibot'], pure: true },
+
+  operator: {
+    folders: ['model', 'policies', 'contract', 'runtime', 'crds'],
+    packages: [
+      '@peculiar/x509',
+      'ajv',
+      'ajv-formats',
+      'chokidar',
+      'express',
+      'fastest-levenshtein',
+      'ipaddr.js',
+      'jose',
+      'reflect-metadata',
+      'ws',
+      'yaml',
+    ],
+  },
+  'operator/translate': { folders: ['model', 'policies', 'contract'], packages: ['ipaddr.js'], pure: true },
+
+  sidecar: { folders: ['model', 'policies', 'contract', 'runtime'], packages: [] },
+  'sidecar/compile': { folders: ['model', 'policies', 'contract'], packages: [], pure: true },
+  'sidecar/control': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: ['valibot', 'ws'] },
+  'sidecar/identity': {
+    folders: ['model', 'contract', 'runtime', 'sidecar'],
+    packages: ['@peculiar/x509', 'reflect-metadata'],
+  },
+
+  cli: {
+    folders: ['model', 'policies', 'contract', 'runtime', 'operator', 'sidecar', 'crds'],
+    packages: ['commander', 'yaml'],
+  },
+  crds: { folders: ['model', 'policies'], packages: [], pure: true },
+
+  samples: {
+    folders: [],
+    packages: [
+      '@elastic/ecs-pino-format',
+      '@prometheus-io/client',
+      'cookie',
+      'express',
+      'jose',
+      'oidc-provider',
+      'pg',
+      'pino',
+    ],
+  },
+  e2e: {
+    folders: ['model', 'policies', 'contract', 'runtime', 'operator', 'sidecar', 'cli', 'samples'],
+    packages: ['@peculiar/x509', 'jose', 'pg', 'playwright-core', 'reflect-metadata', 'ws', 'yaml'],
+  },
+  bench: {
+    folders: ['model', 'policies', 'contract', 'runtime', 'operator', 'sidecar', 'cli'],
+    packages: ['jose'],
+  },
+  tools: {
+    folders: ['model', 'policies', 'contract', 'operator', 'crds'],
+    packages: ['ajv', 'ajv-formats', 'esbuild', 'yaml'],
+  },
+}
+
+/** What any test may import besides. */
+export const TEST_PACKAGES: readonly string[] = ['fast-check']
+
+/** What the tests of a folder may import besides, to meet the other side for real. */
+export const TEST_FOLDERS: Readonly<Record<string, readonly string[]>> = {
+  policies: ['contract'],
+  sidecar: ['contract'],
+}
+
+/** Package imports that only the tests of a folder may have besides. */
+export const TEST_FOLDER_PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  model: ['@peculiar/x509', 'reflect-metadata', 'yaml'],
+  policies: ['ajv', 'ajv-formats', 'yaml'],
+  operator: ['ws', 'yaml'],
+  sidecar: ['@peculiar/x509', 'jose', 'reflect-metadata', 'ws'],
+}
+
+/** Files where the environment may be read. Samples are programs of their own and keep the same rule. */
+export function mayReadEnvironment(file: string): boolean {
+  return (
+    file.endsWith('/options.ts') || file.startsWith('tools/') || file.startsWith('e2e/') || file.startsWith('bench/')
+  )
+}
