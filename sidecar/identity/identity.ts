@@ -59,6 +59,12 @@ export function createIdentity(parts: IdentityParts, spiffeId: SpiffeId, nowMs: 
   })
 }
 
+/** The same identity with other roots to trust, as the operator pushed them. */
+export function withTrustBundle(identity: Identity, pems: readonly string[]): Result<Identity> {
+  const bundle = parseTrustBundle(...pems)
+  return bundle.ok ? ok({ ...identity, trustBundle: pemsOf(bundle.value) }) : bundle
+}
+
 /** Whether the certificate is for the public half of this private key (PKCS#8, PEM). */
 export function belongsTo(leaf: Certificate, privateKey: string): boolean {
   const publicKey = createPublicKey(createPrivateKey(privateKey)).export({ type: 'spki', format: 'der' })

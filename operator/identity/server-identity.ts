@@ -1,0 +1,100 @@
+import { constants } from 'node:crypto'
+import type { Server, TlsOptions } from 'node:tls'
+import type { SpiffeId } from '../../model/spiffe-id.ts'
+import { pemsOf } from '../../model/x509/bundle.ts'
+import { type Clock, sleep } from '../../runtime/clock.ts'
+import type { Log } from '../../runtime/log.ts'
+import type { Authority } from './authority.ts'
+import { makeSigningKeyPair } from './signing.ts'
+
+/** The operator as its clients see it: an SVID that it signed for itself, and the roots it asks of them. */
+export interface ServerIdentity {
+  /** PKCS#8, PEM. */
+  readonly privateKey: string
+  /** PEM: the leaf, then the issuing CA. */
+  readonly chain: string
+  readonly trustBundle: readonly string[]
+  readonly notAfterMs: number
+}
+
+/** The operator needs nobody to vouch for it: it is the authority. A new key each time. */
+export async function issueServerIdentity(authority: Authority, spiffeId: SpiffeId): Promise<ServerIdentity> {
+  const { privateKey, publicKey } = makeSigningKeyPair()
+  const issued = await authority.issue({ profile: 'svid', publicKey, spiffeId })
+  return {
+    privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+    chain: issued.chain,
+    trustBundle: pemsOf(authority.trustBundle()),
+    notAfterMs: issued.notAfterMs,
+  }
+}
+
+/**
+ * Options of the operator's HTTPS server. A client certificate is asked for but not demanded, because who comes with a
+ * token has none yet: `verifiedCertificateOf` (`peer.ts`) says whether TLS believed the one that was shown. TLS 1.3, and
+ * nothing can be resumed.
+ */
+export function operatorTlsOptions(identity: ServerIdentity): TlsOptions {
+  return {
+    ...contextOptions(identity),
+    requestCert: true,
+    rejectUnauthorized: false,
+    sessionTimeout: 1,
+    ALPNProtocols: ['http/1.1'],
+  }
+}
+
+export interface KeepServerIdentityOptions {
+  readonly authority: Authority
+  readonly spiffeId: SpiffeId
+  /** The one that the server was started with. */
+  readonly first: ServerIdentity
+  readonly clock: Clock
+  readonly log: Log
+  readonly signal: AbortSignal
+}
+
+/** The waits between looks at the clock. A laptop that slept finds its certificate old on waking. */
+const MAX_SLEEP_MS = 60_000
+const RETRY_MS = 5_000
+
+/** Renews the server's certificate at half of its life, closing nothing. Resolves when the signal aborts. */
+export async function keepServerIdentity(
+  server: Pick<Server, 'setSecureContext'>,
+  { authority, spiffeId, first, clock, log, signal }: KeepServerIdentityOptions,
+): Promise<void> {
+  let renewAtMs = halfway(clock.now(), first.notAfterMs)
+  while (!signal.aborted) {
+    const waitMs = Math.max(0, renewAtMs - clock.now())
+    try {
+      await sleep(clock, Math.min(waitMs, MAX_SLEEP_MS), { signal, keepAlive: false })
+    } catch {
+      return
+    }
+    if (clock.now() < renewAtMs) continue
+    try {
+      const next = await issueServerIdentity(authority, spiffeId)
+      server.setSecureContext(contextOptions(next))
+      renewAtMs = halfway(clock.now(), next.notAfterMs)
+      log.info('server certificate renewed', { 'x509.not_after': new Date(next.notAfterMs).toISOString() })
+    } catch (err) {
+      renewAtMs = clock.now() + RETRY_MS
+      log.error('server certificate not renewed', { err })
+    }
+  }
+}
+
+function halfway(nowMs: number, endMs: number): number {
+  return nowMs + Math.max(0, endMs - nowMs) / 2
+}
+
+function contextOptions({ privateKey, chain, trustBundle }: ServerIdentity): TlsOptions {
+  return {
+    key: privateKey,
+    cert: chain,
+    ca: [...trustBundle],
+    minVersion: 'TLSv1.3',
+    ecdhCurve: 'X25519:P-256',
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  }
+}
