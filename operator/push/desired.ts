@@ -1,0 +1,32 @@
+import type { EndpointsDocument } from '../../contract/endpoints.ts'
+import type { KeysDocument } from '../../contract/keys.ts'
+import type { DocumentKind } from '../../contract/session.ts'
+import type { WorkloadConfig } from '../../contract/workload-config.ts'
+
+/** What the sidecars of one workload are to obey. */
+export interface DesiredDocuments {
+  readonly config: WorkloadConfig
+  readonly endpoints: EndpointsDocument
+  readonly keys: KeysDocument
+  /** The TokenIssuers that its policies name, whether or not their keys were ever fetched. */
+  readonly issuers: readonly string[]
+}
+
+export type AnyDocument = WorkloadConfig | EndpointsDocument | KeysDocument
+
+/**
+ * The order in which a change is sent. Endpoints and keys first: a route that is new then finds its upstream's
+ * endpoints and its issuers' keys there.
+ */
+export const SEND_ORDER: readonly DocumentKind[] = ['endpoints', 'keys', 'config']
+
+const serialised = new WeakMap<AnyDocument, string>()
+
+/** The message that carries a document. One serialisation, however many sidecars get it. */
+export function messageOf(kind: DocumentKind, document: AnyDocument): string {
+  const known = serialised.get(document)
+  if (known !== undefined) return known
+  const text = JSON.stringify({ type: kind, [kind]: document })
+  serialised.set(document, text)
+  return text
+}

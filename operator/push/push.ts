@@ -1,0 +1,263 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { WebSocket } from 'ws'
+import { WebSocketServer } from 'ws'
+import { decode } from '../../contract/codec.ts'
+import { type DocumentKind, MAX_MESSAGE_BYTES, SESSION_PROTOCOL, SidecarMessage } from '../../contract/session.ts'
+import { CONTRACT_VERSION } from '../../contract/workload-config.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { Log } from '../../runtime/log.ts'
+import type { Counter, Gauge } from '../../runtime/metrics.ts'
+import type { AcknowledgementTable } from './acknowledgements.ts'
+import { type DesiredDocuments, messageOf, SEND_ORDER } from './desired.ts'
+
+/** Sends each sidecar the newest of what it is to obey, and remembers what it said of it. */
+export interface Push {
+  /** Takes over the connection of a sidecar whose certificate was verified. `peer` is its SPIFFE ID. */
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer, peer: string): void
+  /** The desired state changed for these workloads, or for all: whoever holds something older is sent the newest. */
+  update(workloads?: ReadonlySet<string>): void
+  /** Ends every session with 1001 (going away). */
+  close(): void
+}
+
+export interface PushOptions {
+  /** What a workload's sidecars are to obey now; undefined when there is no such workload. */
+  readonly desired: (workload: string) => DesiredDocuments | undefined
+  readonly acknowledgements: AcknowledgementTable
+  /** A sidecar met a key it does not know. Resolves when the issuer was asked, or was asked too recently. */
+  readonly refreshKeys: (issuer: string) => Promise<void>
+  readonly onDryRun: (workload: string, pod: string, counts: readonly DryRunCount[]) => void
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: PushMetrics
+  /** Sessions at once; more are refused with 1013 (try again later). Default 20,000. */
+  readonly maxSessions?: number
+}
+
+export interface PushMetrics {
+  readonly sessions: Gauge
+  readonly pushes: Counter<'document'>
+  readonly refusals: Counter<'document'>
+}
+
+export interface DryRunCount {
+  readonly origin: string
+  readonly rule: string
+  readonly wouldDeny: number
+}
+
+/** Milliseconds between pings; a sidecar that hears nothing for 35 s hangs up. */
+const PING_INTERVAL_MS = 10_000
+
+/** A session that did not answer the last ping, or did not say hello in this time, is ended. */
+const SILENCE_LIMIT_MS = 30_000
+
+/** A document that was not answered in this time is overtaken by a newer one, if there is a newer one. */
+const ANSWER_LIMIT_MS = 10_000
+
+const DEFAULT_MAX_SESSIONS = 20_000
+
+/** Bytes that a sidecar may say at once: acks, nacks and counts. */
+const MAX_SIDECAR_MESSAGE_BYTES = 256 * 1024
+
+interface Sidecar {
+  readonly key: string
+  readonly socket: WebSocket
+  readonly peer: string
+  workload: string | undefined
+  /** By document: the version last sent, and since when its answer is awaited. */
+  readonly sent: Map<DocumentKind, string>
+  readonly awaiting: Map<DocumentKind, number>
+  lastHeard: number
+}
+
+/** Attach `accept` to the `upgrade` event of an HTTPS server that verified the client's certificate. */
+export function createPush(options: PushOptions): Push {
+  const { desired, acknowledgements, clock, log, metrics, maxSessions = DEFAULT_MAX_SESSIONS } = options
+  const sidecars = new Map<string, Sidecar>()
+  const byWorkload = new Map<string, Set<Sidecar>>()
+  const server = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: Math.min(MAX_MESSAGE_BYTES, MAX_SIDECAR_MESSAGE_BYTES),
+    handleProtocols: (protocols) => (protocols.has(SESSION_PROTOCOL) ? SESSION_PROTOCOL : false),
+  })
+  let sessions = 0
+  let cancelPing = () => {}
+
+  const ping = () => {
+    for (const sidecar of sidecars.values()) {
+      if (clock.monotonic() - sidecar.lastHeard > SILENCE_LIMIT_MS) sidecar.socket.terminate()
+      else {
+        sidecar.socket.ping()
+        sendNewest(sidecar)
+      }
+    }
+    cancelPing = sidecars.size > 0 ? clock.setTimer(PING_INTERVAL_MS, ping, { keepAlive: false }) : () => {}
+  }
+
+  const sendNewest = (sidecar: Sidecar) => {
+    if (sidecar.workload === undefined) return
+    const documents = desired(sidecar.workload)
+    if (documents === undefined) return
+    if (documents.config.identity.spiffeId !== sidecar.peer) {
+      sidecar.socket.close(1008, 'the workload has another service account now')
+      return
+    }
+    for (const kind of SEND_ORDER) {
+      const document = documents[kind]
+      if (sidecar.sent.get(kind) === document.version) continue
+      const since = sidecar.awaiting.get(kind)
+      if (since !== undefined && clock.monotonic() - since < ANSWER_LIMIT_MS) continue
+      sidecar.sent.set(kind, document.version)
+      sidecar.awaiting.set(kind, clock.monotonic())
+      sidecar.socket.send(messageOf(kind, document))
+      metrics.pushes.handle({ document: kind }).add()
+    }
+  }
+
+  const hello = (sidecar: Sidecar, message: Extract<SidecarMessage, { type: 'hello' }>) => {
+    const documents = desired(message.workload)
+    // A sidecar may learn the configuration of the workload whose service account it runs as, and no other's.
+    if (documents === undefined || documents.config.identity.spiffeId !== sidecar.peer) {
+      log.warn('a sidecar asked for a workload that is not its own', {
+        'hauberk.peer': sidecar.peer,
+        'hauberk.workload': message.workload,
+      })
+      sidecar.socket.close(1008, documents === undefined ? 'unknown workload' : 'not your workload')
+      return
+    }
+    if (message.contract < CONTRACT_VERSION) {
+      sidecar.socket.close(1002, `contract ${message.contract} is no longer spoken`)
+      return
+    }
+    sidecar.workload = message.workload
+    const peers = byWorkload.get(message.workload) ?? new Set()
+    byWorkload.set(message.workload, peers)
+    peers.add(sidecar)
+    acknowledgements.connect(sidecar.key, {
+      workload: message.workload,
+      pod: message.pod,
+      release: message.release,
+      contract: message.contract,
+      since: clock.now(),
+    })
+    for (const kind of SEND_ORDER) {
+      const version = message.have[kind]
+      if (version === undefined) continue
+      sidecar.sent.set(kind, version)
+      acknowledgements.acknowledge(sidecar.key, kind, version)
+    }
+    sendNewest(sidecar)
+  }
+
+  const answered = (sidecar: Sidecar, kind: DocumentKind, version: string) => {
+    if (sidecar.sent.get(kind) === version) sidecar.awaiting.delete(kind)
+    sendNewest(sidecar)
+  }
+
+  const receive = (sidecar: Sidecar, message: SidecarMessage) => {
+    if (message.type === 'hello') {
+      if (sidecar.workload === undefined) hello(sidecar, message)
+      else sidecar.socket.close(1002, 'a second hello')
+      return
+    }
+    const { workload } = sidecar
+    if (workload === undefined) {
+      sidecar.socket.close(1002, 'no hello')
+      return
+    }
+    switch (message.type) {
+      case 'ack':
+        acknowledgements.acknowledge(sidecar.key, message.document, message.version)
+        answered(sidecar, message.document, message.version)
+        return
+      case 'nack': {
+        const issues = message.issues.map(({ fix, ...rest }) => (fix === undefined ? rest : { ...rest, fix }))
+        log.error('a sidecar refused its configuration', { 'hauberk.workload': workload, issues })
+        metrics.refusals.handle({ document: message.document }).add()
+        acknowledgements.refuse(sidecar.key, message.document, message.version, issues)
+        answered(sidecar, message.document, message.version)
+        return
+      }
+      case 'refresh-keys': {
+        const { issuer } = message
+        // Issuers that its policies do not name are none of its business; it is answered all the same.
+        const isItsOwn = desired(workload)?.issuers.includes(issuer) === true
+        const asked = isItsOwn ? options.refreshKeys(issuer) : Promise.resolve()
+        asked.finally(() => {
+          sendNewest(sidecar)
+          if (sidecar.socket.readyState === sidecar.socket.OPEN) {
+            sidecar.socket.send(JSON.stringify({ type: 'keys-checked', issuer }))
+          }
+        })
+        return
+      }
+      case 'dry-run':
+        options.onDryRun(workload, sidecar.key, message.counts)
+        return
+    }
+  }
+
+  const begin = (socket: WebSocket, peer: string) => {
+    const key = `${peer} ${clock.monotonic()} ${sessions++}`
+    const sidecar: Sidecar = {
+      key,
+      socket,
+      peer,
+      workload: undefined,
+      sent: new Map(),
+      awaiting: new Map(),
+      lastHeard: clock.monotonic(),
+    }
+    sidecars.set(key, sidecar)
+    metrics.sessions.handle().set(sidecars.size)
+    if (sidecars.size === 1) {
+      cancelPing()
+      cancelPing = clock.setTimer(PING_INTERVAL_MS, ping, { keepAlive: false })
+    }
+    socket.on('pong', () => {
+      sidecar.lastHeard = clock.monotonic()
+    })
+    socket.on('message', (data, isBinary) => {
+      sidecar.lastHeard = clock.monotonic()
+      const decoded = isBinary ? undefined : decode(SidecarMessage, data.toString())
+      if (decoded?.ok) receive(sidecar, decoded.value)
+      else socket.close(1003, 'not understood')
+    })
+    socket.on('error', (err) => log.debug('session failed', { err, 'hauberk.peer': peer }))
+    socket.on('close', () => {
+      sidecars.delete(key)
+      if (sidecar.workload !== undefined) {
+        const peers = byWorkload.get(sidecar.workload)
+        peers?.delete(sidecar)
+        if (peers?.size === 0) byWorkload.delete(sidecar.workload)
+      }
+      acknowledgements.disconnect(key)
+      metrics.sessions.handle().set(sidecars.size)
+    })
+  }
+
+  return {
+    accept(request, socket, head, peer) {
+      server.handleUpgrade(request, socket, head, (webSocket) => {
+        if (webSocket.protocol !== SESSION_PROTOCOL) webSocket.close(1002, `speak ${SESSION_PROTOCOL}`)
+        else if (sidecars.size >= maxSessions) webSocket.close(1013, 'too many sessions')
+        else begin(webSocket, peer)
+      })
+    },
+    update(workloads) {
+      if (workloads === undefined) for (const sidecar of sidecars.values()) sendNewest(sidecar)
+      else for (const workload of workloads) byWorkload.get(workload)?.forEach(sendNewest)
+    },
+    close() {
+      cancelPing()
+      for (const { socket } of sidecars.values()) {
+        socket.close(1001, 'going away')
+        socket.terminate()
+      }
+      server.close()
+    },
+  }
+}

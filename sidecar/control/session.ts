@@ -1,0 +1,136 @@
+import type { ConnectionOptions } from 'node:tls'
+import { type ClientOptions, WebSocket } from 'ws'
+import { decode } from '../../contract/codec.ts'
+import {
+  DOCUMENTS,
+  type DocumentKind,
+  MAX_MESSAGE_BYTES,
+  OperatorMessage,
+  SESSION_PATH,
+  SESSION_PROTOCOL,
+  type SidecarMessage,
+} from '../../contract/session.ts'
+import type { Backoff } from '../../runtime/backoff.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { HealthCondition } from '../../runtime/health.ts'
+import type { Log } from '../../runtime/log.ts'
+
+/** The connection to the operator, made again for as long as the process lives. */
+export interface Session {
+  /** Sends when there is a session; false when there is none, and then the message is gone. */
+  send(message: SidecarMessage): boolean
+  /** True while the operator is connected. */
+  readonly connected: boolean
+  close(): void
+}
+
+export interface SessionOptions {
+  /** Host and port of the operator. */
+  readonly operator: () => { readonly host: string; readonly port: number }
+  /** TLS options that prove both sides; asked anew for each attempt, so that a renewed certificate is used. */
+  readonly tls: () => ConnectionOptions
+  readonly hello: () => Extract<SidecarMessage, { type: 'hello' }>
+  readonly onMessage: (message: OperatorMessage) => void
+  readonly backoff: Backoff
+  readonly clock: Clock
+  readonly log: Log
+  readonly health?: HealthCondition
+}
+
+/** The operator pings; a session in which nothing came for this long is dead (half-open peers, F15). */
+export const SILENCE_LIMIT_MS = 35_000
+
+/** Milliseconds for TCP, TLS and upgrade together. */
+const HANDSHAKE_TIMEOUT_MS = 5_000
+
+/** Opens the session and keeps it open. Nothing here ever throws: without an operator the sidecar serves by what it has. */
+export function startSession(options: SessionOptions): Session {
+  const { backoff, clock, log, health } = options
+  let socket: WebSocket | undefined
+  let closed = false
+  let cancelRetry = () => {}
+
+  const connect = () => {
+    const { host, port } = options.operator()
+    // ws hands what it does not know on to tls.connect; its types know less than it does.
+    const socketOptions = {
+      ...options.tls(),
+      ALPNProtocols: ['http/1.1'],
+      perMessageDeflate: false,
+      maxPayload: MAX_MESSAGE_BYTES,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      followRedirects: false,
+    } as unknown as ClientOptions
+    const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
+    const attempt = new WebSocket(`wss://${authority}${SESSION_PATH}`, SESSION_PROTOCOL, socketOptions)
+    let cancelSilence = () => {}
+    const alive = () => {
+      cancelSilence()
+      cancelSilence = clock.setTimer(SILENCE_LIMIT_MS, () => attempt.terminate(), { keepAlive: false })
+    }
+    attempt.on('open', () => {
+      backoff.reset()
+      socket = attempt
+      alive()
+      attempt.send(JSON.stringify(options.hello()))
+      log.info('connected to the operator', { 'server.address': host, 'server.port': port })
+      health?.pass()
+    })
+    attempt.on('ping', alive)
+    attempt.on('message', (data, isBinary) => {
+      alive()
+      const decoded = isBinary ? undefined : decode(OperatorMessage, data.toString())
+      if (decoded?.ok) return options.onMessage(decoded.value)
+      const issues = decoded?.issues ?? []
+      log.error('the operator sent what this sidecar does not understand', { issues })
+      const refused = isBinary ? undefined : documentOf(data.toString())
+      if (refused === undefined) attempt.close(1003, 'not understood')
+      else attempt.send(JSON.stringify({ type: 'nack', ...refused, issues: issues.slice(0, MAX_ISSUES) }))
+    })
+    attempt.on('error', (err) => log.debug('session failed', { err }))
+    attempt.on('close', (code) => {
+      cancelSilence()
+      if (socket === attempt) {
+        socket = undefined
+        log.warn('the operator is away, serving goes on', { 'hauberk.close_code': code })
+        health?.fail('the operator is away')
+      }
+      if (closed) return
+      const waitMs = backoff.next()
+      cancelRetry = clock.setTimer(waitMs, connect)
+    })
+  }
+  connect()
+
+  return {
+    get connected() {
+      return socket !== undefined
+    },
+    send(message) {
+      if (socket?.readyState !== WebSocket.OPEN) return false
+      socket.send(JSON.stringify(message))
+      return true
+    },
+    close() {
+      closed = true
+      cancelRetry()
+      socket?.close(1001, 'going away')
+      socket?.terminate()
+    },
+  }
+}
+
+/** The contract's bound on the issues of a nack. */
+const MAX_ISSUES = 64
+
+/** Which document a message carried that did not decode, so that it can be refused by name. */
+function documentOf(text: string): { readonly document: DocumentKind; readonly version: string } | undefined {
+  try {
+    const message = JSON.parse(text) as Readonly<Record<string, unknown>>
+    const document = DOCUMENTS.find((kind) => kind === message['type'])
+    const version = document && (message[document] as { readonly version?: unknown } | undefined)?.version
+    return document !== undefined && typeof version === 'string' ? { document, version } : undefined
+  } catch {
+    return undefined
+  }
+}

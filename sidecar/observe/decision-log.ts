@@ -1,0 +1,135 @@
+import { type SpiffeId, serviceAccountOf } from '../../model/spiffe-id.ts'
+import type { LogSink } from '../../runtime/log-sink.ts'
+import type { ConnectionRecord, Refusal, RequestRecord } from '../serve/observation.ts'
+
+/** Which decisions are written: every one, refusals and would-be refusals only, or none. */
+export type DecisionLogLevel = 'all' | 'denied' | 'off'
+
+/** `event.dataset` of every line, by which Filebeat and `hauberk dev` tell decisions from the rest of the log. */
+export const DECISION_DATASET = 'hauberk.decision'
+
+export interface DecisionLogOptions {
+  readonly level: DecisionLogLevel
+  /** `namespace/name` of the workload. */
+  readonly workload: string
+  readonly sink: LogSink
+}
+
+export interface DecisionLog {
+  request(record: RequestRecord): void
+  connection(record: ConnectionRecord): void
+}
+
+/**
+ * One line a request or connection, in the Elastic Common Schema 8. It is written past the logger: at this rate a
+ * general one costs more than the decision did. What is written was never secret: see `RequestRecord`.
+ */
+export function createDecisionLog({ level, workload, sink }: DecisionLogOptions): DecisionLog {
+  const wanted = (refusal: Refusal | undefined, wouldDeny: Refusal | undefined) =>
+    level === 'all' || (level === 'denied' && (refusal !== undefined || wouldDeny !== undefined))
+  const print = (line: Readonly<Record<string, unknown>>) => sink.write(`${JSON.stringify(line)}\n`)
+
+  return {
+    request(record) {
+      if (!wanted(record.refusal, record.wouldDeny)) return
+      print({
+        '@timestamp': new Date(record.timeMs).toISOString(),
+        'log.level': record.refusal === undefined ? 'info' : 'warn',
+        message: 'request',
+        'ecs.version': ECS_VERSION,
+        'event.dataset': DECISION_DATASET,
+        'event.category': ['web', ...(isAuthentication(record.refusal) ? ['authentication'] : [])],
+        'event.type': [record.refusal === undefined ? 'allowed' : 'denied'],
+        'event.outcome': record.outcome === 'allowed' || record.outcome === 'answered' ? 'success' : 'failure',
+        'event.duration': Math.round(record.durationMs * 1_000_000),
+        'event.id': record.decisionId,
+        'http.request.id': record.requestId,
+        'http.request.method': record.method,
+        'http.request.body.bytes': record.bytesIn,
+        'http.response.status_code': record.status,
+        'http.response.body.bytes': record.bytesOut,
+        'url.domain': record.host,
+        'url.path': record.path,
+        'source.ip': record.clientIp,
+        ...sourceOf(record.spiffeId),
+        ...(record.subject !== undefined && { 'user.id': record.subject }),
+        ...ruleOf(record.refusal, record.rule),
+        'service.target.name': record.upstream,
+        'hauberk.workload': workload,
+        'hauberk.direction': record.direction,
+        'hauberk.listener': record.listener,
+        'hauberk.route': record.route,
+        'hauberk.outcome': record.outcome,
+        ...(record.endpoint !== undefined && { 'hauberk.endpoint': record.endpoint }),
+        ...(record.issuer !== undefined && { 'hauberk.issuer': record.issuer }),
+        ...(record.retried && { 'hauberk.retried': true }),
+        ...dryRunOf(record.wouldDeny),
+      })
+    },
+    connection(record) {
+      if (!wanted(record.refusal, record.wouldDeny)) return
+      print({
+        '@timestamp': new Date(record.timeMs).toISOString(),
+        'log.level': record.refusal === undefined ? 'info' : 'warn',
+        message: 'connection',
+        'ecs.version': ECS_VERSION,
+        'event.dataset': DECISION_DATASET,
+        'event.category': ['network'],
+        'event.type': ['connection', record.refusal === undefined ? 'allowed' : 'denied'],
+        'event.outcome': record.outcome === 'allowed' ? 'success' : 'failure',
+        'event.duration': Math.round(record.durationMs * 1_000_000),
+        'event.id': record.decisionId,
+        'source.ip': record.clientIp,
+        'source.bytes': record.bytesIn,
+        'destination.bytes': record.bytesOut,
+        ...sourceOf(record.spiffeId),
+        ...ruleOf(record.refusal, record.rule),
+        'service.target.name': record.upstream,
+        'hauberk.workload': workload,
+        'hauberk.direction': record.direction,
+        'hauberk.listener': record.listener,
+        'hauberk.outcome': record.outcome,
+        ...(record.endpoint !== undefined && { 'hauberk.endpoint': record.endpoint }),
+        ...(record.plaintext && { 'hauberk.plaintext': true }),
+        ...dryRunOf(record.wouldDeny),
+      })
+    },
+  }
+}
+
+const ECS_VERSION = '8.10.0'
+
+function isAuthentication(refusal: Refusal | undefined): boolean {
+  return refusal?.filter === 'jwt'
+}
+
+function sourceOf(spiffeId: string | undefined): Readonly<Record<string, string>> {
+  if (spiffeId === undefined) return {}
+  const account = serviceAccountOf(spiffeId as SpiffeId)
+  return {
+    'tls.client.subject': spiffeId,
+    ...(account && { 'service.origin.name': `${account.namespace}/${account.serviceAccount}` }),
+  }
+}
+
+function ruleOf(refusal: Refusal | undefined, allowing: string | undefined): Readonly<Record<string, unknown>> {
+  if (refusal === undefined) return allowing === undefined ? {} : { 'rule.name': allowing }
+  return {
+    'hauberk.denial': refusal.denial,
+    ...(refusal.filter !== undefined && { 'rule.category': refusal.filter }),
+    ...(refusal.rule !== undefined && { 'rule.name': refusal.rule }),
+    ...(refusal.origins.length > 0 && { 'rule.ruleset': refusal.origins.join(' ') }),
+    ...(refusal.detail !== undefined && { 'event.reason': refusal.detail }),
+  }
+}
+
+function dryRunOf(wouldDeny: Refusal | undefined): Readonly<Record<string, unknown>> {
+  if (wouldDeny === undefined) return {}
+  return {
+    'hauberk.dry_run': {
+      denial: wouldDeny.denial,
+      ...(wouldDeny.rule !== undefined && { rule: wouldDeny.rule }),
+      policies: wouldDeny.origins,
+    },
+  }
+}

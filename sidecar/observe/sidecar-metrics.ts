@@ -1,0 +1,148 @@
+import type { FilterCounter } from '../../model/filter.ts'
+import type { CounterHandle, HistogramHandle, Metrics } from '../../runtime/metrics.ts'
+import type { ConnectionRecord, Refusal, RequestRecord } from '../serve/observation.ts'
+
+/** The sidecar's metrics. Names and labels are interface: docs/metrics.md lists them. */
+export interface SidecarMetrics {
+  request(record: RequestRecord): void
+  connection(record: ConnectionRecord): void
+  count(name: FilterCounter, issuer?: string): void
+}
+
+/** Gauges are read when scraped. */
+export interface SidecarGauges {
+  readonly certificateNotAfterMs: () => number | undefined
+  readonly configVersion: () => string | undefined
+  /** Milliseconds since the epoch. */
+  readonly configTakenAtMs: () => number | undefined
+  readonly operatorConnected: () => boolean
+  readonly connections: () => number
+  readonly inFlight: () => number
+  readonly upstreamConnections: () => number
+  readonly logLinesDropped: () => number
+}
+
+/** Methods that are counted by name; any other is `other`, so that a client cannot make series. */
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'CONNECT'])
+
+/** Combinations remembered in front of the registry; it bounds them as well. */
+const MAX_REMEMBERED = 2_000
+
+export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): SidecarMetrics {
+  const requests = metrics.counter({
+    name: 'hauberk_requests_total',
+    help: 'Requests that were answered, by where they came from, the route they took and the status the client got.',
+    labels: ['direction', 'route', 'method', 'status', 'outcome'],
+  })
+  const durations = metrics.histogram({
+    name: 'hauberk_request_duration_seconds',
+    help: 'Time from the first byte of a request to the last of its answer, in seconds.',
+    labels: ['direction', 'route'],
+    maxSeries: 200,
+  })
+  const denials = metrics.counter({
+    name: 'hauberk_denials_total',
+    help: 'Requests and connections that were refused, by the denial, the rule and the policy.',
+    labels: ['direction', 'denial', 'rule', 'policy'],
+  })
+  const dryRunDenials = metrics.counter({
+    name: 'hauberk_dry_run_denials_total',
+    help: 'Requests and connections that a dry run would have refused.',
+    labels: ['direction', 'denial', 'rule', 'policy'],
+  })
+  const connections = metrics.counter({
+    name: 'hauberk_connections_total',
+    help: 'Connections of opaque TCP, tunnels, and connections that were closed before they were used.',
+    labels: ['direction', 'listener', 'outcome'],
+  })
+  const plaintext = metrics.counter({
+    name: 'hauberk_plaintext_connections_total',
+    help: 'Connections without TLS that a Permissive or Disabled port took.',
+    labels: ['listener'],
+  })
+  const tokens = {
+    tokens_cached: 'Tokens that were found in the cache of verified ones.',
+    tokens_verified: 'Tokens whose signature was verified.',
+    tokens_rejected: 'Tokens that were refused.',
+    rate_limit_keys_evicted: 'Clients forgotten by a rate limit that remembers as many as it may.',
+  } satisfies Record<FilterCounter, string>
+  const counters = Object.fromEntries(
+    Object.entries(tokens).map(([name, help]) => [
+      name,
+      metrics.counter({ name: `hauberk_${name}_total`, help, labels: ['issuer'] }),
+    ]),
+  ) as Record<FilterCounter, ReturnType<typeof metrics.counter<'issuer'>>>
+
+  const gauge = (name: string, help: string, read: () => number | undefined) => {
+    const handle = metrics.gauge({ name, help }).handle()
+    metrics.beforeScrape(() => handle.set(read() ?? 0))
+  }
+  gauge('hauberk_certificate_not_after_seconds', 'End of the certificate, in seconds since the epoch.', () =>
+    inSeconds(gauges.certificateNotAfterMs()),
+  )
+  gauge('hauberk_config_taken_seconds', 'When the configuration was taken, in seconds since the epoch.', () =>
+    inSeconds(gauges.configTakenAtMs()),
+  )
+  gauge('hauberk_operator_connected', '1 while there is a session with the operator.', () =>
+    gauges.operatorConnected() ? 1 : 0,
+  )
+  gauge('hauberk_open_connections', 'Client connections that are open.', gauges.connections)
+  gauge('hauberk_requests_in_flight', 'Requests that are being answered.', gauges.inFlight)
+  gauge('hauberk_upstream_connections', 'Connections to upstreams that are open.', gauges.upstreamConnections)
+  gauge('hauberk_log_lines_dropped', 'Log lines lost since the start.', gauges.logLinesDropped)
+  const configInfo = metrics.gauge({
+    name: 'hauberk_config_info',
+    help: 'The configuration in force, as a label.',
+    labels: ['version'],
+    maxSeries: 2,
+  })
+  let shownVersion: string | undefined
+  metrics.beforeScrape(() => {
+    const version = gauges.configVersion()
+    if (version === shownVersion) return
+    if (shownVersion !== undefined) configInfo.remove({ version: shownVersion })
+    if (version !== undefined) configInfo.handle({ version }).set(1)
+    shownVersion = version
+  })
+
+  const remembered = new Map<string, CounterHandle>()
+  const rememberedDurations = new Map<string, HistogramHandle>()
+  const refuse = (family: typeof denials, direction: string, { denial, rule, origins }: Refusal) =>
+    family.handle({ direction, denial, rule: rule ?? '', policy: origins.join(' ') }).add()
+
+  return {
+    request(record) {
+      const { direction, route, status, outcome } = record
+      const method = METHODS.has(record.method) ? record.method : 'other'
+      const key = `${direction} ${route} ${method} ${status} ${outcome}`
+      let handle = remembered.get(key)
+      if (handle === undefined) {
+        handle = requests.handle({ direction, route, method, status: String(status), outcome })
+        if (remembered.size < MAX_REMEMBERED) remembered.set(key, handle)
+      }
+      handle.add()
+      const durationKey = `${direction} ${route}`
+      let duration = rememberedDurations.get(durationKey)
+      if (duration === undefined) {
+        duration = durations.handle({ direction, route })
+        if (rememberedDurations.size < MAX_REMEMBERED) rememberedDurations.set(durationKey, duration)
+      }
+      duration.observe(record.durationMs / 1_000)
+      if (record.refusal !== undefined) refuse(denials, direction, record.refusal)
+      if (record.wouldDeny !== undefined) refuse(dryRunDenials, direction, record.wouldDeny)
+    },
+    connection({ direction, listener, outcome, refusal, wouldDeny, ...record }) {
+      connections.handle({ direction, listener, outcome }).add()
+      if (record.plaintext) plaintext.handle({ listener }).add()
+      if (refusal !== undefined) refuse(denials, direction, refusal)
+      if (wouldDeny !== undefined) refuse(dryRunDenials, direction, wouldDeny)
+    },
+    count(name, issuer = '') {
+      counters[name].handle({ issuer }).add()
+    },
+  }
+}
+
+function inSeconds(milliseconds: number | undefined): number | undefined {
+  return milliseconds === undefined ? undefined : milliseconds / 1_000
+}
