@@ -67,7 +67,7 @@ export function parsePathPattern(text: string): Result<PathPattern> {
     }
     if (part.startsWith('{') && part.endsWith('}')) {
       const name = part.slice(1, -1)
-      if (!VARIABLE_NAME.test(name)) {
+      if (!VARIABLE_NAME.test(name) || name === 'constructor') {
         return malformed(`has a variable named '${name}'`, 'use letters, digits and _, a letter first')
       }
       if (names.includes(name)) return malformed(`has two variables named '${name}'`, 'give each a name of its own')
@@ -83,7 +83,13 @@ export function parsePathPattern(text: string): Result<PathPattern> {
 }
 
 function pathPatternOf(text: string, segments: readonly PathSegment[], names: readonly string[]): PathPattern {
-  const common = { text, segments, names, variables: (path: string) => variablesOf(segments, path, path) }
+  const common = {
+    text,
+    segments,
+    names,
+    variables: (path: string) =>
+      matchSegments(segments, path) ? bindVariables(segments, path, decodeSegment) : undefined,
+  }
   if (segments.every((segment) => segment.kind === 'literal')) {
     const whole = `/${segments.map((segment) => segment.text).join('/')}`
     return { ...common, matches: (path) => path === whole }
@@ -115,19 +121,18 @@ export function matchSegments(segments: readonly PathSegment[], path: string): b
   return at === path.length
 }
 
-/** The variables in `values`, a string that has its slashes where `path` has them. */
-export function variablesOf(
+/** The variables of a path that the segments match, each read by `read`. */
+export function bindVariables(
   segments: readonly PathSegment[],
   path: string,
-  values: string,
-): Readonly<Record<string, string>> | undefined {
-  if (!matchSegments(segments, path)) return undefined
+  read: (segment: string) => string | undefined,
+): Readonly<Record<string, string>> {
   const variables: Record<string, string> = Object.create(null)
   let start = 1
   for (const segment of segments) {
-    const end = endOfSegment(values, start)
+    const end = endOfSegment(path, start)
     if (segment.kind === 'variable') {
-      const value = decodeSegment(values.slice(start, end))
+      const value = read(path.slice(start, end))
       if (value !== undefined) variables[segment.name] = value
     }
     start = end + 1
