@@ -13,8 +13,11 @@ import { type DesiredDocuments, messageOf, SEND_ORDER } from './desired.ts'
 
 /** Sends each sidecar the newest of what it is to obey, and remembers what it said of it. */
 export interface Push {
-  /** Takes over the connection of a sidecar whose certificate was verified. `peer` is its SPIFFE ID. */
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer, peer: string): void
+  /**
+   * Takes over the connection of a sidecar whose certificate was verified. `peer` is its SPIFFE ID. The session ends soon
+   * after the certificate does: a sidecar that renewed in time connects anew (T06).
+   */
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer, peer: string, peerNotAfterMs: number): void
   /** The desired state changed for these workloads, or for all: whoever holds something older is sent the newest. */
   update(workloads?: ReadonlySet<string>): void
   /** Ends every session with 1001 (going away). */
@@ -200,7 +203,7 @@ export function createPush(options: PushOptions): Push {
     }
   }
 
-  const begin = (socket: WebSocket, peer: string) => {
+  const begin = (socket: WebSocket, peer: string, peerNotAfterMs: number) => {
     const key = `${peer} ${clock.monotonic()} ${sessions++}`
     const sidecar: Sidecar = {
       key,
@@ -217,6 +220,11 @@ export function createPush(options: PushOptions): Push {
       cancelPing()
       cancelPing = clock.setTimer(PING_INTERVAL_MS, ping, { keepAlive: false })
     }
+    const cancelExpiry = clock.setTimer(
+      Math.max(0, peerNotAfterMs - clock.now()),
+      () => socket.close(1000, 'the certificate of this session has expired'),
+      { keepAlive: false },
+    )
     socket.on('pong', () => {
       sidecar.lastHeard = clock.monotonic()
     })
@@ -228,6 +236,7 @@ export function createPush(options: PushOptions): Push {
     })
     socket.on('error', (err) => log.debug('session failed', { err, 'hauberk.peer': peer }))
     socket.on('close', () => {
+      cancelExpiry()
       sidecars.delete(key)
       if (sidecar.workload !== undefined) {
         const peers = byWorkload.get(sidecar.workload)
@@ -240,11 +249,11 @@ export function createPush(options: PushOptions): Push {
   }
 
   return {
-    accept(request, socket, head, peer) {
+    accept(request, socket, head, peer, peerNotAfterMs) {
       server.handleUpgrade(request, socket, head, (webSocket) => {
         if (webSocket.protocol !== SESSION_PROTOCOL) webSocket.close(1002, `speak ${SESSION_PROTOCOL}`)
         else if (sidecars.size >= maxSessions) webSocket.close(1013, 'too many sessions')
-        else begin(webSocket, peer)
+        else begin(webSocket, peer, peerNotAfterMs)
       })
     },
     update(workloads) {

@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import { WebSocket } from 'ws'
+import { read } from '../../contract/codec.ts'
+import { OperatorMessage, SESSION_PROTOCOL, type SidecarMessage } from '../../contract/session.ts'
+import type { WorkloadConfig } from '../../contract/workload-config.ts'
+import { systemClock } from '../../runtime/clock.ts'
+import { silentLog } from '../../runtime/log.ts'
+import { createMetrics } from '../../runtime/metrics.ts'
+import { createAcknowledgementTable } from './acknowledgements.ts'
+import type { DesiredDocuments } from './desired.ts'
+import { createPush, type DryRunCount } from './push.ts'
+
+const ORDERS = 'spiffe://mesh/ns/shop/sa/orders'
+
+function documents(version: string): DesiredDocuments {
+  const config: WorkloadConfig = {
+    contract: 1,
+    version,
+    workload: 'shop/orders',
+    role: 'sidecar',
+    identity: { spiffeId: ORDERS, trustDomain: 'mesh' },
+    trustBundle: [],
+    trustedHops: 0,
+    listeners: [],
+    outbound: { services: [], egress: [] },
+    upstreams: {},
+  }
+  return {
+    config,
+    endpoints: { contract: 1, version: 'e1', endpoints: {} },
+    keys: { contract: 1, version: 'k1', issuers: {} },
+    issuers: ['corp'],
+  }
+}
+
+/** An operator's push behind a real server; the certificate that the TLS layer would have verified is said by a header. */
+async function startWorld(t: { after(fn: () => unknown): void }, maxSessions = 100) {
+  const acknowledgements = createAcknowledgementTable()
+  const refreshed: string[] = []
+  const dryRuns: DryRunCount[] = []
+  const world = { desired: documents('1') as DesiredDocuments | undefined }
+  const metrics = createMetrics()
+  const push = createPush({
+    desired: (workload) => (workload === 'shop/orders' ? world.desired : undefined),
+    acknowledgements,
+    refreshKeys: async (issuer) => void refreshed.push(issuer),
+    onDryRun: (_workload, _pod, counts) => dryRuns.push(...counts),
+    clock: systemClock,
+    log: silentLog,
+    metrics: {
+      sessions: metrics.gauge({ name: 'a', help: 'a' }),
+      pushes: metrics.counter({ name: 'b', help: 'b', labels: ['document'] }),
+      refusals: metrics.counter({ name: 'c', help: 'c', labels: ['document'] }),
+    },
+    maxSessions,
+  })
+  const server = createServer()
+  server.on('upgrade', (request, socket, head) => {
+    push.accept(request, socket, head, String(request.headers['x-peer']), Date.now() + 3_600_000)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const sockets: WebSocket[] = []
+  t.after(async () => {
+    for (const socket of sockets) socket.terminate()
+    push.close()
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  })
+
+  const connect = async (peer: string, have: Record<string, string> = {}, workload = 'shop/orders') => {
+    const { port } = server.address() as AddressInfo
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/`, SESSION_PROTOCOL, { headers: { 'x-peer': peer } })
+    sockets.push(socket)
+    const inbox: OperatorMessage[] = []
+    const waiting: (() => void)[] = []
+    socket.on('message', (data) => {
+      const message = read(OperatorMessage, JSON.parse(data.toString()))
+      assert.ok(message.ok)
+      inbox.push(message.value)
+      for (const wake of waiting.splice(0)) wake()
+    })
+    const closed = once(socket, 'close') as Promise<[code: number]>
+    await once(socket, 'open')
+    const say = (message: SidecarMessage) => socket.send(JSON.stringify(message))
+    say({ type: 'hello', contract: 1, release: '0', workload, pod: 'shop/orders-0', have })
+    return {
+      socket,
+      say,
+      closed,
+      inbox,
+      async next(type: OperatorMessage['type']): Promise<OperatorMessage> {
+        for (;;) {
+          const at = inbox.findIndex((message) => message.type === type)
+          if (at !== -1) return inbox.splice(at, 1)[0] as OperatorMessage
+          await new Promise<void>((wake) => waiting.push(wake))
+        }
+      },
+    }
+  }
+  return { push, acknowledgements, refreshed, dryRuns, world, connect }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 5_000
+  while (!condition()) {
+    assert.ok(Date.now() < deadline, 'the condition did not come true')
+    await new Promise(setImmediate)
+  }
+}
+
+test('a sidecar is sent what it does not have, endpoints and keys before the routes that need them', async (t) => {
+  const { connect, acknowledgements } = await startWorld(t)
+  const sidecar = await connect(ORDERS)
+  await sidecar.next('config').then((message) => {
+    assert.equal(message.type === 'config' && message.config.version, '1')
+  })
+  assert.deepEqual(
+    sidecar.inbox.map(({ type }) => type),
+    ['endpoints', 'keys'],
+  )
+  sidecar.say({ type: 'ack', document: 'config', version: '1' })
+  await until(() => acknowledgements.of('shop/orders')[0]?.documents.config?.acknowledged === '1')
+})
+
+test('a sidecar that has everything is sent nothing and counts as acknowledged', async (t) => {
+  const { connect, acknowledgements, push } = await startWorld(t)
+  const sidecar = await connect(ORDERS, { config: '1', endpoints: 'e1', keys: 'k1' })
+  await until(() => acknowledgements.of('shop/orders').length === 1)
+  push.update()
+  sidecar.say({ type: 'refresh-keys', issuer: 'corp' })
+  await sidecar.next('keys-checked')
+  assert.deepEqual(sidecar.inbox, [])
+  assert.equal(acknowledgements.of('shop/orders')[0]?.documents.config?.acknowledged, '1')
+})
+
+test('edits that come while an answer is awaited are coalesced to the newest', async (t) => {
+  const { connect, world, push } = await startWorld(t)
+  const sidecar = await connect(ORDERS, { endpoints: 'e1', keys: 'k1' })
+  await sidecar.next('config')
+  for (let version = 2; version <= 50; version++) {
+    world.desired = documents(String(version))
+    push.update(new Set(['shop/orders']))
+  }
+  sidecar.say({ type: 'ack', document: 'config', version: '1' })
+  const next = await sidecar.next('config')
+  assert.equal(next.type === 'config' && next.config.version, '50')
+  sidecar.say({ type: 'ack', document: 'config', version: '50' })
+  sidecar.say({ type: 'refresh-keys', issuer: 'corp' })
+  await sidecar.next('keys-checked')
+  assert.deepEqual(sidecar.inbox, [])
+})
+
+test('a refusal is remembered with its issues, and what was acknowledged before stays so', async (t) => {
+  const { connect, acknowledgements } = await startWorld(t)
+  const sidecar = await connect(ORDERS, { config: '0' })
+  await sidecar.next('config')
+  const issues = [{ code: 'x', severity: 'error', path: 'listeners[0]', message: 'is odd' }] as const
+  sidecar.say({ type: 'nack', document: 'config', version: '1', issues: [...issues] })
+  await until(() => acknowledgements.all()[0]?.documents.config?.refused !== undefined)
+  const standing = acknowledgements.all()[0]?.documents.config
+  assert.deepEqual(standing, { acknowledged: '0', refused: { version: '1', issues: [...issues] } })
+})
+
+test('a sidecar learns nothing of a workload whose identity it does not have', async (t) => {
+  const { connect, acknowledgements } = await startWorld(t)
+  const stranger = await connect('spiffe://mesh/ns/shop/sa/catalog')
+  assert.equal((await stranger.closed)[0], 1008)
+  assert.deepEqual(stranger.inbox, [])
+  const lost = await connect(ORDERS, {}, 'shop/nowhere')
+  assert.equal((await lost.closed)[0], 1008)
+  assert.deepEqual(acknowledgements.all(), [])
+})
+
+test('a workload that gets another service account loses the sessions of the old one', async (t) => {
+  const { connect, world, push } = await startWorld(t)
+  const sidecar = await connect(ORDERS)
+  await sidecar.next('config')
+  const next = documents('2')
+  world.desired = {
+    ...next,
+    config: { ...next.config, identity: { spiffeId: 'spiffe://mesh/ns/shop/sa/other', trustDomain: 'mesh' } },
+  }
+  push.update()
+  assert.equal((await sidecar.closed)[0], 1008)
+  assert.equal(
+    sidecar.inbox.some(({ type }) => type === 'config'),
+    false,
+  )
+})
+
+test('keys are refreshed for the issuers of its own policies only, and the answer comes either way', async (t) => {
+  const { connect, refreshed } = await startWorld(t)
+  const sidecar = await connect(ORDERS)
+  sidecar.say({ type: 'refresh-keys', issuer: 'foreign' })
+  sidecar.say({ type: 'refresh-keys', issuer: 'corp' })
+  await sidecar.next('keys-checked')
+  await sidecar.next('keys-checked')
+  assert.deepEqual(refreshed, ['corp'])
+})
+
+test('sessions are bounded, and one more is told to come again', async (t) => {
+  const { connect } = await startWorld(t, 2)
+  await connect(ORDERS)
+  await connect(ORDERS)
+  const third = await connect(ORDERS)
+  assert.equal((await third.closed)[0], 1013)
+})
+
+test('what is no message of the contract ends the session', async (t) => {
+  const { connect } = await startWorld(t)
+  const sidecar = await connect(ORDERS)
+  sidecar.socket.send('{"type":"hello","contract":1,"surprise":true}')
+  assert.equal((await sidecar.closed)[0], 1003)
+})
+
+test('a sidecar that leaves is no longer counted', async (t) => {
+  const { connect, acknowledgements } = await startWorld(t)
+  const sidecar = await connect(ORDERS)
+  await until(() => acknowledgements.all().length === 1)
+  sidecar.socket.close()
+  await until(() => acknowledgements.all().length === 0)
+})
