@@ -1,3 +1,4 @@
+import type { HeaderLines } from './header-lines.ts'
 import type { Problem } from './problem.ts'
 
 /** How the end of a body is found (RFC 9112, 6.3). `until-close` is only ever said of a response. */
@@ -26,32 +27,6 @@ export const CHUNKED: ChunkedBody = Object.freeze({ kind: 'chunked' })
 export const UNTIL_CLOSE: UntilCloseBody = Object.freeze({ kind: 'until-close' })
 
 /**
- * The field lines of one message in the order received, read-only, looked up without a prototype in sight.
- *
- * Strings are made when they are asked for, not before: most lines are passed on as bytes and never become one. Every
- * `name` argument is in lower case. Values are latin1, one character a byte, without the white space around them.
- */
-export interface Headers {
-  /** 0..maxHeaders. */
-  readonly count: number
-  /** In lower case. */
-  name(index: number): string
-  value(index: number): string
-  /** The first value, as `RequestView.header` wants it. */
-  get(name: string): string | undefined
-  /** Every value in the order received. */
-  all(name: string): readonly string[]
-  has(name: string): boolean
-  /** The index of the first line of that name, or -1. */
-  indexOf(name: string): number
-  /**
-   * The bytes of a value: a view, to compare or hash without making a string.
-   * It lives as long as the headers do; it must not be written to.
-   */
-  bytes(index: number): Buffer
-}
-
-/**
  * The head of a request that is unambiguous: RFC 9110 and 9112, and stricter than both (DATA-PLANE, "Strict by
  * construction"). It owns its bytes: it may outlive the chunk it was read from.
  */
@@ -78,7 +53,7 @@ export interface RequestHead {
   readonly port: number | undefined
   /** The minor version: 1.0 or 1.1. */
   readonly minor: 0 | 1
-  readonly headers: Headers
+  readonly headers: HeaderLines
   /** Never `until-close`. */
   readonly framing: Exclude<Framing, UntilCloseBody>
   /** False for HTTP/1.0 and `Connection: close`. */
@@ -101,7 +76,7 @@ export interface ResponseHead {
   readonly minor: 0 | 1
   /** 1xx but not 101: another head follows on the same connection. The caller bounds how many. */
   readonly interim: boolean
-  readonly headers: Headers
+  readonly headers: HeaderLines
   readonly framing: Framing
   /** The Content-Length beside a body that is not sent (HEAD, 304): to be told to the client, not to be read. */
   readonly declaredLength: number | undefined
@@ -121,6 +96,12 @@ export interface HeadLimits {
   /** Bytes of the request target: 414. Default 8,192. */
   readonly maxTargetBytes: number
 }
+
+export const DEFAULT_HEAD_LIMITS: HeadLimits = Object.freeze({
+  maxHeadBytes: 16_384,
+  maxHeaders: 100,
+  maxTargetBytes: 8_192,
+})
 
 /**
  * Reads heads from one connection, message after message, however the bytes are cut into chunks.

@@ -1,0 +1,97 @@
+import type { HeaderPair } from '../../../model/verdict.ts'
+import { FOLDED_TOKEN, hashOfName, latin1, UNDERSCORE } from './octets.ts'
+
+/** Numbers that {@link HeaderLines} holds of each line. */
+export const MARKS_PER_LINE = 5
+
+/**
+ * The field lines of one message in the order received: read-only, looked up without a prototype in sight.
+ *
+ * It owns its bytes, so it may outlive the chunk that it was read from. Strings are made when they are asked for, not
+ * before: most lines are passed on as bytes and never become one. Every `name` argument is in lower case. Values are
+ * latin1, one character an octet, without the white space around them.
+ */
+export class HeaderLines {
+  /** The lines as received, from the first name to the last CRLF. Not to be written to. */
+  readonly block: Buffer
+  /** Of each line: the hash of its folded name, then where in `block` name and value start and end. */
+  readonly marks: readonly number[]
+
+  constructor(block: Buffer, marks: readonly number[]) {
+    this.block = block
+    this.marks = marks
+  }
+
+  /** 0..maxHeaders. */
+  get count(): number {
+    return this.marks.length / MARKS_PER_LINE
+  }
+
+  /** In lower case. */
+  name(index: number): string {
+    const mark = index * MARKS_PER_LINE
+    return latin1(this.block, this.marks[mark + 1]!, this.marks[mark + 2]!).toLowerCase()
+  }
+
+  value(index: number): string {
+    const mark = index * MARKS_PER_LINE
+    return latin1(this.block, this.marks[mark + 3]!, this.marks[mark + 4]!)
+  }
+
+  /** The octets of a value, to compare or hash without making a string: a view, not to be written to. */
+  bytes(index: number): Buffer {
+    const mark = index * MARKS_PER_LINE
+    return this.block.subarray(this.marks[mark + 3]!, this.marks[mark + 4]!)
+  }
+
+  /** The first value. */
+  get(name: string): string | undefined {
+    const index = this.indexOf(name)
+    return index === -1 ? undefined : this.value(index)
+  }
+
+  /** Every value in the order received. */
+  all(name: string): readonly string[] {
+    const first = this.indexOf(name)
+    if (first === -1) return NONE
+    const values = [this.value(first)]
+    for (let index = this.indexOf(name, first + 1); index !== -1; index = this.indexOf(name, index + 1)) {
+      values.push(this.value(index))
+    }
+    return values
+  }
+
+  has(name: string): boolean {
+    return this.indexOf(name) !== -1
+  }
+
+  /** The first line at or after `from` that has this name, or -1. */
+  indexOf(name: string, from = 0): number {
+    const { marks } = this
+    const hash = hashOfName(name)
+    for (let mark = from * MARKS_PER_LINE; mark < marks.length; mark += MARKS_PER_LINE) {
+      if (marks[mark] === hash && this.#isNamed(mark, name)) return mark / MARKS_PER_LINE
+    }
+    return -1
+  }
+
+  *[Symbol.iterator](): Iterator<HeaderPair> {
+    for (let index = 0; index < this.count; index++) yield [this.name(index), this.value(index)]
+  }
+
+  #isNamed(mark: number, name: string): boolean {
+    const start = this.marks[mark + 1]!
+    if (this.marks[mark + 2]! - start !== name.length) return false
+    for (let at = 0; at < name.length; at++) {
+      const octet = this.block[start + at]!
+      // The hash is of the folded name; the name asked for is meant to the letter, `_` apart from `-`.
+      const lowered = octet === UNDERSCORE ? octet : FOLDED_TOKEN[octet]
+      if (lowered !== name.charCodeAt(at)) return false
+    }
+    return true
+  }
+}
+
+const NONE: readonly string[] = Object.freeze([])
+
+export const NO_HEADERS = new HeaderLines(Buffer.alloc(0), [])

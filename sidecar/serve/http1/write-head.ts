@@ -1,0 +1,295 @@
+import type { HeaderPair } from '../../../model/verdict.ts'
+import { chunkLength, totalLength, writeChunk } from './chunk.ts'
+import { compileHeaderFilter, type HeaderFilter, type HeaderFilterSource, HOP_BY_HOP } from './header-filter.ts'
+import { type HeaderLines, MARKS_PER_LINE } from './header-lines.ts'
+import { CHUNKED, type Framing, UNTIL_CLOSE } from './message.ts'
+import { CR, FIELD_VALUE, FOLDED_TOKEN, foldsAlike, hashOfName, LF, SP, VISIBLE, writeLatin1 } from './octets.ts'
+import { type Problem, UNWRITABLE } from './problem.ts'
+
+/** What becomes of the field lines on their way. Hop-by-hop fields and framing never pass, whatever is said here. */
+export interface HeaderEdits {
+  /** Received lines that are left out, in every spelling: compiled once per listener or route by {@link compileDrop}. */
+  readonly drop?: DropFilter
+  /** Received lines that are left out of this message, in every spelling. */
+  readonly remove?: readonly string[]
+  /** Lines that are written. Received lines of the same names are left out, in every spelling; `Connection` cannot name these. */
+  readonly set?: readonly HeaderPair[]
+}
+
+/** A filter that holds the hop-by-hop fields besides its own. */
+export type DropFilter = HeaderFilter & { readonly [dropBrand]: true }
+
+declare const dropBrand: unique symbol
+
+export function compileDrop(...sources: readonly HeaderFilterSource[]): DropFilter {
+  return compileHeaderFilter(GENERATED, ...sources) as DropFilter
+}
+
+/** What is never taken over from the received lines. Host among them: it is written from what was normalised. */
+const GENERATED = Object.freeze({ names: [...HOP_BY_HOP.names, 'host'] })
+const GENERATED_NAMES = compileHeaderFilter(GENERATED)
+
+/** What `set` cannot hold: it has a word of its own in the message. */
+const OURS_ALONE = compileHeaderFilter({
+  names: ['connection', 'content-length', 'host', 'keep-alive', 'trailer', 'transfer-encoding', 'upgrade'],
+})
+
+interface MessageToWrite {
+  readonly headers: HeaderLines
+  /** Of the head that the lines came with. */
+  readonly connectionNames?: readonly string[]
+  readonly edits?: HeaderEdits
+  /** Written as the one framing field, whatever was received. */
+  readonly framing: Framing
+  /** `Connection: close`. */
+  readonly close?: boolean
+  readonly upgrade?: 'websocket' | undefined
+}
+
+export interface RequestToWrite extends MessageToWrite {
+  readonly method: string
+  /** Path and query as they were normalised; `*` for `OPTIONS *`. */
+  readonly target: string
+  /** The Host to send, with its port if it has one. */
+  readonly host: string
+}
+
+export interface ResponseToWrite extends MessageToWrite {
+  /** 100..599. */
+  readonly status: number
+  /** The Content-Length of a body that is not sent (HEAD, 304). */
+  readonly declaredLength?: number | undefined
+}
+
+/** What of the body is there already, to go out in the same write. */
+export interface FirstBody {
+  readonly slices: readonly Buffer[]
+  /** Whether that is all of it. */
+  readonly done: boolean
+}
+
+/**
+ * The head of a request to the upstream, as HTTP/1.1, and the body so far, in one Buffer.
+ *
+ * It is the last gate: what would split is not written, and the answer is a problem of ours.
+ */
+export function writeRequestHead(message: RequestToWrite, first: FirstBody = NOTHING_YET): Buffer | Problem {
+  const { method, target, host, framing } = message
+  if (!isMadeOf(method, FOLDED_TOKEN) || !isMadeOf(target, VISIBLE) || !isMadeOf(host, VISIBLE)) return UNWRITABLE
+  if (framing.kind === 'until-close') return UNWRITABLE
+  return writeMessage(`${method} ${target} HTTP/1.1\r\nhost: ${host}\r\n${framingLine(framing)}`, message, first)
+}
+
+/**
+ * The head of a response to the client, as HTTP/1.1, and the body so far, in one Buffer. The last gate, as for requests.
+ *
+ * A body that is empty has the framing of length 0; `none` is for answers that cannot have one (HEAD, 1xx, 204, 304).
+ */
+export function writeResponseHead(message: ResponseToWrite, first: FirstBody = NOTHING_YET): Buffer | Problem {
+  const { status, framing, declaredLength } = message
+  if (!Number.isInteger(status) || status < 100 || status > 599) return UNWRITABLE
+  let framed = ''
+  if (status < 200 || status === 204) {
+    if (framing.kind !== 'none' && !(framing.kind === 'length' && framing.bytes === 0)) return UNWRITABLE
+  } else if (framing.kind !== 'none') {
+    framed = framingLine(framing)
+  } else if (declaredLength !== undefined) {
+    framed = framingLine({ kind: 'length', bytes: declaredLength })
+  }
+  return writeMessage(statusLine(status) + framed, message, first)
+}
+
+/**
+ * How a response's body goes on to the client: `until-close` becomes chunked, so that a truncation shows, and for HTTP/1.0,
+ * which knows no chunks, the other way round. Close the connection after `until-close`.
+ */
+export function framingTowards(clientMinor: 0 | 1, framing: Framing): Framing {
+  if (framing.kind !== 'chunked' && framing.kind !== 'until-close') return framing
+  return clientMinor === 1 ? CHUNKED : UNTIL_CLOSE
+}
+
+/** Whether a text can be a field value: nothing in it ends a line, and nothing turns into something else as latin1. */
+export function isFieldValue(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code > 0xff || FIELD_VALUE[code] !== 1) return false
+  }
+  return true
+}
+
+const NOTHING_YET: FirstBody = Object.freeze({ slices: [], done: false })
+
+function writeMessage(start: string, message: MessageToWrite, first: FirstBody): Buffer | Problem {
+  const { headers, edits, connectionNames, framing, close, upgrade } = message
+  const { slices, done } = first
+  const bodyLength = framing.kind === 'chunked' ? chunkLength(slices, done) : totalLength(slices)
+  if (bodyLength > (framing.kind === 'length' ? framing.bytes : framing.kind === 'none' ? 0 : bodyLength))
+    return UNWRITABLE
+
+  let text = start
+  if (upgrade !== undefined) text += 'connection: upgrade\r\nupgrade: websocket\r\n'
+  else if (close === true || framing.kind === 'until-close') text += 'connection: close\r\n'
+  const set = edits?.set
+  if (set !== undefined) {
+    for (let index = 0; index < set.length; index++) {
+      const [name, value] = set[index]!
+      if (!isMadeOf(name, FOLDED_TOKEN) || !isFieldValue(value) || OURS_ALONE.matchesName(name)) return UNWRITABLE
+      text += `${name}: ${value}\r\n`
+    }
+  }
+
+  const left = new LeftOut(edits, connectionNames)
+  let runs = runsOf(headers, left)
+  if (runs === undefined) {
+    text += linesOf(headers, left)
+    runs = NO_RUNS
+  }
+  let length = text.length + 2 + bodyLength
+  for (let index = 0; index < runs.length; index += 2) length += runs[index + 1]! - runs[index]!
+
+  const out = Buffer.allocUnsafe(length)
+  let at = writeLatin1(out, text, 0)
+  for (let index = 0; index < runs.length; index += 2) at += headers.block.copy(out, at, runs[index]!, runs[index + 1]!)
+  out[at++] = CR
+  out[at++] = LF
+  if (framing.kind === 'chunked') writeChunk(out, at, slices, done)
+  else for (const slice of slices) at += slice.copy(out, at)
+  return out
+}
+
+/** Which of the received lines one message leaves out. */
+class LeftOut {
+  readonly #drop: HeaderFilter
+  readonly #names: string[] = []
+  readonly #hashes: number[] = []
+
+  constructor(edits: HeaderEdits | undefined, connectionNames: readonly string[] | undefined) {
+    this.#drop = edits?.drop ?? GENERATED_NAMES
+    if (connectionNames !== undefined) for (const name of connectionNames) this.#add(name)
+    if (edits?.remove !== undefined) for (const name of edits.remove) this.#add(name)
+    if (edits?.set !== undefined) for (const [name] of edits.set) this.#add(name)
+  }
+
+  has({ block, marks }: HeaderLines, mark: number): boolean {
+    const hash = marks[mark]!
+    const start = marks[mark + 1]!
+    const end = marks[mark + 2]!
+    if (this.#drop.matches(hash, block, start, end)) return true
+    const hashes = this.#hashes
+    for (let index = 0; index < hashes.length; index++) {
+      if (hashes[index] === hash && foldsAlike(block, start, end, this.#names[index]!)) return true
+    }
+    return false
+  }
+
+  #add(name: string): void {
+    this.#names.push(name)
+    this.#hashes.push(hashOfName(name))
+  }
+}
+
+const NO_RUNS: readonly number[] = Object.freeze([])
+
+/**
+ * The lines that stay, as stretches of the block that are copied as they are: starts and ends in turn. Undefined when one
+ * of them is not written as we would write it, `name: value`.
+ */
+function runsOf(headers: HeaderLines, left: LeftOut): readonly number[] | undefined {
+  const { block, marks } = headers
+  const runs: number[] = []
+  let runEnd = -1
+  for (let mark = 0; mark < marks.length; mark += MARKS_PER_LINE) {
+    if (left.has(headers, mark)) continue
+    const nameEnd = marks[mark + 2]!
+    const valueEnd = marks[mark + 4]!
+    if (marks[mark + 3] !== nameEnd + 2 || block[nameEnd + 1] !== SP || block[valueEnd] !== CR) return undefined
+    const start = marks[mark + 1]!
+    if (start === runEnd) runs[runs.length - 1] = valueEnd + 2
+    else runs.push(start, valueEnd + 2)
+    runEnd = valueEnd + 2
+  }
+  return runs
+}
+
+/** The lines that stay, written anew and in the same order. */
+function linesOf(headers: HeaderLines, left: LeftOut): string {
+  let text = ''
+  for (let index = 0; index < headers.count; index++) {
+    if (!left.has(headers, index * MARKS_PER_LINE)) text += `${headers.name(index)}: ${headers.value(index)}\r\n`
+  }
+  return text
+}
+
+function framingLine(framing: Framing): string {
+  if (framing.kind === 'length') return `content-length: ${framing.bytes}\r\n`
+  return framing.kind === 'chunked' ? 'transfer-encoding: chunked\r\n' : ''
+}
+
+function isMadeOf(text: string, table: Uint8Array): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code > 0xff || table[code] === 0) return false
+  }
+  return text.length > 0
+}
+
+function statusLine(status: number): string {
+  return `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n`
+}
+
+/** RFC 9110, 15, and what else is met in practice. The reason phrase may be empty. */
+const REASONS: Readonly<Record<number, string>> = {
+  100: 'Continue',
+  101: 'Switching Protocols',
+  103: 'Early Hints',
+  200: 'OK',
+  201: 'Created',
+  202: 'Accepted',
+  203: 'Non-Authoritative Information',
+  204: 'No Content',
+  205: 'Reset Content',
+  206: 'Partial Content',
+  207: 'Multi-Status',
+  300: 'Multiple Choices',
+  301: 'Moved Permanently',
+  302: 'Found',
+  303: 'See Other',
+  304: 'Not Modified',
+  307: 'Temporary Redirect',
+  308: 'Permanent Redirect',
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  402: 'Payment Required',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  406: 'Not Acceptable',
+  407: 'Proxy Authentication Required',
+  408: 'Request Timeout',
+  409: 'Conflict',
+  410: 'Gone',
+  411: 'Length Required',
+  412: 'Precondition Failed',
+  413: 'Content Too Large',
+  414: 'URI Too Long',
+  415: 'Unsupported Media Type',
+  416: 'Range Not Satisfiable',
+  417: 'Expectation Failed',
+  421: 'Misdirected Request',
+  422: 'Unprocessable Content',
+  423: 'Locked',
+  424: 'Failed Dependency',
+  425: 'Too Early',
+  426: 'Upgrade Required',
+  428: 'Precondition Required',
+  429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
+  451: 'Unavailable For Legal Reasons',
+  500: 'Internal Server Error',
+  501: 'Not Implemented',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+  505: 'HTTP Version Not Supported',
+  507: 'Insufficient Storage',
+}
