@@ -42,14 +42,20 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
       'yaml',
     ],
   },
-  'operator/translate': { folders: ['model', 'policies', 'contract'], packages: ['ipaddr.js'], pure: true },
+  'operator/resources': { folders: ['model', 'policies'], packages: [], pure: true },
+  'operator/store': { folders: ['model', 'operator/sources'], packages: [], pure: true },
+  'operator/translate': {
+    folders: ['model', 'policies', 'contract', 'operator/resources', 'operator/store'],
+    packages: ['ipaddr.js'],
+    pure: true,
+  },
 
   sidecar: { folders: ['model', 'policies', 'contract', 'runtime'], packages: [] },
   'sidecar/compile': { folders: ['model', 'policies', 'contract'], packages: [], pure: true },
   'sidecar/control': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: ['valibot', 'ws'] },
   'sidecar/identity': {
     folders: ['model', 'contract', 'runtime', 'sidecar'],
-    packages: ['@peculiar/x509', 'reflect-metadata'],
+    packages: ['@peculiar/x509', 'reflect-metadata', 'valibot'],
   },
 
   cli: {
@@ -90,6 +96,7 @@ export const TEST_PACKAGES: readonly string[] = ['fast-check']
 
 /** What the tests of a folder may import besides, to meet the other side for real. */
 export const TEST_FOLDERS: Readonly<Record<string, readonly string[]>> = {
+  operator: ['sidecar/compile'],
   policies: ['contract'],
   sidecar: ['contract'],
 }

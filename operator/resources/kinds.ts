@@ -1,0 +1,98 @@
+import type { JsonSchema, Section } from '../../model/section.ts'
+import { tokenIssuerSchema } from '../../policies/jwt/token-issuer.ts'
+import { DEPLOYMENT_SCHEMA } from './deployment.ts'
+import { GATEWAY_CLASS_SCHEMA, GATEWAY_SCHEMA } from './gateway.ts'
+import { HTTP_ROUTE_SCHEMA } from './http-route.ts'
+import { MESH_CONFIG_SPEC_SCHEMA } from './mesh-config.ts'
+import { meshSecurityPolicySpecSchema } from './mesh-security-policy.ts'
+import { POD_SCHEMA } from './pod.ts'
+import { REFERENCE_GRANT_SCHEMA } from './reference-grant.ts'
+import { securityPolicySpecSchema } from './security-policy.ts'
+import { SERVICE_SCHEMA } from './service.ts'
+
+/** A kind of resource that the operator understands. Whatever is not in {@link KINDS} is none of its business. */
+export interface KindDefinition {
+  /** The versions that are taken, the preferred one first. */
+  readonly apiVersions: readonly string[]
+  readonly kind: string
+  /** As in the path of the Kubernetes API. */
+  readonly plural: string
+  readonly namespaced: boolean
+  /** Ours: the schema of `spec`, of which a CustomResourceDefinition is made and that knows every field. */
+  readonly specSchema?: (sections: readonly Section[]) => JsonSchema
+  /** Others': the part of the resource that we read. It has more fields than these. */
+  readonly partialSchema?: JsonSchema
+}
+
+const OURS = ['hauberk.dev/v1alpha1']
+const GATEWAY_API = ['gateway.networking.k8s.io/v1', 'gateway.networking.k8s.io/v1beta1']
+
+export const KINDS: readonly KindDefinition[] = [
+  { apiVersions: ['v1'], kind: 'Namespace', plural: 'namespaces', namespaced: false },
+  { apiVersions: ['v1'], kind: 'ServiceAccount', plural: 'serviceaccounts', namespaced: true },
+  { apiVersions: ['v1'], kind: 'Service', plural: 'services', namespaced: true, partialSchema: SERVICE_SCHEMA },
+  {
+    apiVersions: ['apps/v1'],
+    kind: 'Deployment',
+    plural: 'deployments',
+    namespaced: true,
+    partialSchema: DEPLOYMENT_SCHEMA,
+  },
+  { apiVersions: ['v1'], kind: 'Pod', plural: 'pods', namespaced: true, partialSchema: POD_SCHEMA },
+  { apiVersions: ['v1'], kind: 'Secret', plural: 'secrets', namespaced: true },
+  {
+    apiVersions: GATEWAY_API,
+    kind: 'GatewayClass',
+    plural: 'gatewayclasses',
+    namespaced: false,
+    partialSchema: GATEWAY_CLASS_SCHEMA,
+  },
+  { apiVersions: GATEWAY_API, kind: 'Gateway', plural: 'gateways', namespaced: true, partialSchema: GATEWAY_SCHEMA },
+  {
+    apiVersions: GATEWAY_API,
+    kind: 'HTTPRoute',
+    plural: 'httproutes',
+    namespaced: true,
+    partialSchema: HTTP_ROUTE_SCHEMA,
+  },
+  {
+    apiVersions: ['gateway.networking.k8s.io/v1beta1', 'gateway.networking.k8s.io/v1'],
+    kind: 'ReferenceGrant',
+    plural: 'referencegrants',
+    namespaced: true,
+    partialSchema: REFERENCE_GRANT_SCHEMA,
+  },
+  {
+    apiVersions: OURS,
+    kind: 'SecurityPolicy',
+    plural: 'securitypolicies',
+    namespaced: true,
+    specSchema: securityPolicySpecSchema,
+  },
+  {
+    apiVersions: OURS,
+    kind: 'MeshSecurityPolicy',
+    plural: 'meshsecuritypolicies',
+    namespaced: false,
+    specSchema: meshSecurityPolicySpecSchema,
+  },
+  {
+    apiVersions: OURS,
+    kind: 'TokenIssuer',
+    plural: 'tokenissuers',
+    namespaced: false,
+    specSchema: () => tokenIssuerSchema,
+  },
+  {
+    apiVersions: OURS,
+    kind: 'MeshConfig',
+    plural: 'meshconfigs',
+    namespaced: false,
+    specSchema: () => MESH_CONFIG_SPEC_SCHEMA,
+  },
+]
+
+/** The kind of a resource, by the `apiVersion` and `kind` that it says; undefined for what the operator does not know. */
+export function kindOf(apiVersion: string, kind: string): KindDefinition | undefined {
+  return KINDS.find((known) => known.kind === kind && known.apiVersions.includes(apiVersion))
+}

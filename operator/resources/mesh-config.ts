@@ -1,0 +1,161 @@
+import { DURATION_PATTERN } from '../../model/duration.ts'
+import type { JsonSchema } from '../../model/section.ts'
+
+/** The one MeshConfig that counts. */
+export const MESH_CONFIG_NAME = 'default'
+
+export interface MeshConfigSpec {
+  readonly trustDomain?: string
+  readonly certificates?: { readonly lifetime?: string }
+  readonly authorization?: { readonly default?: 'Deny' | 'Allow' }
+  readonly egress?: readonly {
+    readonly name: string
+    readonly hosts?: readonly string[]
+    readonly cidrs?: readonly string[]
+    readonly ports: readonly number[]
+  }[]
+  readonly trustedHops?: number
+  readonly requestTimeout?: string
+  readonly maxTokenLifetime?: string
+}
+
+const port: JsonSchema = { type: 'integer', minimum: 1, maximum: 65535 }
+
+function duration(description: string, rest: JsonSchema = {}): JsonSchema {
+  return { type: 'string', description, maxLength: 24, pattern: DURATION_PATTERN, ...rest }
+}
+
+/** The schema of `MeshConfig.spec`. */
+export const MESH_CONFIG_SPEC_SCHEMA: JsonSchema = {
+  type: 'object',
+  description: 'spec is what holds for the whole mesh.',
+  properties: {
+    trustDomain: {
+      type: 'string',
+      description:
+        'trustDomain is the first part of every identity: spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT. The certificate authority is made for it: to change it is to start anew. Default: cluster.local.',
+      default: 'cluster.local',
+      minLength: 1,
+      maxLength: 255,
+      pattern: '^[a-z0-9._-]+$',
+    },
+    certificates: {
+      type: 'object',
+      description: 'certificates is about the certificates of workloads.',
+      default: {},
+      properties: {
+        lifetime: duration(
+          'lifetime is how long a certificate is valid; it is renewed at half of that. 30s to 168h. Default: 24h.',
+          {
+            default: '24h',
+            'x-kubernetes-validations': [
+              {
+                rule: "duration(self) >= duration('30s') && duration(self) <= duration('168h')",
+                message: 'lifetime is from 30s to 168h',
+              },
+            ],
+          },
+        ),
+      },
+    },
+    authorization: {
+      type: 'object',
+      description: 'authorization is what holds for workloads that no authorization policy speaks of.',
+      default: {},
+      properties: {
+        default: {
+          type: 'string',
+          description:
+            'default is what becomes of a request to a workload without any authorization policy. Deny answers 403 no-policy. Allow lets every caller of the mesh in. Default: Deny.',
+          enum: ['Deny', 'Allow'],
+          default: 'Deny',
+        },
+      },
+    },
+    egress: {
+      type: 'array',
+      description:
+        'egress are the destinations outside of the mesh that workloads may call; every other one is refused. Default: none.',
+      maxItems: 128,
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['name'],
+      items: {
+        type: 'object',
+        required: ['name', 'ports'],
+        properties: {
+          name: {
+            type: 'string',
+            description: 'name is what logs call the destination.',
+            minLength: 1,
+            maxLength: 63,
+            pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
+          },
+          hosts: {
+            type: 'array',
+            description:
+              'hosts are host names; *. at the front stands for one label or more. A Service whose pods are outside of the mesh is named here too, as NAME.NAMESPACE.svc. Default: none.',
+            maxItems: 32,
+            'x-kubernetes-list-type': 'set',
+            items: {
+              type: 'string',
+              minLength: 1,
+              maxLength: 253,
+              pattern: '^(\\*\\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$',
+            },
+          },
+          cidrs: {
+            type: 'array',
+            description: 'cidrs are address ranges, IPv4 or IPv6. Default: none.',
+            maxItems: 32,
+            'x-kubernetes-list-type': 'set',
+            items: {
+              type: 'string',
+              minLength: 1,
+              maxLength: 43,
+              pattern: '^[0-9a-fA-F:.]+/[0-9]{1,3}$',
+            },
+          },
+          ports: {
+            type: 'array',
+            description: 'ports are the ports that may be called there; none are implied.',
+            minItems: 1,
+            maxItems: 32,
+            'x-kubernetes-list-type': 'set',
+            items: port,
+          },
+        },
+        'x-kubernetes-validations': [
+          {
+            rule: '(has(self.hosts) && size(self.hosts) > 0) || (has(self.cidrs) && size(self.cidrs) > 0)',
+            message: 'name at least one host or CIDR',
+          },
+        ],
+      },
+    },
+    trustedHops: {
+      type: 'integer',
+      description:
+        'trustedHops is how many proxies of your own stand in front of the gateways: as many entries of X-Forwarded-For, from the right, are believed. Default: 0, the address of the connection is the client.',
+      minimum: 0,
+      maximum: 16,
+      default: 0,
+    },
+    requestTimeout: duration(
+      'requestTimeout is how long a request may take where its HTTPRoute does not say; then it is answered 504. 0s is no limit. Default: 30s.',
+      {
+        default: '30s',
+        'x-kubernetes-validations': [
+          { rule: "duration(self) <= duration('24h')", message: 'requestTimeout is at most 24h' },
+        ],
+      },
+    ),
+    maxTokenLifetime: duration(
+      'maxTokenLifetime is the longest time between iat and exp of a token that is accepted; a longer one is refused. Default: no limit but the one of its issuer.',
+      {
+        'x-kubernetes-validations': [
+          { rule: "duration(self) >= duration('1s')", message: 'maxTokenLifetime is at least 1s' },
+        ],
+      },
+    ),
+  },
+}

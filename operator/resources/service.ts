@@ -1,0 +1,53 @@
+import type { JsonSchema } from '../../model/section.ts'
+import { structuralReader } from './structural.ts'
+
+/** What we read of a core/v1 Service. */
+export interface Service {
+  readonly spec: {
+    readonly type?: string
+    readonly selector?: Readonly<Record<string, string>>
+    readonly publishNotReadyAddresses?: boolean
+    readonly ports?: readonly ServicePort[]
+  }
+}
+
+export interface ServicePort {
+  readonly name?: string
+  readonly protocol?: string
+  readonly port: number
+  /** A number, or the name of a container port; absent: the same as `port`. */
+  readonly targetPort?: number | string
+  readonly appProtocol?: string
+}
+
+export const SERVICE_SCHEMA: JsonSchema = {
+  type: 'object',
+  required: ['spec'],
+  properties: {
+    spec: {
+      type: 'object',
+      properties: {
+        type: { type: 'string' },
+        selector: { type: 'object', additionalProperties: { type: 'string' } },
+        publishNotReadyAddresses: { type: 'boolean' },
+        ports: {
+          type: 'array',
+          maxItems: 256,
+          items: {
+            type: 'object',
+            required: ['port'],
+            properties: {
+              name: { type: 'string' },
+              protocol: { type: 'string', enum: ['TCP', 'UDP', 'SCTP'] },
+              port: { type: 'integer', minimum: 1, maximum: 65535 },
+              targetPort: { 'x-kubernetes-int-or-string': true },
+              appProtocol: { type: 'string' },
+            },
+          },
+        },
+      },
+    },
+  },
+}
+
+export const readService = structuralReader<Service>(SERVICE_SCHEMA)
