@@ -6,7 +6,7 @@ import {
   COLON,
   COMMA,
   CR,
-  FIELD_VALUE,
+  DELETE,
   FOLDED_TOKEN,
   foldsTo,
   HASH_START,
@@ -220,10 +220,9 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
       }
       if (state === FIELD_NAME) {
         let hash = this.#hash
-        let folded = 0
         while (at < limit) {
           const octet = bytes[at]!
-          folded = FOLDED_TOKEN[octet]!
+          const folded = FOLDED_TOKEN[octet]!
           if (folded === 0) break
           if (octet === UNDERSCORE) this.#hasUnderscore = true
           hash = nextHash(hash, folded)
@@ -244,9 +243,15 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
         state = IN_VALUE
       }
       if (state === IN_VALUE) {
-        while (at < limit && FIELD_VALUE[bytes[at]!] === 1) at++
+        let octet = CR
+        // RFC 9110, 5.5, in comparisons: most octets of a head are looked at here, and this takes half the time of a table.
+        for (; at < limit; at++) {
+          octet = bytes[at]!
+          if (octet >= SP) {
+            if (octet === DELETE) break
+          } else if (octet !== HTAB) break
+        }
         if (at === limit) break
-        const octet = bytes[at]!
         if (octet !== CR) return octet === LF ? 'bare-lf' : 'bad-header-value'
         at++
         state = LINE_LF

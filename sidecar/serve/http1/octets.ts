@@ -9,6 +9,7 @@ export const DASH = 0x2d
 export const COLON = 0x3a
 export const SEMICOLON = 0x3b
 export const UNDERSCORE = 0x5f
+export const DELETE = 0x7f
 
 /**
  * For an octet that a token may hold (RFC 9110, 5.6.2): itself in lower case, and `-` for `_`; 0 for every other.
@@ -24,10 +25,10 @@ export const FOLDED_TOKEN = table((octet) => {
 })
 
 /** 1 for what a field value may hold (RFC 9110, 5.5): visible characters, SP, HTAB and obs-text. */
-export const FIELD_VALUE = table((octet) => (octet === HTAB || (octet >= SP && octet !== 0x7f) ? 1 : 0))
+export const FIELD_VALUE = table((octet) => (octet === HTAB || (octet >= SP && octet !== DELETE) ? 1 : 0))
 
 /** 1 for visible ASCII: all that a request target is ever made of. */
-export const VISIBLE = table((octet) => (octet > SP && octet < 0x7f ? 1 : 0))
+export const VISIBLE = table((octet) => (octet > SP && octet < DELETE ? 1 : 0))
 
 /** The value of a hexadecimal digit, 255 for every other octet. */
 export const HEX_VALUE = table((octet) => {
@@ -52,14 +53,12 @@ export function foldedOctet(code: number): number {
 /** What {@link nextHash} starts from. */
 export const HASH_START = 7
 
-const HASH_MASK = 0x3fff_ffff
-
 /**
  * One step of the hash of a folded name. It spreads names over tables and nothing more: whoever finds an equal hash
  * compares the octets.
  */
 export function nextHash(hash: number, folded: number): number {
-  return (Math.imul(hash, 31) + folded) & HASH_MASK
+  return (Math.imul(hash, 31) + folded) | 0
 }
 
 /** The hash of a name in its folded form. */

@@ -3,7 +3,7 @@ import { chunkLength, totalLength, writeChunk } from './chunk.ts'
 import { compileHeaderFilter, type HeaderFilter, type HeaderFilterSource, HOP_BY_HOP } from './header-filter.ts'
 import { type HeaderLines, MARKS_PER_LINE } from './header-lines.ts'
 import { CHUNKED, type Framing, UNTIL_CLOSE } from './message.ts'
-import { CR, FIELD_VALUE, FOLDED_TOKEN, foldsAlike, hashOfName, LF, SP, VISIBLE, writeLatin1 } from './octets.ts'
+import { CR, DELETE, FOLDED_TOKEN, foldsAlike, HTAB, hashOfName, LF, SP, VISIBLE, writeLatin1 } from './octets.ts'
 import { type Problem, UNWRITABLE } from './problem.ts'
 
 /** What becomes of the field lines on their way. Hop-by-hop fields and framing never pass, whatever is said here. */
@@ -112,7 +112,7 @@ export function framingTowards(clientMinor: 0 | 1, framing: Framing): Framing {
 export function isFieldValue(text: string): boolean {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
-    if (code > 0xff || FIELD_VALUE[code] !== 1) return false
+    if (code < SP ? code !== HTAB : code === DELETE || code > 0xff) return false
   }
   return true
 }
@@ -123,22 +123,26 @@ function writeMessage(start: string, message: MessageToWrite, first: FirstBody):
   const { headers, edits, connectionNames, framing, close, upgrade } = message
   const { slices, done } = first
   const bodyLength = framing.kind === 'chunked' ? chunkLength(slices, done) : totalLength(slices)
-  if (bodyLength > (framing.kind === 'length' ? framing.bytes : framing.kind === 'none' ? 0 : bodyLength))
+  if (framing.kind === 'none' && bodyLength > 0) return UNWRITABLE
+  if (framing.kind === 'length' && (bodyLength > framing.bytes || (done && bodyLength < framing.bytes)))
     return UNWRITABLE
 
   let text = start
   if (upgrade !== undefined) text += 'connection: upgrade\r\nupgrade: websocket\r\n'
   else if (close === true || framing.kind === 'until-close') text += 'connection: close\r\n'
+  const left = new LeftOut(edits, connectionNames)
   const set = edits?.set
   if (set !== undefined) {
     for (let index = 0; index < set.length; index++) {
-      const [name, value] = set[index]!
-      if (!isMadeOf(name, FOLDED_TOKEN) || !isFieldValue(value) || OURS_ALONE.matchesName(name)) return UNWRITABLE
+      const name = set[index]![0]
+      const value = set[index]![1]
+      const hash = writableNames.hashOf(name)
+      if (hash === undefined || !isFieldValue(value)) return UNWRITABLE
+      left.add(name, hash)
       text += `${name}: ${value}\r\n`
     }
   }
 
-  const left = new LeftOut(edits, connectionNames)
   let runs = runsOf(headers, left)
   if (runs === undefined) {
     text += linesOf(headers, left)
@@ -165,9 +169,8 @@ class LeftOut {
 
   constructor(edits: HeaderEdits | undefined, connectionNames: readonly string[] | undefined) {
     this.#drop = edits?.drop ?? GENERATED_NAMES
-    if (connectionNames !== undefined) for (const name of connectionNames) this.#add(name)
-    if (edits?.remove !== undefined) for (const name of edits.remove) this.#add(name)
-    if (edits?.set !== undefined) for (const [name] of edits.set) this.#add(name)
+    if (connectionNames !== undefined) for (const name of connectionNames) this.add(name, hashOfName(name))
+    if (edits?.remove !== undefined) for (const name of edits.remove) this.add(name, hashOfName(name))
   }
 
   has({ block, marks }: HeaderLines, mark: number): boolean {
@@ -182,11 +185,35 @@ class LeftOut {
     return false
   }
 
-  #add(name: string): void {
+  add(name: string, hash: number): void {
     this.#names.push(name)
-    this.#hashes.push(hashOfName(name))
+    this.#hashes.push(hash)
   }
 }
+
+/** The names that were ever set: they come from code and configuration and are the same for each message. */
+export class WritableNames {
+  /** Beyond these, names are judged each time. */
+  static readonly MAX_REMEMBERED = 1_024
+
+  readonly #hashes = new Map<string, number>()
+
+  get remembered(): number {
+    return this.#hashes.size
+  }
+
+  /** The hash of the folded name; undefined when it is no token, or has a word of its own in the message. */
+  hashOf(name: string): number | undefined {
+    const known = this.#hashes.get(name)
+    if (known !== undefined) return known
+    if (!isMadeOf(name, FOLDED_TOKEN) || OURS_ALONE.matchesName(name)) return undefined
+    const hash = hashOfName(name)
+    if (this.#hashes.size < WritableNames.MAX_REMEMBERED) this.#hashes.set(name, hash)
+    return hash
+  }
+}
+
+const writableNames = new WritableNames()
 
 const NO_RUNS: readonly number[] = Object.freeze([])
 
