@@ -1,4 +1,4 @@
-import { describeIssue } from '../../model/result.ts'
+import { describeIssue, ok, type Result } from '../../model/result.ts'
 import type { SpiffeId } from '../../model/spiffe-id.ts'
 import { parseTrustBundle, pemsOf } from '../../model/x509/bundle.ts'
 import { FileError, readFileCapped } from '../../runtime/atomic-file.ts'
@@ -6,7 +6,7 @@ import { createBackoff } from '../../runtime/backoff.ts'
 import { type Clock, sleep } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
 import { CertificateFetchError, type Credential, type OperatorAddress } from './fetch-certificate.ts'
-import { createIdentity, type Identity } from './identity.ts'
+import { createIdentity, type Identity, withTrustBundle } from './identity.ts'
 import { loadIdentity, saveIdentity } from './identity-file.ts'
 import { createIdentityStore, type IdentityStore } from './identity-store.ts'
 import { obtain } from './obtain.ts'
@@ -82,6 +82,20 @@ export function keepIdentity(
   })
 }
 
+/** Trusts the roots that the operator pushed from now on, if they are others. Connections that are open stay. */
+export async function adoptTrustBundle(
+  store: IdentityStore,
+  pems: readonly string[],
+  options: Pick<OpenIdentityOptions, 'stateDirectory' | 'log'>,
+): Promise<Result<void>> {
+  const next = withTrustBundle(store.current(), pems)
+  if (!next.ok) return next
+  if (next.value.trustBundle.join('') === store.current().trustBundle.join('')) return ok(undefined)
+  store.replace(next.value)
+  await save(next.value, options)
+  return ok(undefined)
+}
+
 /** Nothing of what was kept counts when the roots were replaced meanwhile: that is another mesh, or a rotation missed. */
 async function keptIdentity(options: OpenIdentityOptions): Promise<Identity | undefined> {
   const { stateDirectory, spiffeId, clock, log } = options
@@ -144,6 +158,9 @@ async function readToken(path: string): Promise<string | undefined> {
 }
 
 /** A disk that is full or read-only costs the next restart an operator, and nothing now (F11). */
-async function save(identity: Identity, { stateDirectory, log }: OpenIdentityOptions): Promise<void> {
+async function save(
+  identity: Identity,
+  { stateDirectory, log }: Pick<OpenIdentityOptions, 'stateDirectory' | 'log'>,
+): Promise<void> {
   await saveIdentity(stateDirectory, identity).catch((err: unknown) => log.warn('identity not saved', { err }))
 }

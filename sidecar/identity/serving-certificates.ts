@@ -21,7 +21,7 @@ export interface ServingCertificates {
    */
   want(hostnames: Iterable<string>): void
   /** Undefined until the first one has come. */
-  current(hostname: string): ServingCertificate | undefined
+  get(hostname: string): ServingCertificate | undefined
   /** Calls `listener` for each certificate that comes, first and renewed ones. Returns how to stop that. */
   onChange(listener: (certificate: ServingCertificate) => void): () => void
 }
@@ -144,7 +144,7 @@ export function createServingCertificates(options: ServingCertificatesOptions): 
         })
       }
     },
-    current: (hostname) => certificates.get(hostname),
+    get: (hostname) => certificates.get(hostname),
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
