@@ -29,6 +29,7 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
   operator: {
     folders: ['model', 'policies', 'contract', 'runtime', 'crds'],
     packages: [
+      '@marcbachmann/cel-js',
       '@peculiar/x509',
       'ajv',
       'ajv-formats',
@@ -50,7 +51,11 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
     pure: true,
   },
 
-  sidecar: { folders: ['model', 'policies', 'contract', 'runtime'], packages: [] },
+  sidecar: { folders: ['model', 'policies', 'contract', 'runtime'], packages: ['valibot'] },
+  // The request path: nothing but Node and what is ours.
+  'sidecar/serve': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: [] },
+  'sidecar/upstream': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: [] },
+  'sidecar/crypto': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: [] },
   'sidecar/compile': { folders: ['model', 'policies', 'contract'], packages: [], pure: true },
   'sidecar/control': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: ['valibot', 'ws'] },
   'sidecar/identity': {
@@ -60,7 +65,7 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
 
   cli: {
     folders: ['model', 'policies', 'contract', 'runtime', 'operator', 'sidecar', 'crds'],
-    packages: ['commander', 'yaml'],
+    packages: ['commander', 'pg', 'yaml'],
   },
   crds: { folders: ['model', 'policies'], packages: [], pure: true },
 
@@ -98,6 +103,7 @@ export const TEST_PACKAGES: readonly string[] = ['fast-check']
 export const TEST_FOLDERS: Readonly<Record<string, readonly string[]>> = {
   operator: ['sidecar/compile'],
   policies: ['contract'],
+  samples: ['cli'],
   sidecar: ['contract'],
 }
 

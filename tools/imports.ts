@@ -36,6 +36,7 @@ export function readImports(source: string): SourceFacts {
       if (next?.text === '(') {
         const argument = tokens[i + 2]
         const literal = argument?.kind === 'string' && [')', ','].includes(tokens[i + 3]?.text ?? '')
+        if (!literal && isMethod(tokens, i + 1)) continue
         imports.push({ specifier: literal ? argument.text : '', typeOnly: false, line: token.line })
       } else if (token.text === 'import' && next?.text !== '.') {
         const found = statementSource(tokens, i + 1)
@@ -69,6 +70,17 @@ interface Token {
 function takesEnvironment(tokens: readonly Token[], at: number): boolean {
   if (tokens[at - 1]?.text !== '=' || tokens[at - 2]?.text !== '}') return false
   for (let i = at - 3; i >= 0 && tokens[i]!.text !== '{'; i--) if (tokens[i]!.text === 'env') return true
+  return false
+}
+
+/** `import(crypto: Crypto): Key {` in a class or interface: after the brackets that open at `at` comes a type or a body. */
+function isMethod(tokens: readonly Token[], at: number): boolean {
+  let depth = 0
+  for (let i = at; i < tokens.length; i++) {
+    const { text } = tokens[i]!
+    if (text === '(') depth += 1
+    else if (text === ')' && --depth === 0) return [':', '{'].includes(tokens[i + 1]?.text ?? '')
+  }
   return false
 }
 

@@ -1,0 +1,17 @@
+/**
+ * Preloaded into every test process: a file whose tests are over and that does not end by itself has left something
+ * open. It is given 5 seconds, then it fails and says what kind of thing that is, instead of holding up the whole run.
+ */
+import { after } from 'node:test'
+
+const GRACE_MS = 5_000
+
+if (process.env['NODE_TEST_CONTEXT']?.startsWith('child')) {
+  after(() => {
+    setTimeout(() => {
+      const open = process.getActiveResourcesInfo().join(', ')
+      process.stderr.write(`${process.argv[1]} does not end: still open are ${open}\n`)
+      process.exit(1)
+    }, GRACE_MS).unref()
+  })
+}
