@@ -139,34 +139,26 @@ function fileCycles(edges: Edges): Violation[] {
 }
 
 /**
- * Folders are compared side by side, among those that share a parent: `sidecar/serve` may not need `sidecar/control`
- * that needs `sidecar/serve`. Files beside the folders (`sidecar/main.ts`, `policies/filters.ts`) are places of their own,
- * and a circle of one folder with those is no more than a large room.
+ * Each folder is a place of its own, `sidecar/serve/http1` another one than `sidecar/serve`; what a folder has with the
+ * folders inside it is one room's own business.
  */
 function folderCycles(edges: Edges): Violation[] {
-  const graphs = new Map<string, Map<string, Set<string>>>()
-  const causes = new Map<string, Violation>()
+  const graph = new Map<string, Set<string>>()
+  const causes = new Map<string, { readonly file: string; readonly line: number }>()
   for (const [file, out] of edges) {
     if (isTest(file)) continue
     for (const { to, line } of out) {
-      const parent = commonFolder(file, to)
-      const from = childOf(parent, file)
-      const target = childOf(parent, to)
-      if (from === target) continue
-      const graph = graphs.get(parent) ?? new Map<string, Set<string>>()
-      graphs.set(parent, graph)
+      const from = posix.dirname(file)
+      const target = posix.dirname(to)
+      if (within(file, target) || within(to, from)) continue
       graph.set(from, (graph.get(from) ?? new Set()).add(target))
-      causes.set(`${from}>${target}`, { file, line, message: '' })
+      causes.set(`${from}>${target}`, { file, line })
     }
   }
-  return [...graphs.values()].flatMap((graph) =>
-    findCycles(new Map([...graph].map(([from, targets]) => [from, [...targets]])))
-      .filter((cycle) => new Set(cycle.filter((place) => !place.endsWith('.ts'))).size > 1)
-      .map((cycle) => ({
-        ...causes.get(`${cycle[0]}>${cycle[1]}`)!,
-        message: `folders in a circle: ${cycle.join(' -> ')}`,
-      })),
-  )
+  return findCycles(new Map([...graph].map(([from, targets]) => [from, [...targets]]))).map((cycle) => ({
+    ...causes.get(`${cycle[0]}>${cycle[1]}`)!,
+    message: `folders in a circle: ${cycle.join(' -> ')}`,
+  }))
 }
 
 function sectionsInSidecar(edges: Edges): Violation[] {
@@ -231,21 +223,6 @@ function shortestCycle(graph: ReadonlyMap<string, readonly string[]>, component:
     }
   }
   return [start, start]
-}
-
-function commonFolder(a: string, b: string): string {
-  const parts = posix.dirname(a).split('/')
-  const others = posix.dirname(b).split('/')
-  let shared = 0
-  while (shared < parts.length && parts[shared] === others[shared]) shared += 1
-  return parts.slice(0, shared).join('/')
-}
-
-/** The folder or file directly inside `parent` on the way to `file`. */
-function childOf(parent: string, file: string): string {
-  const start = parent === '' ? 0 : parent.length + 1
-  const end = file.indexOf('/', start)
-  return end === -1 ? file : file.slice(0, end)
 }
 
 function within(file: string, folder: string): boolean {

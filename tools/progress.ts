@@ -15,17 +15,17 @@ export interface Step {
  */
 export async function runSteps(steps: readonly Step[], out: NodeJS.WriteStream): Promise<boolean> {
   const width = Math.max(...steps.map((step) => step.name.length))
-  const failures: { readonly name: string; readonly reasons: StepResult }[] = []
-  await Promise.all(
+  const results = await Promise.all(
     steps.map(async (step) => {
       const startedAt = performance.now()
       const reasons = await attempt(step)
       const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
       const mark = reasons.length === 0 ? paint('green', '✓', out) : paint('red', '✗', out)
       out.write(` ${mark} ${step.name.padEnd(width)}  ${seconds.padStart(5)} s\n`)
-      if (reasons.length > 0) failures.push({ name: step.name, reasons })
+      return { name: step.name, reasons }
     }),
   )
+  const failures = results.filter(({ reasons }) => reasons.length > 0)
   for (const { name, reasons } of failures) out.write(`\n${paint('red', name, out)}\n${reasons.join('\n').trimEnd()}\n`)
   return failures.length === 0
 }
