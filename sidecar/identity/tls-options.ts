@@ -7,9 +7,9 @@ import {
   type Server,
   type TlsOptions,
 } from 'node:tls'
+import { MESH_ALPN, type MeshAlpn } from '../../contract/alpn.ts'
 import type { SpiffeId } from '../../model/spiffe-id.ts'
 import { judgeSvid, type SvidRefusal } from '../../model/x509/svid.ts'
-import { MESH_ALPN, type MeshAlpn } from './alpn.ts'
 import type { Identity, KeyedCertificate } from './identity.ts'
 import type { IdentityStore } from './identity-store.ts'
 
