@@ -1,0 +1,152 @@
+import type { Consideration } from '../../model/filter.ts'
+import type { Facts, RequestView } from '../../model/request.ts'
+import { isMeantFor } from './claims.ts'
+import { type CompactJws, readCompactJws } from './compact-jws.ts'
+import type { IssuerConfig, JwtConfig } from './config.ts'
+import { compileExemptions } from './exemptions.ts'
+import { findToken, SEVERAL, tokenPlaceOf } from './token-location.ts'
+import { normaliseType } from './token-type.ts'
+
+/**
+ * Every exemption, place and issuer considered; the last line is about the filter as a whole.
+ *
+ * No signature and no time is judged here. `facts.token` is a token that was verified, by the request's decision or by
+ * whoever asks "what if"; of its claims, those that are there are held to what the issuer's tokens must say. A token that
+ * is only in the request was verified by nobody: what is wrong with its form and claims is told, and it is never allowed.
+ */
+export function explainJwt(config: JwtConfig, request: RequestView, facts: Facts): readonly Consideration[] {
+  const exempt = explainExempt(config, request)
+  if (exempt.some(({ outcome }) => outcome === 'matched')) {
+    return [...exempt, { filter: 'jwt', outcome: 'allowed', field: 'exempt', expected: 'no token', got: at(request) }]
+  }
+  return [...exempt, ...explainToken(config, request, facts)]
+}
+
+function explainExempt(config: JwtConfig, request: RequestView): readonly Consideration[] {
+  return config.exempt.map((entry, i): Consideration => {
+    const common = { filter: 'jwt', rule: `exempt[${i}]` }
+    const asked = compileExemptions([entry], [])
+    const permitted = compileExemptions([entry], config.exemptWithin)
+    if (!asked.ok || !permitted.ok)
+      return { ...common, outcome: 'skipped', field: 'paths', expected: 'paths that parse' }
+    if (permitted.value.admits(request)) return { ...common, outcome: 'matched' }
+    const isMethod = entry.methods.length > 0 && !entry.methods.includes(request.method)
+    if (isMethod) {
+      return {
+        ...common,
+        outcome: 'not-matched',
+        field: 'method',
+        expected: entry.methods.join(', '),
+        got: request.method,
+      }
+    }
+    if (asked.value.admits(request)) {
+      return {
+        ...common,
+        outcome: 'not-matched',
+        field: 'floor',
+        expected: config.exemptWithin
+          .map((list) => list.flatMap(({ paths }) => paths).join(', ') || 'nothing')
+          .join(' and '),
+        got: at(request),
+        change: 'add it to authentication.allowExempt of the floor',
+      }
+    }
+    return { ...common, outcome: 'not-matched', field: 'path', expected: entry.paths.join(', '), got: request.path }
+  })
+}
+
+function explainToken(config: JwtConfig, request: RequestView, facts: Facts): readonly Consideration[] {
+  const places = config.locations.map(tokenPlaceOf)
+  const where = places.map(({ label }) => label).join(' or ')
+  const whole = (outcome: 'allowed' | 'denied', field: string, expected: string, got: string, change?: string) => ({
+    filter: 'jwt',
+    outcome,
+    field,
+    expected,
+    got,
+    ...(change !== undefined && { change }),
+  })
+
+  const found = findToken(places, request)
+  if (found === SEVERAL) {
+    return [whole('denied', 'token', `one token in the ${where}`, 'more than one', 'send one token')]
+  }
+  if (facts.token !== undefined) {
+    const { token } = facts
+    const lines = config.issuers.map((issuer) =>
+      token.issuer === issuer.name
+        ? explainIssuer(issuer, token.claims, undefined)
+        : notOf(issuer, 'issuer', issuer.name, token.issuer),
+    )
+    const good = lines.some(({ outcome }) => outcome === 'matched')
+    return [
+      ...lines,
+      good
+        ? whole('allowed', 'token', names(config), token.issuer)
+        : whole('denied', 'token', names(config), token.issuer, `get a token of ${names(config)}`),
+    ]
+  }
+  if (found === undefined) {
+    return config.required
+      ? [whole('denied', 'token', `a token in the ${where}`, 'none', `send a token of ${names(config)}`)]
+      : [whole('allowed', 'required', 'false', 'no token')]
+  }
+
+  const jws = readCompactJws(found.text, {
+    maxBytes: Math.max(...config.issuers.map(({ maxTokenBytes }) => maxTokenBytes)),
+    maxDepth: Math.max(...config.issuers.map(({ maxDepth }) => maxDepth)),
+    algorithms: new Set(config.issuers.flatMap(({ algorithms }) => algorithms)),
+  })
+  if (jws.kind === 'not-a-jws')
+    return [whole('denied', 'token', 'a JWT that this issuer set may have signed', jws.reason)]
+  const lines = config.issuers.map((issuer) => explainIssuer(issuer, jws.claims, jws))
+  return [...lines, whole('denied', 'signature', `by a key of ${names(config)}`, 'a token that was not verified here')]
+}
+
+/** `matched`: nothing that is there speaks against this issuer. */
+function explainIssuer(
+  issuer: IssuerConfig,
+  claims: Readonly<Record<string, unknown>>,
+  jws: CompactJws | undefined,
+): Consideration {
+  const has = (name: string): boolean => jws !== undefined || Object.hasOwn(claims, name)
+  if (has('iss') && claims['iss'] !== issuer.issuer) return notOf(issuer, 'iss', issuer.issuer, shown(claims['iss']))
+  if (has('aud') && !isMeantFor(claims['aud'], issuer.audiences)) {
+    return notOf(issuer, 'aud', issuer.audiences.join(' or '), shown(claims['aud']))
+  }
+  if (jws !== undefined) {
+    if (!(issuer.algorithms as readonly string[]).includes(jws.algorithm)) {
+      return notOf(issuer, 'alg', issuer.algorithms.join(', '), jws.algorithm)
+    }
+    const type = jws.typ === undefined ? '' : normaliseType(jws.typ)
+    if (!issuer.types.includes(type)) return notOf(issuer, 'typ', issuer.types.join(', '), type || 'none')
+    if (typeof claims['exp'] !== 'number') return notOf(issuer, 'exp', 'a date', shown(claims['exp']))
+  }
+  const { exp, iat } = claims
+  if (issuer.maxLifetimeMs !== undefined && typeof exp === 'number' && typeof iat === 'number') {
+    const seconds = issuer.maxLifetimeMs / 1_000
+    if (exp - iat > seconds) return notOf(issuer, 'exp', `${seconds} s after iat at most`, `${exp - iat} s`)
+  }
+  return { filter: 'jwt', rule: issuer.name, outcome: 'matched' }
+}
+
+function notOf({ name }: IssuerConfig, field: string, expected: string, got: string): Consideration {
+  return { filter: 'jwt', rule: name, outcome: 'not-matched', field, expected, got }
+}
+
+/** Characters of a claim that are shown at most. */
+const MAX_SHOWN = 200
+
+function shown(claim: unknown): string {
+  const text = claim === undefined ? 'none' : typeof claim === 'string' ? claim : JSON.stringify(claim)
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text
+}
+
+function names({ issuers }: JwtConfig): string {
+  return issuers.map(({ name }) => name).join(' or ')
+}
+
+function at({ method, path }: RequestView): string {
+  return `${method} ${path}`
+}

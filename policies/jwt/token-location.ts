@@ -1,0 +1,121 @@
+import type { Facts, RequestView } from '../../model/request.ts'
+import type { TokenLocation } from './config.ts'
+
+/** What one place holds: a token, nothing, or more than one. */
+export type TokenFound = string | undefined | typeof SEVERAL
+
+/** More than one token; which one would count is a matter of who reads (T24). */
+export const SEVERAL = Symbol('several tokens')
+
+/** A place where a token may be, made ready to look. */
+export interface TokenPlace {
+  /** For people: `authorization header`, `sid cookie`. */
+  readonly label: string
+  /** The token's text as sent, however malformed; empty when its place is there and nothing is in it. */
+  find(request: RequestView): TokenFound
+  /** Has the upstream's request go without what is found here. */
+  strip(request: RequestView, facts: Facts): void
+}
+
+export function tokenPlaceOf(location: TokenLocation): TokenPlace {
+  return location.kind === 'cookie' ? cookiePlace(location.name) : headerPlace(location.name, location.scheme)
+}
+
+/** The token of a request and where it was; `several` when there is more than one, in one place or in two. */
+export function findToken(
+  places: readonly TokenPlace[],
+  request: RequestView,
+): { readonly text: string; readonly place: TokenPlace } | typeof SEVERAL | undefined {
+  let found: { readonly text: string; readonly place: TokenPlace } | undefined
+  for (const place of places) {
+    const text = place.find(request)
+    if (text === undefined) continue
+    if (text === SEVERAL || found !== undefined) return SEVERAL
+    found = { text, place }
+  }
+  return found
+}
+
+/**
+ * The field is there once or not at all, whatever scheme its lines have: of two lines, nobody knows which one the
+ * application reads. A comma is what a proxy makes of two lines, and no token has one.
+ */
+function headerPlace(name: string, scheme: string | undefined): TokenPlace {
+  return {
+    label: `${name} header`,
+    find(request) {
+      const values = request.headers(name)
+      if (values.length === 0) return undefined
+      if (values.length > 1) return SEVERAL
+      const value = values[0] as string
+      const text = scheme === undefined ? value : afterScheme(value, scheme)
+      return text?.includes(',') ? SEVERAL : text
+    },
+    strip(request, facts) {
+      if (this.find(request) !== undefined) remove(facts, name)
+    },
+  }
+}
+
+/** RFC 9110, 11.4: the scheme without regard to case, one space or more, the token. */
+function afterScheme(value: string, scheme: string): string | undefined {
+  const end = scheme.length
+  if (value.length < end || value.slice(0, end).toLowerCase() !== scheme) return undefined
+  if (value.length === end) return ''
+  if (value.charCodeAt(end) !== SPACE) return undefined
+  let start = end + 1
+  while (value.charCodeAt(start) === SPACE) start++
+  return value.slice(start)
+}
+
+/** A browser may send several Cookie lines over HTTP/2 (RFC 9113, 8.2.3), so the lines may be many, the cookie may not. */
+function cookiePlace(name: string): TokenPlace {
+  return {
+    label: `${name} cookie`,
+    find(request) {
+      let found: string | undefined
+      for (const line of request.headers('cookie')) {
+        for (const pair of line.split(';')) {
+          const value = cookieValue(pair, name)
+          if (value === undefined) continue
+          if (found !== undefined) return SEVERAL
+          found = value
+        }
+      }
+      return found
+    },
+    strip(request, facts) {
+      const lines = request.headers('cookie')
+      if (lines.length === 0) return
+      // Another strip may have run: what it left is what there is.
+      const earlier = facts.setRequestHeaders?.findIndex(([set]) => set === 'cookie') ?? -1
+      const pairs = (earlier === -1 ? lines : [facts.setRequestHeaders?.[earlier]?.[1] ?? '']).flatMap((line) =>
+        line.split(';').map((pair) => pair.trim()),
+      )
+      const others = pairs.filter((pair) => pair !== '' && cookieValue(pair, name) === undefined)
+      if (others.length === pairs.length) return
+      if (earlier !== -1) facts.setRequestHeaders?.splice(earlier, 1)
+      if (others.length === 0) remove(facts, 'cookie')
+      else set(facts, 'cookie', others.join('; '))
+    },
+  }
+}
+
+/** RFC 6265, 5.2: white space around name and value does not count. Names are compared to the letter. */
+function cookieValue(pair: string, name: string): string | undefined {
+  const equals = pair.indexOf('=')
+  if (equals === -1 || pair.slice(0, equals).trim() !== name) return undefined
+  return pair.slice(equals + 1).trim()
+}
+
+function remove(facts: Facts, name: string): void {
+  facts.removeRequestHeaders ??= []
+  facts.removeRequestHeaders.push(name)
+}
+
+function set(facts: Facts, name: string, value: string): void {
+  facts.setRequestHeaders ??= []
+  facts.setRequestHeaders.push([name, value])
+}
+
+const SPACE = 0x20
