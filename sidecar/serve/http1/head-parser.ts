@@ -293,6 +293,7 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
     } else {
       const id = this.#fields.idOf(hash, bytes, nameStart, nameEnd)
       if (id !== 0) {
+        if (id <= TRANSFER_ENCODING && hasTab(bytes, nameEnd, cr)) return badFraming(id)
         const reason = id <= LAST_COMMON_FIELD ? this.#onCommonField(id, start, end) : this.onField(id, start, end)
         if (reason !== undefined) return reason
       }
@@ -314,11 +315,11 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
       case CONTENT_LENGTH:
         if (this.contentLength !== -1) return 'duplicate-content-length'
         this.contentLength = this.#readLength(start, end)
-        return this.contentLength === -1 ? 'bad-content-length' : undefined
+        return this.contentLength === -1 ? badFraming(id) : undefined
       case TRANSFER_ENCODING:
         if (this.isChunked) return 'duplicate-transfer-encoding'
         this.isChunked = true
-        return foldsTo(this.bytes, start, end, 'chunked') ? undefined : 'bad-transfer-encoding'
+        return foldsTo(this.bytes, start, end, 'chunked') ? undefined : badFraming(id)
       case CONNECTION:
         return this.#readConnection(start, end)
       default:
@@ -390,6 +391,16 @@ const LAST_COMMON_FIELD = 4
 
 /** The fields that every message has use for, with the ids 1 to 4. Put these first into a field table. */
 export const COMMON_FIELDS = ['content-length', 'transfer-encoding', 'connection', 'upgrade'] as const
+
+function badFraming(id: number): ProblemReason {
+  return id === CONTENT_LENGTH ? 'bad-content-length' : 'bad-transfer-encoding'
+}
+
+/** A tab beside a length or a coding is how readers are set apart: some trim it and some do not. */
+function hasTab(bytes: Uint8Array, from: number, end: number): boolean {
+  for (let at = from; at < end; at++) if (bytes[at] === HTAB) return true
+  return false
+}
 
 function elementEnd(bytes: Uint8Array, from: number, end: number): number {
   let at = from

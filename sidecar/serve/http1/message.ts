@@ -115,6 +115,8 @@ export interface HeadParser<Head> {
   readonly offset: number
   /** True when nothing of a next message has been read: the peer may close here. */
   readonly idle: boolean
+  /** The peer closed its side: undefined between two messages, else `truncated-head`. */
+  close(): Problem | undefined
 }
 
 /** Where a body goes while it is read: slices of the chunk that was handed in, valid during the call only if the caller reuses it. */

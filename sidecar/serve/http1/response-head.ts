@@ -96,6 +96,11 @@ export class ResponseHeadParser extends HeadScanner<ResponseHead> {
       if (minor === 0) return 'te-on-http10'
       if (contentLength !== -1) return 'te-and-cl'
     }
+    if (status < 200) {
+      // HTTP/1.0 knows none of these, and after a close nothing can follow.
+      if (minor === 0) return 'bad-status'
+      if (this.saysClose) return 'bad-connection-header'
+    }
     const isBodyless = status < 200 || status === 204
     // A length of 0 does no harm, and many send it.
     if (isBodyless && (isChunked || contentLength > 0)) return 'body-not-allowed'
