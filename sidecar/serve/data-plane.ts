@@ -2,11 +2,21 @@ import type { EndpointsDocument } from '../../contract/endpoints.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Pipeline } from '../compile/pipeline.ts'
-import type { KeyedCertificate } from '../identity/identity.ts'
 import type { IdentityStore } from '../identity/identity-store.ts'
-import type { Limits } from './limits.ts'
+import type { ServingCertificates } from '../identity/serving-certificates.ts'
+import { Deadlines } from '../upstream/deadlines.ts'
+import type { PoolDeps } from '../upstream/pool.ts'
+import { Upstreams } from '../upstream/upstreams.ts'
+import { ConnectionTable } from './accepted.ts'
+import type { Engine } from './engine.ts'
+import { createIdSource } from './ids.ts'
+import { createInboundPort } from './inbound.ts'
+import { DEFAULT_LIMITS, type Limits } from './limits.ts'
+import { createLoad } from './load.ts'
 import type { Observer } from './observation.ts'
 import type { BindAddress, Placement } from './placement.ts'
+import type { Port } from './port.ts'
+import { TcpConnections } from './tcp.ts'
 
 /** What the data plane is handed. Nothing is served before `pipeline()` returns one. */
 export interface DataPlaneOptions {
@@ -16,13 +26,13 @@ export interface DataPlaneOptions {
   /** The newest endpoints. An upstream that is missing has none. */
   endpoints(): EndpointsDocument | undefined
   readonly identity: IdentityStore
-  /** Certificates of `source: mesh` for a gateway. */
-  readonly certificates?: ServingCertificates
+  /** Certificates of `source: mesh` for a gateway; handshakes for a name without one fail until it has come. */
+  readonly certificates?: Pick<ServingCertificates, 'get' | 'onChange'>
   readonly observer: Observer
   readonly clock: Clock
   readonly log: Log
   readonly limits?: Partial<Limits>
-  /** Uniform in [0, 1): balancing and weights. Default `Math.random`. */
+  /** Uniform in [0, 1): balancing. Default `Math.random`. */
   random?(): number
   /**
    * The process that the workload's process tree starts from; undefined while the workload does not run. Connections to
@@ -31,34 +41,12 @@ export interface DataPlaneOptions {
   appRootPid?(): number | undefined
 }
 
-/** Certificates that the gateway has from the mesh's own CA. */
-export interface ServingCertificates {
-  /** Undefined: not there yet; handshakes for that name fail until it is. */
-  get(hostname: string): Pick<KeyedCertificate, 'privateKey' | 'chain'> | undefined
-  /** Calls `listener` after a certificate came or was renewed. Returns how to stop that. */
-  onChange(listener: () => void): () => void
-}
-
 /** What is bound, by what the placement calls it. */
 export interface BoundListener {
   readonly kind: 'inbound' | 'gateway' | 'proxy' | 'tcp'
   /** The container port, the Gateway's listener, `proxy`, or the upstream's name. */
   readonly name: string
   readonly address: BindAddress
-}
-
-/** A listener that could not be bound: the message names the address. */
-export class ListenError extends Error {
-  override readonly name = 'ListenError'
-  readonly address: BindAddress
-
-  constructor(address: BindAddress, cause: NodeJS.ErrnoException) {
-    super(
-      `cannot listen on ${address.host}:${address.port}: ${cause.code === 'EADDRINUSE' ? 'the port is taken' : cause.message}`,
-      { cause },
-    )
-    this.address = address
-  }
 }
 
 export interface DataPlane {
@@ -71,7 +59,7 @@ export interface DataPlane {
   apply(previous: Pipeline | undefined, next: Pipeline): Promise<void>
   /**
    * Stops accepting, answers with `Connection: close`, closes what is idle, and resolves when everything in flight has
-   * ended; at `deadlineMs` what is left is destroyed.
+   * ended; after `deadlineMs` what is left is destroyed.
    */
   drain(deadlineMs: number): Promise<void>
   listeners(): readonly BoundListener[]
@@ -86,4 +74,114 @@ export interface DataPlaneStats {
   readonly upstreamIdle: number
 }
 
-export type CreateDataPlane = (options: DataPlaneOptions) => DataPlane
+/** Bytes that upstream sockets read into. */
+const READ_BUFFER_BYTES = 65_536
+
+/** The request path of a sidecar or gateway: everything between the sockets of one process. */
+export function createDataPlane(options: DataPlaneOptions): DataPlane {
+  const { placement, identity, observer, clock, log, random = Math.random } = options
+  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const deadlines = new Deadlines(clock)
+  const counts = { open: 0, idle: 0 }
+  const poolDeps: PoolDeps = {
+    identity,
+    clock,
+    deadlines,
+    connectMs: limits.connectMs,
+    readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
+    limits,
+    counts,
+  }
+  let isDraining = false
+  const engine: Engine = {
+    pipeline: () => options.pipeline(),
+    endpoints: () => options.endpoints(),
+    upstreams: new Upstreams(poolDeps, random),
+    poolDeps,
+    identity,
+    observer,
+    clock,
+    log,
+    limits,
+    deadlines,
+    load: createLoad(clock, limits),
+    newId: createIdSource(),
+    isDraining: () => isDraining,
+  }
+  const table = new ConnectionTable(limits.maxConnections)
+  const tcp = new TcpConnections()
+  const open = new Map<string, { readonly port: Port; bound: BoundListener | undefined }>()
+
+  /** Everything that the placement has a place for and the pipeline a listener. */
+  function wanted(pipeline: Pipeline): Map<string, { readonly about: Omit<BoundListener, 'address'>; make(): Port }> {
+    const ports = new Map<string, { readonly about: Omit<BoundListener, 'address'>; make(): Port }>()
+    for (const place of placement.inbound) {
+      if (!pipeline.inbound.has(place.containerPort)) continue
+      const about = { kind: 'inbound', name: String(place.containerPort) } as const
+      ports.set(`inbound ${place.containerPort}`, { about, make: () => createInboundPort(engine, table, place, tcp) })
+    }
+    return ports
+  }
+
+  async function open1(key: string, about: Omit<BoundListener, 'address'>, port: Port): Promise<void> {
+    const entry: { readonly port: Port; bound: BoundListener | undefined } = { port, bound: undefined }
+    open.set(key, entry)
+    try {
+      entry.bound = { ...about, address: await port.listen() }
+    } catch (error) {
+      open.delete(key)
+      port.close()
+      throw error
+    }
+  }
+
+  async function match(pipeline: Pipeline): Promise<void> {
+    if (isDraining) return
+    const ports = wanted(pipeline)
+    for (const [key, { port }] of open) {
+      if (ports.has(key)) continue
+      open.delete(key)
+      port.close()
+    }
+    const opening = [...ports]
+      .filter(([key]) => !open.has(key))
+      .map(([key, { about, make }]) => open1(key, about, make()))
+    const failures = (await Promise.allSettled(opening)).filter((outcome) => outcome.status === 'rejected')
+    if (failures.length === 1) throw failures[0]!.reason
+    if (failures.length > 1)
+      throw new AggregateError(
+        failures.map(({ reason }) => reason),
+        'cannot listen',
+      )
+  }
+
+  return {
+    async listen() {
+      const pipeline = options.pipeline()
+      if (pipeline !== undefined) await match(pipeline)
+    },
+    async apply(_previous, next) {
+      engine.upstreams.update(next.config, options.endpoints())
+      tcp.judgeAgain(next)
+      await match(next)
+    },
+    async drain(deadlineMs) {
+      isDraining = true
+      for (const { port } of open.values()) port.close()
+      open.clear()
+      table.drain()
+      const cancel = clock.setTimer(deadlineMs, () => table.destroy())
+      await table.whenEmpty()
+      cancel()
+      engine.upstreams.close()
+      engine.load.stop()
+    },
+    listeners: () => [...open.values()].flatMap(({ bound }) => (bound === undefined ? [] : [bound])),
+    stats: () => ({
+      connections: table.size,
+      inFlight: engine.load.inFlight,
+      upstreamConnections: counts.open,
+      upstreamIdle: counts.idle,
+    }),
+  }
+}

@@ -1,10 +1,23 @@
+import type { Facts, RequestView } from '../../model/request.ts'
+import type { Chain } from '../compile/pipeline.ts'
+
 /**
  * Is told of every request and connection once, when it is over. Must not throw and must not block: it is called on the
  * request path. Records are plain values, never changed afterwards; no token, cookie, body or query string is in them.
  */
 export interface Observer {
-  request(record: RequestRecord): void
+  /** `evidence` comes with what a policy refused, or would have. */
+  request(record: RequestRecord, evidence?: Evidence): void
   connection(record: ConnectionRecord): void
+}
+
+/** What a refusal was made of, to explain it later. It holds what the client sent: it never leaves the process as it is. */
+export interface Evidence {
+  readonly request: RequestView
+  readonly facts: Facts
+  readonly chain: Chain
+  /** `RouteConfig.id`. */
+  readonly route: string
 }
 
 /** Whose side the traffic came from: a peer in the mesh, the world outside, or the workload itself. */

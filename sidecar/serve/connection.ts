@@ -1,0 +1,327 @@
+import type { Socket } from 'node:net'
+import type { Denial } from '../../model/verdict.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { Deadline } from '../upstream/deadlines.ts'
+import type { Served } from './accepted.ts'
+import type { Client } from './client.ts'
+import { denialOf, REQUEST_TIMEOUT } from './denials.ts'
+import type { Downstream, Transaction, TunnelRecord } from './downstream.ts'
+import type { Engine } from './engine.ts'
+import { Exchange } from './exchange.ts'
+import { closeAtExpiry } from './expiry.ts'
+import { IDENTITY_HEADERS } from './forwarded.ts'
+import { RequestHeadParser } from './http1/request-head.ts'
+import { PROBLEM_JSON, problemJson, writeLocalResponse } from './local-response.ts'
+import type { HttpSite } from './site.ts'
+import { startTunnel } from './tunnel.ts'
+
+/** Milliseconds that a connection which was told goodbye is still read from, so that the goodbye is not lost to a reset. */
+const LINGER_MS = 2_000
+
+/** Bytes read past meanwhile. */
+const MAX_LINGER_BYTES = 1024 * 1024
+
+/** What a connection is opened with. */
+export interface HttpConnectionOptions {
+  readonly engine: Engine
+  readonly socket: Socket
+  readonly client: Client
+  readonly site: HttpSite
+}
+
+/**
+ * One client's connection that speaks HTTP/1.1: request after request, each answered before the next is looked at.
+ *
+ * Pipelined requests wait unread. Nothing of a next request is touched while the client does not take the responses.
+ */
+export class HttpConnection implements Downstream, Served {
+  readonly client: Client
+  site: HttpSite
+  idleSinceMs: number | undefined
+  readonly #engine: Engine
+  readonly #socket: Socket
+  #parser: RequestHeadParser
+  #exchange: Transaction | undefined
+  /** Read, and not looked at yet. */
+  #waiting: Buffer | undefined
+  #isRunning = false
+  #isPaused = false
+  #hasClientEnded = false
+  #isClosing = false
+  #isTunnel = false
+  #isDraining = false
+  #lingered = 0
+  #requests = 0
+  readonly #deadline: Deadline
+
+  constructor({ engine, socket, client, site }: HttpConnectionOptions) {
+    this.#engine = engine
+    this.#socket = socket
+    this.client = client
+    this.site = site
+    this.#parser = parserFor(site)
+    this.#deadline = engine.deadlines.create(() => this.#onDeadline())
+    closeAtExpiry(engine, client, socket)
+    this.#becomeIdle(engine.clock.monotonic())
+    socket.on('data', this.#onData)
+    socket.on('drain', this.#onDrain)
+    socket.on('end', this.#onEnd)
+    socket.on('error', ignore)
+    socket.on('close', () => this.#onClose())
+  }
+
+  write(bytes: Buffer): boolean {
+    return this.#socket.write(bytes)
+  }
+
+  pause(): void {
+    if (this.#isPaused) return
+    this.#isPaused = true
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    if (this.#isRunning || this.#isTunnel) return
+    const waiting = this.#waiting
+    if (waiting !== undefined) {
+      this.#waiting = undefined
+      this.#run(waiting, 0, waiting.length)
+    } else {
+      this.#exchange?.flush()
+    }
+    if (this.#isPaused && this.#waiting === undefined && this.#exchange?.wantsBody !== false) {
+      this.#isPaused = false
+      this.#socket.resume()
+    }
+  }
+
+  setDeadline(delayMs: number, nowMs?: number): void {
+    this.#engine.deadlines.set(this.#deadline, delayMs, nowMs)
+  }
+
+  clearDeadline(): void {
+    this.#engine.deadlines.clear(this.#deadline)
+  }
+
+  finished(keepAlive: boolean): void {
+    this.#exchange = undefined
+    this.#requests += 1
+    if (!keepAlive || this.#hasClientEnded) return this.#close()
+    if (this.#socket.writableNeedDrain) this.setDeadline(this.#engine.limits.bodyMs)
+    else this.#becomeIdle(this.#engine.clock.monotonic())
+    this.resume()
+  }
+
+  abort(): void {
+    this.#exchange = undefined
+    // Without a close_notify, or with a reset: nobody can take what was sent for the whole (F14).
+    if (this.client.isSecure) this.#socket.destroy()
+    else this.#socket.resetAndDestroy()
+  }
+
+  isClosing(): boolean {
+    return (
+      this.#isDraining ||
+      this.#hasClientEnded ||
+      this.#engine.isDraining() ||
+      this.#requests + 1 >= this.#engine.limits.maxRequestsPerConnection
+    )
+  }
+
+  tunnel(upstream: UpstreamConnection, early: Buffer, about: TunnelRecord): void {
+    const socket = this.#socket
+    const { site, client } = this
+    this.#exchange = undefined
+    this.#isTunnel = true
+    this.clearDeadline()
+    socket.off('data', this.#onData)
+    socket.off('drain', this.#onDrain)
+    socket.off('end', this.#onEnd)
+    const tunnel = startTunnel(this.#engine, socket, upstream, {
+      ...about,
+      direction: site.direction,
+      listener: site.name,
+      spiffeId: client.peer.spiffeId,
+      clientIp: client.peer.ip,
+    })
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    if (early.length > 0) tunnel.sendToClient(early)
+    if (waiting !== undefined) tunnel.sendToUpstream(waiting)
+    if (this.#hasClientEnded) upstream.end()
+    socket.resume()
+  }
+
+  enter(site: HttpSite): void {
+    this.#exchange = undefined
+    this.site = site
+    this.#parser = parserFor(site)
+    this.#becomeIdle(this.#engine.clock.monotonic())
+    this.resume()
+  }
+
+  /** Stops answering idle clients and, with the next response, the others. */
+  drain(): void {
+    this.#isDraining = true
+    if (this.#exchange === undefined && !this.#isTunnel && this.#parser.idle && this.#waiting === undefined)
+      this.#close()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#isClosing) {
+      this.#lingered += chunk.length
+      if (this.#lingered > MAX_LINGER_BYTES) this.#socket.destroy()
+      return
+    }
+    if (this.#waiting === undefined) this.#run(chunk, 0, chunk.length)
+    else this.#waiting = Buffer.concat([this.#waiting, chunk])
+  }
+
+  #run(chunk: Buffer, start: number, end: number): void {
+    this.#isRunning = true
+    try {
+      this.#read(chunk, start, end)
+    } catch (err) {
+      // A mistake of ours ends this connection and no other.
+      this.#engine.log.error('request failed in the proxy', { err })
+      this.#exchange?.onClientGone()
+      this.#socket.destroy()
+    } finally {
+      this.#isRunning = false
+    }
+  }
+
+  #read(chunk: Buffer, start: number, end: number): void {
+    let at = start
+    while (at < end && !this.#isClosing) {
+      const exchange = this.#exchange
+      if (exchange === undefined) {
+        if (this.#socket.writableNeedDrain) return this.#wait(chunk, at, end)
+        const head = this.#parser.parse(chunk, at, end)
+        if (head === undefined) return this.#awaitHead()
+        if (head.kind === 'problem') return this.#refuse(denialOf(head))
+        at = this.#parser.offset
+        this.idleSinceMs = undefined
+        const next = this.site.transaction?.(this.#engine, this, head) ?? new Exchange(this.#engine, this, head)
+        this.#exchange = next
+        next.begin()
+      } else if (exchange.wantsBody) {
+        at = exchange.consume(chunk, at, end)
+      } else {
+        return this.#wait(chunk, at, end)
+      }
+    }
+    this.#exchange?.flush()
+  }
+
+  #wait(chunk: Buffer, at: number, end: number): void {
+    this.#exchange?.flush()
+    this.#waiting = chunk.subarray(at, end)
+    this.pause()
+  }
+
+  #awaitHead(): void {
+    if (this.idleSinceMs === undefined) return
+    // From the first byte on it is no longer idle, and the whole head has one limit however slowly it comes (T20).
+    this.idleSinceMs = undefined
+    this.setDeadline(this.#engine.limits.headMs)
+  }
+
+  #becomeIdle(nowMs: number): void {
+    this.idleSinceMs = nowMs
+    this.#engine.deadlines.set(this.#deadline, this.#engine.limits.idleMs, nowMs)
+  }
+
+  readonly #onDrain = (): void => {
+    if (this.#exchange !== undefined) return this.#exchange.onDownstreamDrain()
+    if (this.#isClosing) return
+    this.#becomeIdle(this.#engine.clock.monotonic())
+    this.resume()
+  }
+
+  readonly #onEnd = (): void => {
+    this.#hasClientEnded = true
+    const exchange = this.#exchange
+    if (exchange === undefined) {
+      if (!this.#parser.idle) this.#socket.destroy()
+      else if (this.#waiting === undefined) this.#close()
+    } else if (exchange.onClientEnd()) {
+      this.#exchange = undefined
+      this.#socket.destroy()
+    }
+  }
+
+  #onClose(): void {
+    this.#engine.deadlines.remove(this.#deadline)
+    const exchange = this.#exchange
+    this.#exchange = undefined
+    this.#waiting = undefined
+    exchange?.onClientGone()
+  }
+
+  #onDeadline(): void {
+    if (this.#isClosing) return void this.#socket.destroy()
+    if (this.#exchange !== undefined) return this.#exchange.onDeadline()
+    if (!this.#parser.idle) return this.#refuse(REQUEST_TIMEOUT)
+    if (this.#socket.writableNeedDrain) return void this.#socket.destroy()
+    this.#close()
+  }
+
+  /** What was sent is no request: nobody knows where the next one would start. */
+  #refuse(denial: Denial): void {
+    const engine = this.#engine
+    const decisionId = engine.newId()
+    const nowMs = engine.clock.now()
+    const body = problemJson(denial, decisionId)
+    this.#socket.write(
+      writeLocalResponse({ status: denial.status, headers: [PROBLEM_JSON], body, toHead: false, close: true, nowMs }),
+    )
+    const { site, client } = this
+    engine.observer.request({
+      timeMs: nowMs,
+      durationMs: 0,
+      decisionId,
+      requestId: decisionId,
+      direction: site.direction,
+      listener: site.name,
+      spiffeId: client.peer.spiffeId,
+      clientIp: client.peer.ip,
+      route: '',
+      upstream: '',
+      endpoint: undefined,
+      method: '',
+      host: '',
+      path: '',
+      status: denial.status,
+      outcome: 'malformed',
+      refusal: { denial: denial.name, filter: undefined, rule: undefined, origins: [], detail: undefined },
+      rule: undefined,
+      wouldDeny: undefined,
+      issuer: undefined,
+      subject: undefined,
+      bytesIn: 0,
+      bytesOut: Buffer.byteLength(body),
+      retried: false,
+    })
+    this.#close()
+  }
+
+  #close(): void {
+    if (this.#isClosing) return
+    this.#isClosing = true
+    this.#waiting = undefined
+    this.#socket.end()
+    this.setDeadline(LINGER_MS)
+    this.#socket.resume()
+  }
+}
+
+function parserFor({ transaction }: HttpSite): RequestHeadParser {
+  return new RequestHeadParser({ connect: transaction !== undefined, trusted: IDENTITY_HEADERS })
+}
+
+function ignore(): void {}

@@ -1,0 +1,90 @@
+import type { Denial } from '../../model/verdict.ts'
+import type { Problem } from './http1/problem.ts'
+
+/** What the mesh itself says no by, beside the policies. Each has a row in docs/denials.md. */
+
+export const NOT_SERVING = denial('not-serving', 503, 'This service is not being served.')
+export const NO_ROUTE = denial('no-route', 404, 'There is nothing here.')
+export const MISDIRECTED = denial('misdirected', 421, 'This connection is for another host.')
+export const BACKEND_UNRESOLVED = denial('backend-unresolved', 500, 'The route leads to a service that does not exist.')
+export const REQUEST_TIMEOUT = denial('request-timeout', 408, 'The request took too long to arrive.')
+export const OVERLOADED = denial('overloaded', 503, 'The proxy is overloaded.')
+export const DECISION_TIMEOUT = denial('decision-timeout', 503, 'A security policy of this service took too long.')
+
+export const NO_ENDPOINTS = denial('no-endpoints', 503, 'The service has no endpoint.')
+export const UPSTREAM_CONNECT = denial('upstream-connect', 502, 'The service cannot be reached.')
+export const UPSTREAM_OVERFLOW = denial('upstream-overflow', 503, 'The service has too many connections.')
+export const UPSTREAM_RESET = denial('upstream-reset', 502, 'The service broke off.')
+export const UPSTREAM_PROTOCOL = denial('upstream-protocol', 502, 'The service sent something that is no response.')
+export const UPSTREAM_TIMEOUT = denial('upstream-timeout', 504, 'The service did not answer in time.')
+export const UNWRITABLE_HEAD = denial('unwritable-head', 500, 'The message cannot be passed on.')
+
+export const PROXY_CREDENTIAL = denial(
+  'proxy-credential',
+  407,
+  'The proxy serves one workload, which has a credential.',
+)
+export const OUTBOUND_UNKNOWN_HOST = denial('outbound-unknown-host', 403, 'This workload may not call that host.')
+export const OUTBOUND_HOST_MISMATCH = denial('outbound-host-mismatch', 421, 'The tunnel is for another host.')
+export const OUTBOUND_NOT_HTTP = denial('outbound-not-http', 403, 'That service does not speak HTTP: use CONNECT.')
+export const OUTBOUND_NOT_PROXIED = denial('outbound-not-proxied', 400, 'This is a forward proxy: name the host.')
+export const OUTBOUND_FORBIDDEN_ADDRESS = denial(
+  'outbound-forbidden-address',
+  403,
+  'That host leads to an address that may not be called.',
+)
+export const OUTBOUND_UNRESOLVED = denial('outbound-unresolved', 502, 'That host has no address.')
+
+/** Of connections: nobody is told these. */
+export const PLAINTEXT_REFUSED = denial('plaintext-refused', 400, 'This port takes mutual TLS only.')
+export const PEER_IDENTITY = denial('peer-identity', 403, 'The certificate proves no identity of this mesh.')
+export const WRONG_ALPN = denial('wrong-alpn', 403, 'The peer does not speak what this port does.')
+export const HANDSHAKE_FAILED = denial('handshake-failed', 400, 'The TLS handshake failed.')
+export const CONNECTION_LIMIT = denial('connection-limit', 503, 'There are too many connections.')
+export const FOREIGN_PROCESS = denial('foreign-process', 403, 'The caller is not a process of this workload.')
+
+export const MESH_DENIALS: readonly Denial[] = [
+  NOT_SERVING,
+  NO_ROUTE,
+  MISDIRECTED,
+  BACKEND_UNRESOLVED,
+  REQUEST_TIMEOUT,
+  OVERLOADED,
+  DECISION_TIMEOUT,
+  NO_ENDPOINTS,
+  UPSTREAM_CONNECT,
+  UPSTREAM_OVERFLOW,
+  UPSTREAM_RESET,
+  UPSTREAM_PROTOCOL,
+  UPSTREAM_TIMEOUT,
+  UNWRITABLE_HEAD,
+  PROXY_CREDENTIAL,
+  OUTBOUND_UNKNOWN_HOST,
+  OUTBOUND_HOST_MISMATCH,
+  OUTBOUND_NOT_HTTP,
+  OUTBOUND_NOT_PROXIED,
+  OUTBOUND_FORBIDDEN_ADDRESS,
+  OUTBOUND_UNRESOLVED,
+  PLAINTEXT_REFUSED,
+  PEER_IDENTITY,
+  WRONG_ALPN,
+  HANDSHAKE_FAILED,
+  CONNECTION_LIMIT,
+  FOREIGN_PROCESS,
+]
+
+/** A message that nobody may read: the problem's reason is the denial's name. Made once each. */
+export function denialOf(found: Problem): Denial {
+  const known = OF_PROBLEMS.get(found)
+  if (known !== undefined) return known
+  const made = denial(found.reason, found.status, 'The request is malformed.')
+  OF_PROBLEMS.set(found, made)
+  return made
+}
+
+/** Problems are frozen and few: one for each reason and sender. */
+const OF_PROBLEMS = new Map<Problem, Denial>()
+
+function denial(name: string, status: number, title: string): Denial {
+  return Object.freeze({ name, status, title })
+}

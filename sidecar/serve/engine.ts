@@ -1,0 +1,29 @@
+import type { EndpointsDocument } from '../../contract/endpoints.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { Log } from '../../runtime/log.ts'
+import type { Pipeline } from '../compile/pipeline.ts'
+import type { IdentityStore } from '../identity/identity-store.ts'
+import type { Deadlines } from '../upstream/deadlines.ts'
+import type { PoolDeps } from '../upstream/pool.ts'
+import type { Upstreams } from '../upstream/upstreams.ts'
+import type { Limits } from './limits.ts'
+import type { Load } from './load.ts'
+import type { Observer } from './observation.ts'
+
+/** What all connections of one data plane share. */
+export interface Engine {
+  pipeline(): Pipeline | undefined
+  endpoints(): EndpointsDocument | undefined
+  readonly upstreams: Upstreams
+  readonly poolDeps: PoolDeps
+  readonly identity: IdentityStore
+  readonly observer: Observer
+  readonly clock: Clock
+  readonly log: Log
+  readonly limits: Limits
+  readonly deadlines: Deadlines
+  readonly load: Load
+  newId(): string
+  /** True once the data plane drains: every response says `Connection: close`. */
+  isDraining(): boolean
+}

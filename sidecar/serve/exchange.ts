@@ -1,0 +1,749 @@
+import type { RouteAction } from '../../contract/workload-config.ts'
+import type { Facts } from '../../model/request.ts'
+import type { Answer, Denial, Deny, HeaderPair } from '../../model/verdict.ts'
+import { type Decision, decide } from '../compile/decide.ts'
+import type { CompiledRoute, Step } from '../compile/pipeline.ts'
+import type { ConnectError } from '../upstream/connect.ts'
+import { UpstreamConnection, type UpstreamUser } from '../upstream/connection.ts'
+import { type EndpointPool, PoolFullError } from '../upstream/pool.ts'
+import { mayRetry } from '../upstream/retry.ts'
+import {
+  BACKEND_UNRESOLVED,
+  DECISION_TIMEOUT,
+  denialOf,
+  NO_ENDPOINTS,
+  NOT_SERVING,
+  OVERLOADED,
+  REQUEST_TIMEOUT,
+  UNWRITABLE_HEAD,
+  UPSTREAM_CONNECT,
+  UPSTREAM_OVERFLOW,
+  UPSTREAM_PROTOCOL,
+  UPSTREAM_RESET,
+  UPSTREAM_TIMEOUT,
+} from './denials.ts'
+import type { Downstream, Transaction } from './downstream.ts'
+import type { Engine } from './engine.ts'
+import {
+  forwardedHeaders,
+  type Provenance,
+  provenanceFromOutside,
+  provenanceFromPeer,
+  provenanceFromWorkload,
+} from './forwarded.ts'
+import { bodyReader } from './http1/body.ts'
+import { encodeChunk, totalLength } from './http1/chunk.ts'
+import type { BodyReader, BodySink, Framing, RequestHead, ResponseHead } from './http1/message.ts'
+import { isUpgradeAccepted } from './http1/websocket.ts'
+import { framingTowards, writeRequestHead, writeResponseHead } from './http1/write-head.ts'
+import { PROBLEM_JSON, problemJson, writeLocalResponse } from './local-response.ts'
+import type { Evidence, Outcome, Refusal, RequestRecord } from './observation.ts'
+import { redirectLocation } from './redirect.ts'
+import { HttpRequestView } from './request-view.ts'
+import { headersToSet, planOf, type RoutePlan, rewritePath } from './route-plan.ts'
+import { isDenial } from './site.ts'
+
+/** 1xx responses to one request that are passed on; more are no answer (F14). */
+const MAX_INTERIM = 8
+
+/** Bytes of a refused request's body that are read past, so that the connection can be used again. */
+const MAX_DISCARDED_BYTES = 65_536
+
+const RETRY_AFTER: readonly HeaderPair[] = [['retry-after', '1']]
+
+/** Where a request is on its way. */
+const DECIDING = 0
+const CONNECTING = 1
+const STREAMING = 2
+const DISCARDING = 3
+const OVER = 4
+
+/**
+ * One request and its response: judged, refused or answered or forwarded, told of once.
+ *
+ * All of it runs synchronously as long as the checks do and a kept connection is there.
+ */
+export class Exchange implements Transaction, UpstreamUser, BodySink {
+  readonly #head: RequestHead
+  readonly #decisionId: string
+  readonly #engine: Engine
+  readonly #downstream: Downstream
+  readonly #timeMs: number
+  readonly #startMs: number
+  readonly #facts: Facts = {}
+  #view: HttpRequestView | undefined
+  #provenance: Provenance | undefined
+  #route: CompiledRoute | undefined
+  #plan: RoutePlan | undefined
+  #phase = DECIDING
+  #isCounted = false
+
+  #requestReader: BodyReader
+  #pool: EndpointPool | undefined
+  #upstreamName = ''
+  #connecting: { abort(): void } | undefined
+  #connection: UpstreamConnection | undefined
+  #isHeadPending = false
+  #hasWritten = false
+  #hasRead = false
+  #isWaitingForUpstream = false
+  #wasReused = false
+  #resends = 0
+  #hasTriedOther = false
+  #interim = 0
+
+  #response: ResponseHead | undefined
+  #responseReader: BodyReader | undefined
+  #responseFraming: Framing | undefined
+  #isResponseHeadSent = false
+  #isResponseDone = false
+  #isEarly = false
+  #hasExcess = false
+  #willClose = false
+
+  /** Slices of what is read just now; emptied before the read returns to the socket. */
+  readonly #slices: Buffer[] = []
+  #status = 0
+  #outcome: Outcome = 'allowed'
+  #refusal: Refusal | undefined
+  #bytesIn = 0
+  #bytesOut = 0
+  #wouldDeny: Refusal | undefined
+
+  constructor(engine: Engine, downstream: Downstream, head: RequestHead) {
+    this.#engine = engine
+    this.#downstream = downstream
+    this.#head = head
+    this.#decisionId = engine.newId()
+    this.#timeMs = engine.clock.now()
+    this.#startMs = engine.clock.monotonic()
+    this.#requestReader = bodyReader(head.framing, 'client')
+  }
+
+  get wantsBody(): boolean {
+    const isReading = this.#phase === STREAMING || this.#phase === DISCARDING
+    return isReading && !this.#requestReader.done && !this.#isWaitingForUpstream
+  }
+
+  begin(): void {
+    const head = this.#head
+    const engine = this.#engine
+    const { client, site } = this.#downstream
+    const pipeline = engine.pipeline()
+    if (pipeline === undefined) return this.#refuse(NOT_SERVING)
+    if (!engine.load.enter()) return this.#refuse(OVERLOADED, { headers: RETRY_AFTER })
+    this.#isCounted = true
+
+    const provenance = this.#findProvenance(pipeline.config.trustedHops)
+    this.#provenance = provenance
+    const view = new HttpRequestView(head, client.peer, site.port(pipeline), provenance.proto, provenance.clientIp)
+    this.#view = view
+    const resolved = site.resolve(pipeline, view, head, client)
+    if (isDenial(resolved)) return this.#refuse(resolved)
+    this.#route = resolved
+    engine.upstreams.update(pipeline.config, engine.endpoints())
+
+    const decided = decide(resolved.chain, view, this.#facts)
+    if (!('then' in decided)) return this.#onDecision(decided)
+    this.#downstream.setDeadline(engine.limits.headMs, this.#startMs)
+    decided.then((decision) => {
+      if (this.#phase !== DECIDING) return
+      this.#onDecision(decision)
+      this.#downstream.resume()
+    })
+  }
+
+  consume(chunk: Buffer, start: number, end: number): number {
+    const next = this.#requestReader.read(chunk, start, end, this)
+    if (typeof next !== 'number') {
+      this.#slices.length = 0
+      this.#isEarly = true
+      this.#refuse(denialOf(next), { outcome: 'malformed' })
+      return end
+    }
+    for (const slice of this.#slices) this.#bytesIn += slice.length
+    if (this.#phase === DISCARDING) {
+      this.#slices.length = 0
+      if (this.#requestReader.done) this.#finish()
+      return next
+    }
+    this.#sendBody()
+    return next
+  }
+
+  flush(): void {
+    if (this.#phase === STREAMING && this.#isHeadPending) this.#sendBody()
+  }
+
+  onBody(chunk: Buffer, start: number, end: number): void {
+    this.#slices.push(chunk.subarray(start, end))
+  }
+
+  onDownstreamDrain(): void {
+    if (this.#phase !== STREAMING || this.#isResponseDone) return
+    if (this.#isResponseHeadSent) {
+      this.#downstream.clearDeadline()
+      this.#connection?.resume()
+    }
+  }
+
+  onClientEnd(): boolean {
+    if (this.#requestReader.done) return false
+    this.onClientGone()
+    return true
+  }
+
+  onClientGone(): void {
+    if (this.#phase === OVER) return
+    this.#dropUpstream()
+    this.#conclude(this.#isResponseDone ? undefined : 'aborted')
+  }
+
+  onDeadline(): void {
+    switch (this.#phase) {
+      case DECIDING:
+        return this.#refuse(DECISION_TIMEOUT, { outcome: 'failed' })
+      case CONNECTING:
+        return this.#refuse(UPSTREAM_TIMEOUT, { outcome: 'failed' })
+      case DISCARDING:
+        return this.#abort(this.#outcome, this.#refusal)
+      case STREAMING:
+        // Nobody takes what was written (T20).
+        if (this.#isResponseHeadSent) return this.#abort('aborted', undefined)
+        if (!this.#requestReader.done && !this.#isWaitingForUpstream) {
+          this.#isEarly = true
+          return this.#refuse(REQUEST_TIMEOUT, { outcome: 'failed' })
+        }
+        this.#failEndpoint()
+        return this.#refuse(UPSTREAM_TIMEOUT, { outcome: 'failed' })
+    }
+  }
+
+  #findProvenance(trustedHops: number): Provenance {
+    const { client, site } = this.#downstream
+    const { headers, host, port } = this.#head
+    const own = {
+      remoteIp: client.peer.ip,
+      proto: client.isSecure ? ('https' as const) : ('http' as const),
+      host: port === undefined ? host : `${host}:${port}`,
+    }
+    // The id of the decision serves for the request too where it begins here: one thing less to look up.
+    const newId = () => this.#decisionId
+    if (site.direction === 'outbound') return provenanceFromWorkload(headers, own, newId)
+    if (client.peer.spiffeId !== undefined) return provenanceFromPeer(headers, own, newId)
+    return provenanceFromOutside(headers, own, trustedHops, newId)
+  }
+
+  #onDecision({ verdict, step, wouldDeny }: Decision): void {
+    if (wouldDeny !== undefined) this.#wouldDeny = refusalBy(wouldDeny.verdict, wouldDeny.step)
+    switch (verdict.kind) {
+      case 'deny':
+        return this.#deny(verdict, step)
+      case 'answer':
+        return this.#answer(verdict)
+      case 'continue':
+        return this.#act(this.#route!.config.action)
+    }
+  }
+
+  #deny(verdict: Deny, step: Step | undefined): void {
+    this.#refuse(verdict.denial, {
+      outcome: 'denied',
+      refusal: refusalBy(verdict, step),
+      ...(verdict.headers === undefined ? {} : { headers: verdict.headers }),
+    })
+  }
+
+  #answer({ status, headers, body }: Answer): void {
+    this.#respond(status, headers, body, 'answered', undefined)
+  }
+
+  #act(action: RouteAction): void {
+    switch (action.kind) {
+      case 'app': {
+        const { app } = this.#downstream.site
+        if (app === undefined) return this.#refuse(NO_ENDPOINTS, { outcome: 'failed' })
+        this.#upstreamName = 'app'
+        return this.#attempt(app)
+      }
+      case 'forward': {
+        this.#plan = planOf(this.#route!)
+        this.#upstreamName = this.#plan.nextBackend()
+        if (this.#upstreamName === '') return this.#refuse(BACKEND_UNRESOLVED, { outcome: 'failed' })
+        const pool = this.#pick(undefined)
+        if (pool === undefined) return this.#refuse(NO_ENDPOINTS, { outcome: 'failed', headers: RETRY_AFTER })
+        return this.#attempt(pool)
+      }
+      case 'redirect': {
+        const { site } = this.#downstream
+        const location = redirectLocation(this.#route!.config, this.#view!, this.#head, site)
+        return this.#respond(action.status, [['location', location]], undefined, 'answered', undefined)
+      }
+      case 'respond':
+        return this.#respond(action.status, [], undefined, 'answered', undefined)
+    }
+  }
+
+  #pick(except: EndpointPool | undefined): EndpointPool | undefined {
+    const { upstreams } = this.#engine
+    const group = upstreams.get(this.#upstreamName)
+    return group === undefined ? undefined : upstreams.pick(group, this.#startMs, except)
+  }
+
+  #attempt(pool: EndpointPool): void {
+    this.#pool = pool
+    const kept = pool.take(this.#startMs)
+    if (kept === undefined) this.#open(pool)
+    else this.#attach(kept)
+  }
+
+  #open(pool: EndpointPool): void {
+    this.#phase = CONNECTING
+    this.#connecting = pool.open((opened) => {
+      this.#connecting = undefined
+      if (opened instanceof UpstreamConnection) {
+        if (this.#phase !== CONNECTING) return opened.destroy()
+        this.#attach(opened)
+        this.#downstream.resume()
+      } else if (this.#phase === CONNECTING) {
+        this.#onConnectFailed(opened)
+      }
+    })
+  }
+
+  #onConnectFailed(failure: ConnectError | PoolFullError): void {
+    if (failure instanceof PoolFullError) {
+      return this.#refuse(UPSTREAM_OVERFLOW, { outcome: 'failed', headers: RETRY_AFTER, detail: failure.message })
+    }
+    this.#failEndpoint()
+    const other = this.#hasTriedOther || this.#upstreamName === 'app' ? undefined : this.#pick(this.#pool)
+    if (other !== undefined) {
+      this.#hasTriedOther = true
+      this.#attempt(other)
+      return this.#downstream.resume()
+    }
+    this.#refuse(UPSTREAM_CONNECT, { outcome: 'failed', detail: `${failure.reason}: ${failure.message}` })
+  }
+
+  #attach(connection: UpstreamConnection): void {
+    this.#phase = STREAMING
+    this.#connection = connection
+    this.#wasReused = connection.uses > 1
+    this.#hasRead = false
+    connection.user = this
+    connection.parser.expect(this.#head)
+    this.#isHeadPending = true
+    if (this.#requestReader.done) this.#sendBody()
+    else this.#downstream.setDeadline(this.#engine.limits.bodyMs)
+  }
+
+  /** Writes what was just read of the body, behind the head if that is still to go: one write. */
+  #sendBody(): void {
+    const slices = this.#slices
+    const { done } = this.#requestReader
+    const connection = this.#connection!
+    let bytes: Buffer
+    if (this.#isHeadPending) {
+      const written = this.#writeHead(done)
+      slices.length = 0
+      if (!Buffer.isBuffer(written)) return this.#refuse(UNWRITABLE_HEAD, { outcome: 'failed' })
+      this.#isHeadPending = false
+      bytes = written
+    } else {
+      bytes =
+        this.#head.framing.kind === 'chunked'
+          ? encodeChunk(slices, done)
+          : slices.length === 1
+            ? slices[0]!
+            : Buffer.concat(slices)
+      slices.length = 0
+    }
+    if (bytes.length > 0) {
+      this.#hasWritten = true
+      if (!connection.write(bytes) && !done) {
+        this.#isWaitingForUpstream = true
+        this.#downstream.pause()
+      }
+    }
+    if (done) this.#onRequestRead()
+    else this.#downstream.setDeadline(this.#engine.limits.bodyMs)
+  }
+
+  #writeHead(done: boolean): ReturnType<typeof writeRequestHead> {
+    const head = this.#head
+    const route = this.#route!.config
+    const facts = this.#facts
+    const plan = (this.#plan ??= planOf(this.#route!))
+    const own = forwardedHeaders(this.#provenance!, this.#downstream.client.certificateHeader)
+    const path = rewritePath(head.path, route)
+    const { action } = route
+    const rewriteHost = action.kind === 'forward' ? action.rewriteHost : undefined
+    const host = rewriteHost ?? (head.port === undefined ? head.host : `${head.host}:${head.port}`)
+    return writeRequestHead(
+      {
+        method: head.method,
+        target: head.query === '' ? path : `${path}?${head.query}`,
+        host: host === '' ? 'localhost' : host,
+        headers: head.headers,
+        connectionNames: head.connectionNames,
+        edits: {
+          drop: plan.request.drop,
+          set: headersToSet(head.headers, plan.request, facts.setRequestHeaders, own),
+          ...(facts.removeRequestHeaders === undefined ? {} : { remove: facts.removeRequestHeaders }),
+        },
+        framing: head.framing,
+        upgrade: head.upgrade,
+      },
+      { slices: this.#slices, done },
+    )
+  }
+
+  #onRequestRead(): void {
+    const action = this.#route!.config.action
+    if (this.#isResponseHeadSent) {
+      if (this.#isResponseDone) this.#finish()
+      return
+    }
+    const timeoutMs =
+      action.kind === 'app' || action.kind === 'forward' ? action.requestTimeoutMs : this.#engine.limits.responseMs
+    if (timeoutMs === 0) this.#downstream.clearDeadline()
+    else this.#downstream.setDeadline(timeoutMs)
+  }
+
+  onUpstreamDrain(): void {
+    if (!this.#isWaitingForUpstream) return
+    this.#isWaitingForUpstream = false
+    this.#downstream.setDeadline(this.#engine.limits.bodyMs)
+    this.#downstream.resume()
+  }
+
+  onUpstreamData(bytes: Buffer, length: number): void {
+    this.#hasRead = true
+    let at = 0
+    while (this.#responseReader === undefined) {
+      const { parser } = this.#connection!
+      const head = parser.parse(bytes, at, length)
+      if (head === undefined) return
+      if (head.kind === 'problem') return this.#onUpstreamBroken(UPSTREAM_PROTOCOL, head.reason)
+      at = parser.offset
+      if (!head.interim) {
+        if (!this.#onResponseHead(head, bytes, at, length)) return
+      } else if (!this.#relayInterim(head)) {
+        return
+      }
+    }
+    const next = this.#responseReader.read(bytes, at, length, this)
+    if (typeof next !== 'number') {
+      // What was whole up to there may go; it will be seen that more should have come.
+      this.#slices.length = 0
+      return this.#onUpstreamBroken(UPSTREAM_PROTOCOL, next.reason)
+    }
+    if (next < length) this.#hasExcess = true
+    this.#sendResponse()
+  }
+
+  onUpstreamEnd(): void {
+    if (this.#isResponseDone || this.#responseReader === undefined) return
+    if (this.#responseReader.close() === undefined && this.#responseReader.done) this.#sendResponse()
+  }
+
+  onUpstreamClose(error: Error | undefined): void {
+    this.#connection = undefined
+    if (this.#phase !== STREAMING || this.#isResponseDone) return
+    this.#onUpstreamBroken(UPSTREAM_RESET, error?.message ?? 'closed')
+  }
+
+  /** The upstream failed while it had the request. */
+  #onUpstreamBroken(denial: Denial, detail: string): void {
+    this.#dropUpstream()
+    if (this.#isResponseHeadSent) {
+      this.#failEndpoint()
+      return this.#abort('failed', { ...plainRefusal(denial), detail })
+    }
+    const { method, framing } = this.#head
+    const attempt = {
+      retries: this.#resends,
+      hasWritten: this.#hasWritten,
+      hasRead: this.#hasRead,
+      wasReused: this.#wasReused,
+      method,
+      hasBody: framing.kind !== 'none',
+    }
+    if (!mayRetry(attempt)) {
+      this.#failEndpoint()
+      return this.#refuse(denial, { outcome: 'failed', detail })
+    }
+    // A kept connection that turns out to be closed says nothing of the endpoint: a new one will.
+    this.#resends += 1
+    this.#hasWritten = false
+    this.#open(this.#pool!)
+  }
+
+  #failEndpoint(): void {
+    this.#pool?.health.fail(this.#engine.clock.monotonic())
+  }
+
+  #relayInterim(head: ResponseHead): boolean {
+    this.#interim += 1
+    if (this.#interim > MAX_INTERIM) {
+      this.#onUpstreamBroken(UPSTREAM_PROTOCOL, 'too many interim responses')
+      return false
+    }
+    const isWanted =
+      head.status === 100 ? this.#head.expectContinue && !this.#requestReader.done : this.#head.minor === 1
+    if (isWanted) {
+      const { status, headers, connectionNames, framing } = head
+      const drop = planOf(this.#route!).response.drop
+      const written = writeResponseHead({ status, headers, connectionNames, framing, edits: { drop } })
+      if (Buffer.isBuffer(written)) this.#downstream.write(written)
+    }
+    return true
+  }
+
+  /** False: there is nothing more to read here. */
+  #onResponseHead(head: ResponseHead, bytes: Buffer, at: number, length: number): boolean {
+    this.#pool!.health.succeed()
+    if (head.status === 101) {
+      if (!isUpgradeAccepted(this.#head, head)) {
+        this.#onUpstreamBroken(UPSTREAM_PROTOCOL, 'upgrade without proof')
+        return false
+      }
+      this.#startTunnel(head, Buffer.from(bytes.subarray(at, length)))
+      return false
+    }
+    this.#response = head
+    this.#responseReader = bodyReader(head.framing, 'upstream')
+    this.#responseFraming = framingTowards(this.#head.minor, head.framing)
+    this.#isEarly = !this.#requestReader.done
+    this.#willClose =
+      this.#isEarly ||
+      !this.#head.keepAlive ||
+      this.#head.upgrade !== undefined ||
+      this.#responseFraming.kind === 'until-close' ||
+      this.#downstream.isClosing()
+    this.#status = head.status
+    return true
+  }
+
+  #writeResponseHead(head: ResponseHead, done: boolean): Buffer | undefined {
+    const { status, headers, connectionNames, declaredLength } = head
+    const plan = planOf(this.#route!).response
+    const written = writeResponseHead(
+      {
+        status,
+        headers,
+        connectionNames,
+        framing: this.#responseFraming!,
+        declaredLength,
+        close: this.#willClose,
+        edits: { drop: plan.drop, set: headersToSet(headers, plan, this.#facts.setResponseHeaders, []) },
+      },
+      { slices: this.#slices, done },
+    )
+    return Buffer.isBuffer(written) ? written : undefined
+  }
+
+  /** Writes what was just read of the response: all of it that is there in one write. */
+  #sendResponse(): void {
+    const slices = this.#slices
+    const { done } = this.#responseReader!
+    const bodyBytes = totalLength(slices)
+    let bytes: Buffer | undefined
+    if (!this.#isResponseHeadSent) {
+      bytes = this.#writeResponseHead(this.#response!, done)
+      slices.length = 0
+      if (bytes === undefined) {
+        this.#dropUpstream()
+        return this.#refuse(UNWRITABLE_HEAD, { outcome: 'failed' })
+      }
+      this.#isResponseHeadSent = true
+      if (!done) this.#downstream.clearDeadline()
+    } else {
+      bytes = this.#responseFraming!.kind === 'chunked' ? encodeChunk(slices, done) : Buffer.concat(slices, bodyBytes)
+      slices.length = 0
+    }
+    this.#bytesOut += bodyBytes
+    const isFlowing = bytes.length === 0 || this.#downstream.write(bytes)
+    if (done) return this.#onResponseDone()
+    if (!isFlowing) {
+      this.#connection?.pause()
+      this.#downstream.setDeadline(this.#engine.limits.bodyMs)
+    }
+  }
+
+  #onResponseDone(): void {
+    this.#isResponseDone = true
+    const connection = this.#connection
+    this.#connection = undefined
+    if (connection !== undefined) {
+      connection.user = undefined
+      const isClean = this.#requestReader.done && !this.#isEarly && !this.#hasExcess && this.#head.upgrade === undefined
+      if (isClean && this.#response!.keepAlive) this.#pool!.giveBack(connection)
+      else connection.destroy()
+    }
+    this.#finish()
+  }
+
+  #startTunnel(head: ResponseHead, early: Buffer): void {
+    const { status, headers, connectionNames, framing } = head
+    const plan = planOf(this.#route!).response
+    const edits = { drop: plan.drop, set: headersToSet(headers, plan, this.#facts.setResponseHeaders, []) }
+    const written = writeResponseHead({ status, headers, connectionNames, framing, edits, upgrade: 'websocket' })
+    if (!Buffer.isBuffer(written)) {
+      this.#dropUpstream()
+      return this.#refuse(UNWRITABLE_HEAD, { outcome: 'failed' })
+    }
+    const connection = this.#connection!
+    this.#connection = undefined
+    connection.user = undefined
+    this.#status = status
+    this.#isResponseDone = true
+    this.#downstream.write(written)
+    this.#conclude('allowed')
+    this.#downstream.tunnel(connection, early, {
+      decisionId: this.#decisionId,
+      upstream: this.#upstreamName,
+      endpoint: this.#pool?.label,
+      rule: this.#facts.rule,
+      wouldDeny: this.#wouldDeny,
+      refusal: undefined,
+    })
+  }
+
+  #refuse(denial: Denial, given: RefuseOptions = {}): void {
+    const { outcome = 'denied', headers = [], detail } = given
+    const refusal = given.refusal ?? { ...plainRefusal(denial), detail }
+    const body = problemJson(denial, this.#decisionId)
+    this.#respond(denial.status, [PROBLEM_JSON, ...headers], body, outcome, refusal)
+  }
+
+  /** Answers here. Whatever upstream there is has no part in it. */
+  #respond(
+    status: number,
+    headers: readonly HeaderPair[],
+    body: string | undefined,
+    outcome: Outcome,
+    refusal: Refusal | undefined,
+  ): void {
+    this.#dropUpstream()
+    if (this.#isResponseHeadSent) return this.#abort(outcome, refusal)
+    const head = this.#head
+    const { framing } = head
+    const canDiscard =
+      framing.kind === 'length' && framing.bytes <= MAX_DISCARDED_BYTES && !head.expectContinue && !this.#isEarly
+    const isRead = this.#requestReader.done
+    this.#willClose = !head.keepAlive || this.#downstream.isClosing() || !(isRead || canDiscard)
+    this.#status = status
+    this.#outcome = outcome
+    this.#refusal = refusal
+    const set = this.#facts.setResponseHeaders
+    this.#downstream.write(
+      writeLocalResponse({
+        status,
+        headers: set === undefined ? headers : [...headers, ...set],
+        body,
+        toHead: head.method === 'HEAD',
+        close: this.#willClose,
+        nowMs: this.#timeMs,
+      }),
+    )
+    if (body !== undefined && head.method !== 'HEAD') this.#bytesOut = Buffer.byteLength(body)
+    this.#isResponseHeadSent = true
+    this.#isResponseDone = true
+    if (isRead || this.#willClose) return this.#finish()
+    this.#phase = DISCARDING
+    this.#downstream.setDeadline(this.#engine.limits.bodyMs)
+  }
+
+  /** The response cannot be ended properly: the client must see that. */
+  #abort(outcome: Outcome, refusal: Refusal | undefined): void {
+    this.#dropUpstream()
+    this.#refusal = refusal
+    this.#conclude(outcome)
+    this.#downstream.abort()
+  }
+
+  #finish(): void {
+    const keepAlive = !this.#willClose && this.#requestReader.done
+    this.#conclude(undefined)
+    this.#downstream.finished(keepAlive)
+  }
+
+  #dropUpstream(): void {
+    this.#connecting?.abort()
+    this.#connecting = undefined
+    const connection = this.#connection
+    this.#connection = undefined
+    if (connection === undefined) return
+    connection.user = undefined
+    connection.destroy()
+  }
+
+  /** It is over: tells of it, once. */
+  #conclude(outcome: Outcome | undefined): void {
+    if (this.#phase === OVER) return
+    this.#phase = OVER
+    const engine = this.#engine
+    if (this.#isCounted) engine.load.leave()
+    const head = this.#head
+    const { client, site } = this.#downstream
+    const facts = this.#facts
+    const record: RequestRecord = {
+      timeMs: this.#timeMs,
+      durationMs: engine.clock.monotonic() - this.#startMs,
+      decisionId: this.#decisionId,
+      requestId: this.#provenance?.requestId ?? this.#decisionId,
+      direction: site.direction,
+      listener: site.name,
+      spiffeId: client.peer.spiffeId,
+      clientIp: this.#provenance?.clientIp ?? client.peer.ip,
+      route: this.#route?.id ?? '',
+      upstream: this.#upstreamName,
+      endpoint: this.#pool?.label,
+      method: head.method,
+      host: head.host,
+      path: head.path,
+      status: this.#status,
+      outcome: outcome ?? this.#outcome,
+      refusal: this.#refusal,
+      rule: facts.rule,
+      wouldDeny: this.#wouldDeny,
+      issuer: facts.token?.issuer,
+      subject: facts.token?.subject,
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+      retried: this.#resends > 0 || this.#hasTriedOther,
+    }
+    engine.observer.request(record, this.#evidence())
+  }
+
+  #evidence(): Evidence | undefined {
+    if (this.#refusal?.filter === undefined && this.#wouldDeny === undefined) return undefined
+    const { id, chain } = this.#route!
+    return { request: this.#view!, facts: this.#facts, chain, route: id }
+  }
+}
+
+interface RefuseOptions {
+  readonly outcome?: Outcome
+  readonly refusal?: Refusal
+  readonly headers?: readonly HeaderPair[]
+  readonly detail?: string
+}
+
+function plainRefusal(denial: Denial): Refusal {
+  return { denial: denial.name, filter: undefined, rule: undefined, origins: NONE, detail: undefined }
+}
+
+/** What a policy said, and which one. */
+export function refusalBy(verdict: Deny, step: Step | undefined): Refusal {
+  return {
+    denial: verdict.denial.name,
+    filter: step?.filter.name,
+    rule: verdict.rule,
+    origins: verdict.origin === undefined ? (step?.origins ?? NONE) : [verdict.origin],
+    detail: verdict.detail,
+  }
+}
+
+const NONE: readonly string[] = Object.freeze([])

@@ -1,0 +1,112 @@
+import { isIP } from 'node:net'
+import type { HeaderPair } from '../../model/verdict.ts'
+import { compileHeaderFilter, type HeaderFilterSource } from './http1/header-filter.ts'
+import type { HeaderLines } from './http1/header-lines.ts'
+import { isFieldValue } from './http1/write-head.ts'
+
+/**
+ * Headers that say who is asking, from where and for what, or that some servers take for the target itself. What a client
+ * sends under these names, in any spelling, is never passed on nor seen by a policy; what is true is written anew (T12).
+ */
+export const IDENTITY_HEADERS: HeaderFilterSource = Object.freeze({
+  names: ['forwarded', 'true-client-ip', 'x-client-ip', 'x-original-url', 'x-real-ip', 'x-request-id', 'x-rewrite-url'],
+  prefixes: ['x-forwarded-', 'x-hauberk-', 'hauberk-'],
+})
+
+const FILTER = compileHeaderFilter(IDENTITY_HEADERS)
+
+/** Whether a header of this name comes from this mesh or not at all. `name` in lower case. */
+export function isIdentityHeader(name: string): boolean {
+  const first = name.charCodeAt(0)
+  // x, f, t and h: what all of them start with.
+  return (first === 0x78 || first === 0x66 || first === 0x74 || first === 0x68) && FILTER.matchesName(name)
+}
+
+/** How much of what a request says of its origin is believed: by who sent it, never by what it says. */
+export interface Provenance {
+  readonly clientIp: string
+  readonly proto: 'http' | 'https'
+  /** `host[:port]` as the first client wrote it. */
+  readonly host: string
+  readonly requestId: string
+}
+
+/** What the connection knows of itself, to set what it cannot believe. */
+export interface OwnProvenance {
+  readonly remoteIp: string
+  readonly proto: 'http' | 'https'
+  readonly host: string
+}
+
+/**
+ * From a peer in the mesh, whose sidecar or gateway wrote the headers anew: its last word on each of them.
+ */
+export function provenanceFromPeer(headers: HeaderLines, own: OwnProvenance, newId: () => string): Provenance {
+  const proto = headers.get('x-forwarded-proto')
+  const host = headers.get('x-forwarded-host')
+  return {
+    clientIp: addressFromRight(headers, 1) ?? own.remoteIp,
+    proto: proto === 'http' || proto === 'https' ? proto : own.proto,
+    host: host !== undefined && AUTHORITY.test(host) ? host : own.host,
+    requestId: requestIdIn(headers) ?? newId(),
+  }
+}
+
+/**
+ * From outside: the socket's address, or what the trusted proxies in front wrote (T13). `hops` of them did, the last one
+ * being at the other end of the socket; the entry that the first of them wrote names the client. A list shorter than that
+ * was not written by all of them, and an entry that is no address by none: then it is the socket's.
+ */
+export function provenanceFromOutside(
+  headers: HeaderLines,
+  own: OwnProvenance,
+  hops: number,
+  newId: () => string,
+): Provenance {
+  if (hops === 0) return { clientIp: own.remoteIp, proto: own.proto, host: own.host, requestId: newId() }
+  const clientIp = addressFromRight(headers, hops)
+  const proto = clientIp === undefined ? undefined : headers.get('x-forwarded-proto')
+  return {
+    clientIp: clientIp ?? own.remoteIp,
+    proto: proto === 'http' || proto === 'https' ? proto : own.proto,
+    host: own.host,
+    requestId: newId(),
+  }
+}
+
+/** From the workload itself: its word is taken for the id of the request, so that its log lines can be joined. */
+export function provenanceFromWorkload(headers: HeaderLines, own: OwnProvenance, newId: () => string): Provenance {
+  return { clientIp: own.remoteIp, proto: own.proto, host: own.host, requestId: requestIdIn(headers) ?? newId() }
+}
+
+/** The headers that tell the next hop. `certificateHeader` is of the immediate peer. */
+export function forwardedHeaders(
+  { clientIp, proto, host, requestId }: Provenance,
+  certificateHeader: string | undefined,
+): HeaderPair[] {
+  const pairs: HeaderPair[] = [
+    ['x-forwarded-for', clientIp],
+    ['x-forwarded-proto', proto],
+    ['x-request-id', requestId],
+  ]
+  if (host !== '') pairs.push(['x-forwarded-host', host])
+  if (certificateHeader !== undefined) pairs.push(['x-forwarded-client-cert', certificateHeader])
+  return pairs
+}
+
+const AUTHORITY = /^(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$/
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/
+
+function requestIdIn(headers: HeaderLines): string | undefined {
+  const sent = headers.get('x-request-id')
+  return sent !== undefined && REQUEST_ID.test(sent) && isFieldValue(sent) ? sent : undefined
+}
+
+/** The `position`-th address of X-Forwarded-For from the right, over all its lines. */
+function addressFromRight(headers: HeaderLines, position: number): string | undefined {
+  const lines = headers.all('x-forwarded-for')
+  if (lines.length === 0) return undefined
+  const entries = lines.join(',').split(',')
+  const entry = entries[entries.length - position]?.trim()
+  return entry !== undefined && isIP(entry) !== 0 && !entry.includes('%') ? entry : undefined
+}

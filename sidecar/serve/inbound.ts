@@ -1,0 +1,131 @@
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { MESH_ALPN } from '../../contract/alpn.ts'
+import type { InboundPipeline, Pipeline } from '../compile/pipeline.ts'
+import { followIdentity, serverTlsOptions } from '../identity/tls-options.ts'
+import { peerSpiffeId } from '../identity/trust.ts'
+import type { Target } from '../upstream/connect.ts'
+import { EndpointPool } from '../upstream/pool.ts'
+import type { Accepted, ConnectionTable } from './accepted.ts'
+import { type Client, meshClient, outsideClient } from './client.ts'
+import { HttpConnection } from './connection.ts'
+import { HANDSHAKE_FAILED, NO_ROUTE, NOT_SERVING, PEER_IDENTITY, PLAINTEXT_REFUSED, WRONG_ALPN } from './denials.ts'
+import type { Engine } from './engine.ts'
+import type { AppAddress, InboundPlace } from './placement.ts'
+import { createHandshaker, createPort, type Port, type PortLabel, sniff, tellRefused } from './port.ts'
+import type { HttpSite } from './site.ts'
+import { serveInboundTcp, type TcpConnections } from './tcp.ts'
+
+/** Milliseconds that a client of a port that takes plaintext too has for its first byte, if the server is to speak first (T11). */
+const SERVER_FIRST_MS = 100
+
+/** One port of the workload, behind this sidecar. */
+export function createInboundPort(
+  engine: Engine,
+  table: ConnectionTable,
+  place: InboundPlace,
+  tcp: TcpConnections,
+): Port {
+  const { containerPort } = place
+  const label: PortLabel = { direction: 'inbound', listener: String(containerPort) }
+  const app = targetOf(place.app)
+  const site = inboundSite(containerPort, label.listener, new EndpointPool(app, engine.poolDeps))
+  const { server, handshake } = createHandshaker(engine, label, serverTlsOptions(engine.identity.current()))
+  const unfollow = followIdentity(server, engine.identity)
+
+  const current = (): InboundPipeline | undefined => engine.pipeline()?.inbound.get(containerPort)
+
+  const serve = (accepted: Accepted): void => {
+    const inbound = current()
+    if (inbound === undefined) return refuse(accepted.socket, NOT_SERVING.name)
+    const { mtls, protocol } = inbound.listener
+    if (mtls === 'Disabled') return servePlaintext(accepted)
+    const waitMs = mtls === 'Permissive' && protocol === 'tcp' ? SERVER_FIRST_MS : engine.limits.headMs
+    sniff(engine, accepted, waitMs, (looksLike) => {
+      if (looksLike === 'tls') return handshake(accepted, (socket) => serveMesh(accepted, socket))
+      if (looksLike === undefined && waitMs !== SERVER_FIRST_MS) return refuse(accepted.socket, HANDSHAKE_FAILED.name)
+      // Whatever the mode was when it connected: the newest one decides.
+      if (current()?.listener.mtls === 'Permissive') return servePlaintext(accepted)
+      refuse(accepted.socket, PLAINTEXT_REFUSED.name)
+    })
+  }
+
+  const serveMesh = (accepted: Accepted, socket: TLSSocket): void => {
+    const inbound = current()
+    if (inbound === undefined) return refuse(socket, NOT_SERVING.name)
+    const self = engine.identity.current()
+    const peer = peerSpiffeId(socket, { trustDomain: self.trustDomain, role: 'client', nowMs: engine.clock.now() })
+    if (!peer.ok) return refuse(socket, PEER_IDENTITY.name, peer.reason)
+    const { protocol } = inbound.listener
+    if (socket.alpnProtocol !== MESH_ALPN[protocol]) return refuse(socket, WRONG_ALPN.name)
+    hand(accepted, socket, meshClient(socket, peer, self.spiffeId), inbound)
+  }
+
+  const servePlaintext = (accepted: Accepted): void => {
+    const inbound = current()
+    if (inbound === undefined) return refuse(accepted.socket, NOT_SERVING.name)
+    const client = outsideClient(accepted.socket.remoteAddress)
+    engine.observer.connection({
+      timeMs: engine.clock.now(),
+      durationMs: 0,
+      decisionId: engine.newId(),
+      ...label,
+      spiffeId: undefined,
+      clientIp: client.peer.ip,
+      upstream: '',
+      endpoint: undefined,
+      outcome: 'allowed',
+      refusal: undefined,
+      rule: undefined,
+      wouldDeny: undefined,
+      bytesIn: 0,
+      bytesOut: 0,
+      plaintext: true,
+    })
+    hand(accepted, accepted.socket, client, inbound)
+  }
+
+  const hand = (accepted: Accepted, socket: Socket, client: Client, { listener }: InboundPipeline): void => {
+    if (listener.protocol === 'tcp')
+      serveInboundTcp(engine, tcp, { accepted, socket, client, label, containerPort, app })
+    else accepted.served = new HttpConnection({ engine, socket, client, site })
+  }
+
+  const refuse = (socket: Socket, denial: string, detail?: string): void => {
+    tellRefused(engine, label, socket, denial, detail)
+    socket.destroy()
+  }
+
+  const port = createPort(engine, table, place.bind, label, serve)
+  return {
+    ...port,
+    close() {
+      port.close()
+      unfollow()
+      site.app?.close()
+    },
+  }
+}
+
+/** What requests to one port of the workload are for, however they came to it. */
+export function inboundSite(containerPort: number, name: string, app: EndpointPool): HttpSite {
+  return {
+    direction: 'inbound',
+    name,
+    app,
+    port: () => containerPort,
+    resolve(pipeline: Pipeline, request, _head, client) {
+      const inbound = pipeline.inbound.get(containerPort)
+      if (inbound === undefined) return NOT_SERVING
+      // A connection that was opened while plaintext was taken does not outlive that.
+      if (inbound.listener.mtls === 'Strict' && client.peer.spiffeId === undefined) return PLAINTEXT_REFUSED
+      return inbound.route(request) ?? NO_ROUTE
+    },
+  }
+}
+
+function targetOf(app: AppAddress): Target {
+  return 'unixSocket' in app
+    ? { kind: 'unix', path: app.unixSocket }
+    : { kind: 'plain', host: app.host, port: app.port }
+}

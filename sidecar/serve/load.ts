@@ -1,0 +1,60 @@
+import type { CancelTimer, Clock } from '../../runtime/clock.ts'
+
+/** How often the event loop is asked how late it is, in milliseconds, and only while requests are in flight. */
+const PROBE_MS = 100
+
+/** How much there is to do, and whether it is too much. */
+export interface Load {
+  readonly inFlight: number
+  /** False: there is no room; nothing was counted. */
+  enter(): boolean
+  leave(): void
+  stop(): void
+}
+
+/**
+ * Counts requests in flight, and watches how late the event loop runs timers while there are any: an idle process has no
+ * timer, a busy one ten a second.
+ */
+export function createLoad(
+  clock: Clock,
+  { maxInFlight, maxLagMs }: { readonly maxInFlight: number; readonly maxLagMs: number },
+): Load {
+  let inFlight = 0
+  let isLate = false
+  let wasBusy = false
+  let dueMs = 0
+  let cancel: CancelTimer | undefined
+
+  const probe = () => {
+    isLate = clock.monotonic() - dueMs > maxLagMs
+    cancel = undefined
+    if (inFlight > 0 || wasBusy) arm()
+    else isLate = false
+    wasBusy = false
+  }
+  const arm = () => {
+    dueMs = clock.monotonic() + PROBE_MS
+    cancel = clock.setTimer(PROBE_MS, probe, { keepAlive: false })
+  }
+
+  return {
+    get inFlight() {
+      return inFlight
+    },
+    enter() {
+      if (inFlight >= maxInFlight || isLate) return false
+      inFlight += 1
+      wasBusy = true
+      if (cancel === undefined) arm()
+      return true
+    },
+    leave() {
+      inFlight -= 1
+    },
+    stop() {
+      cancel?.()
+      cancel = undefined
+    },
+  }
+}

@@ -1,0 +1,195 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer, type TLSSocket, type TlsOptions, type Server as TlsServer } from 'node:tls'
+import type { Accepted, ConnectionTable } from './accepted.ts'
+import { CONNECTION_LIMIT, HANDSHAKE_FAILED } from './denials.ts'
+import type { Engine } from './engine.ts'
+import type { Direction, Refusal } from './observation.ts'
+import type { BindAddress } from './placement.ts'
+
+/** Connections that the kernel keeps for us to accept. */
+const BACKLOG = 511
+
+/** The first byte of a TLS handshake record (RFC 8446, 5.1). */
+const TLS_HANDSHAKE = 0x16
+
+/** A listener that could not be bound: the message names the address. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError'
+  readonly address: BindAddress
+
+  constructor(address: BindAddress, cause: NodeJS.ErrnoException) {
+    const where = address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+    super(`cannot listen on ${where}: ${cause.code === 'EADDRINUSE' ? 'the port is taken' : cause.message}`, { cause })
+    this.address = address
+  }
+}
+
+/** What a port is for, as connections to it are told of. */
+export interface PortLabel {
+  readonly direction: Direction
+  readonly listener: string
+}
+
+/** A bound address. What comes in is counted, and handed to whoever serves it. */
+export interface Port {
+  readonly label: PortLabel
+  /** Resolves with what was bound; rejects with a {@link ListenError}. */
+  listen(): Promise<BindAddress>
+  /** Stops accepting. Connections that are open stay. */
+  close(): void
+}
+
+export function createPort(
+  engine: Engine,
+  table: ConnectionTable,
+  address: BindAddress,
+  label: PortLabel,
+  serve: (accepted: Accepted) => void,
+): Port {
+  const server: Server = createServer({
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 15_000,
+  })
+  server.on('connection', (socket: Socket) => {
+    const accepted = table.admit(socket)
+    if (accepted === undefined) {
+      socket.destroy()
+      tellRefused(engine, label, socket, CONNECTION_LIMIT.name)
+      return
+    }
+    socket.on('error', ignore)
+    try {
+      serve(accepted)
+    } catch (err) {
+      engine.log.error('connection failed in the proxy', { err })
+      socket.destroy()
+    }
+  })
+  return {
+    label,
+    listen() {
+      return new Promise((resolve, reject) => {
+        const fail = (error: Error) => reject(new ListenError(address, error))
+        server.once('error', fail)
+        server.listen({ host: address.host, port: address.port, backlog: BACKLOG }, () => {
+          server.off('error', fail)
+          // EMFILE and its like: the kernel's queue is emptied by libuv, and nobody dies of it (F17).
+          server.on('error', (err) => engine.log.warn('listener failed to accept', { err }))
+          const bound = server.address()
+          resolve(typeof bound === 'object' && bound !== null ? { host: bound.address, port: bound.port } : address)
+        })
+      })
+    },
+    close() {
+      server.close()
+    },
+  }
+}
+
+/** Shakes hands on accepted connections of one port. */
+export interface Handshaker {
+  /** Set on each renewal; connections that are open keep what they were made with. */
+  readonly server: TlsServer
+  /** `done` is called once, only if the handshake succeeds. */
+  handshake(accepted: Accepted, done: (socket: TLSSocket) => void): void
+}
+
+/** A TLS server that does not listen: it is handed connections. */
+export function createHandshaker(engine: Engine, label: PortLabel, options: TlsOptions): Handshaker {
+  const server = createTlsServer({ ...options, handshakeTimeout: engine.limits.headMs })
+  /** By the client's address and port. As many as there are handshakes, which the connection table bounds. */
+  const waiting = new Map<string, (socket: TLSSocket) => void>()
+  server.on('secureConnection', (socket) => {
+    const key = endOf(socket)
+    const done = waiting.get(key)
+    waiting.delete(key)
+    if (done === undefined) return void socket.destroy()
+    socket.on('error', ignore)
+    done(socket)
+  })
+  server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+    socket.destroy()
+    tellRefused(engine, label, socket, HANDSHAKE_FAILED.name, error.code ?? error.message)
+  })
+  return {
+    server,
+    handshake({ socket }, done) {
+      const key = endOf(socket)
+      waiting.set(key, done)
+      socket.once('close', () => waiting.delete(key))
+      server.emit('connection', socket)
+    },
+  }
+}
+
+/**
+ * Looks at the first byte and puts it back. `done` is called once, unless the client goes before it has sent one or takes
+ * longer than `waitMs`: then it is called with undefined.
+ */
+export function sniff(
+  engine: Engine,
+  { socket }: Accepted,
+  waitMs: number,
+  done: (looksLike: 'tls' | 'plaintext' | undefined) => void,
+): void {
+  const settle = (looksLike: 'tls' | 'plaintext' | undefined) => {
+    engine.deadlines.remove(deadline)
+    socket.off('data', onData)
+    socket.off('end', onGone)
+    socket.off('close', onGone)
+    socket.pause()
+    done(looksLike)
+  }
+  const onData = (chunk: Buffer) => {
+    socket.pause()
+    socket.unshift(chunk)
+    settle(chunk[0] === TLS_HANDSHAKE ? 'tls' : 'plaintext')
+  }
+  const onGone = () => {
+    engine.deadlines.remove(deadline)
+    socket.destroy()
+  }
+  const deadline = engine.deadlines.create(() => settle(undefined))
+  engine.deadlines.set(deadline, waitMs)
+  socket.once('data', onData)
+  socket.once('end', onGone)
+  socket.once('close', onGone)
+}
+
+/** Tells of a connection that was closed before it was used. */
+export function tellRefused(
+  engine: Engine,
+  { direction, listener }: PortLabel,
+  socket: Pick<Socket, 'remoteAddress'>,
+  denial: string,
+  detail?: string,
+): void {
+  const refusal: Refusal = { denial, filter: undefined, rule: undefined, origins: [], detail }
+  engine.observer.connection({
+    timeMs: engine.clock.now(),
+    durationMs: 0,
+    decisionId: engine.newId(),
+    direction,
+    listener,
+    spiffeId: undefined,
+    clientIp: socket.remoteAddress ?? '',
+    upstream: '',
+    endpoint: undefined,
+    outcome: 'denied',
+    refusal,
+    rule: undefined,
+    wouldDeny: undefined,
+    bytesIn: 0,
+    bytesOut: 0,
+    plaintext: false,
+  })
+}
+
+/** The other end. Unique among the open connections of one port. */
+function endOf({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
+  return `${remoteAddress} ${remotePort}`
+}
+
+function ignore(): void {}

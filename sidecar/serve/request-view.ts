@@ -1,0 +1,56 @@
+import type { Peer, RequestView } from '../../model/request.ts'
+import { isIdentityHeader } from './forwarded.ts'
+import type { RequestHead } from './http1/message.ts'
+
+/** A request on its way through, as checks see it. Header strings are made when a check asks for them. */
+export class HttpRequestView implements RequestView {
+  readonly protocol = 'http'
+  readonly method: string
+  readonly path: string
+  readonly query: string
+  readonly host: string
+  readonly port: number
+  readonly scheme: 'http' | 'https'
+  readonly peer: Peer
+  readonly clientIp: string
+  readonly #head: RequestHead
+
+  constructor(head: RequestHead, peer: Peer, port: number, scheme: 'http' | 'https', clientIp: string) {
+    this.method = head.method
+    this.path = head.path
+    this.query = head.query
+    this.host = head.host
+    this.port = port
+    this.scheme = scheme
+    this.peer = peer
+    this.clientIp = clientIp
+    this.#head = head
+  }
+
+  header(name: string): string | undefined {
+    return isIdentityHeader(name) ? undefined : this.#head.headers.get(name)
+  }
+
+  headers(name: string): readonly string[] {
+    return isIdentityHeader(name) ? NONE : this.#head.headers.all(name)
+  }
+}
+
+/** A connection of an opaque TCP port, as checks see it. */
+export function tcpRequestView(peer: Peer, port: number): RequestView {
+  return {
+    protocol: 'tcp',
+    method: '',
+    path: '',
+    query: '',
+    host: '',
+    port,
+    scheme: 'http',
+    peer,
+    clientIp: peer.ip,
+    header: () => undefined,
+    headers: () => NONE,
+  }
+}
+
+const NONE: readonly string[] = Object.freeze([])

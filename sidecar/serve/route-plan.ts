@@ -1,0 +1,109 @@
+import type { RouteAction, RouteConfig, HeaderEdits as RouteEdits } from '../../contract/workload-config.ts'
+import type { HeaderPair } from '../../model/verdict.ts'
+import type { CompiledRoute } from '../compile/pipeline.ts'
+import { matchedPrefix } from '../compile/router.ts'
+import { IDENTITY_HEADERS, isIdentityHeader } from './forwarded.ts'
+import type { HeaderLines } from './http1/header-lines.ts'
+import { compileDrop, type DropFilter } from './http1/write-head.ts'
+
+/** What the forwarder does for one route: all that can be settled before a request comes. */
+export interface RoutePlan {
+  readonly request: HeaderPlan
+  readonly response: HeaderPlan
+  /** Name of the upstream for the next request, by weight: smooth, not at random. Empty: this share goes nowhere. */
+  nextBackend(): string
+}
+
+export interface HeaderPlan {
+  readonly drop: DropFilter
+  readonly set: readonly HeaderPair[]
+  readonly add: readonly HeaderPair[]
+}
+
+/** Plans are made when a route is first used and live as long as the pipeline it is of. */
+const plans = new WeakMap<CompiledRoute, RoutePlan>()
+
+export function planOf(route: CompiledRoute): RoutePlan {
+  let plan = plans.get(route)
+  if (plan === undefined) {
+    plan = makePlan(route.config)
+    plans.set(route, plan)
+  }
+  return plan
+}
+
+function makePlan({ requestHeaders, responseHeaders, action }: RouteConfig): RoutePlan {
+  return {
+    request: headerPlan(requestHeaders),
+    response: headerPlan(responseHeaders),
+    nextBackend: action.kind === 'forward' ? backendPicker(action.backends) : () => '',
+  }
+}
+
+/** A route cannot speak for the mesh: edits of identity headers are void. */
+function headerPlan(edits: RouteEdits | undefined): HeaderPlan {
+  if (edits === undefined) return PLAIN
+  const isOpen = ([name]: HeaderPair) => !isIdentityHeader(name)
+  return {
+    drop: compileDrop(IDENTITY_HEADERS, { names: edits.remove }),
+    set: edits.set.filter(isOpen),
+    add: edits.add.filter(isOpen),
+  }
+}
+
+const PLAIN: HeaderPlan = { drop: compileDrop(IDENTITY_HEADERS), set: [], add: [] }
+
+/** What of a request or response is written beside the received lines. Later lists win over earlier ones. */
+export function headersToSet(
+  received: HeaderLines,
+  { set, add }: HeaderPlan,
+  byPolicies: readonly HeaderPair[] | undefined,
+  own: readonly HeaderPair[],
+): readonly HeaderPair[] {
+  if (set.length === 0 && add.length === 0 && byPolicies === undefined) return own
+  const pairs: HeaderPair[] = [...set]
+  for (const [name, value] of add) {
+    if (!pairs.some(([known]) => known === name)) for (const kept of received.all(name)) pairs.push([name, kept])
+    pairs.push([name, value])
+  }
+  return overlay(byPolicies === undefined ? pairs : overlay(pairs, byPolicies), own)
+}
+
+function overlay(below: readonly HeaderPair[], above: readonly HeaderPair[]): HeaderPair[] {
+  const kept = below.filter(([name]) => !above.some(([winner]) => winner === name))
+  return [...kept, ...above]
+}
+
+/** Smooth weighted round robin: of weights 3 and 1, every fourth request goes to the second. */
+function backendPicker(backends: Extract<RouteAction, { kind: 'forward' }>['backends']): () => string {
+  const weighted = backends.filter(({ weight }) => weight > 0)
+  const total = weighted.reduce((sum, { weight }) => sum + weight, 0)
+  if (weighted.length === 0) return () => ''
+  const only = weighted.length === 1 ? weighted[0] : undefined
+  if (only !== undefined) return () => only.upstream
+  const current = weighted.map(() => 0)
+  return () => {
+    let best = 0
+    for (let i = 0; i < weighted.length; i++) {
+      current[i]! += weighted[i]!.weight
+      if (current[i]! > current[best]!) best = i
+    }
+    current[best]! -= total
+    return weighted[best]!.upstream
+  }
+}
+
+/** The path after a URLRewrite or RequestRedirect (Gateway API, HTTPPathModifier). */
+export function rewritePath(path: string, config: RouteConfig): string {
+  const { action } = config
+  const rewrite = action.kind === 'forward' || action.kind === 'redirect' ? action.rewritePath : undefined
+  if (rewrite === undefined) return path
+  if (rewrite.kind === 'full') return rewrite.path
+  const prefix = withoutSlash(matchedPrefix(config))
+  const rewritten = withoutSlash(rewrite.path) + path.slice(prefix.length)
+  return rewritten === '' ? '/' : rewritten
+}
+
+function withoutSlash(path: string): string {
+  return path.endsWith('/') ? path.slice(0, -1) : path
+}

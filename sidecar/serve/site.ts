@@ -1,0 +1,34 @@
+import type { Denial } from '../../model/verdict.ts'
+import type { CompiledRoute, Pipeline } from '../compile/pipeline.ts'
+import type { EndpointPool } from '../upstream/pool.ts'
+import type { Client } from './client.ts'
+import type { Downstream, Transaction } from './downstream.ts'
+import type { Engine } from './engine.ts'
+import type { RequestHead } from './http1/message.ts'
+import type { Direction } from './observation.ts'
+import type { HttpRequestView } from './request-view.ts'
+
+/**
+ * What a connection was accepted for: the seam between where things are bound and what the config says of them.
+ *
+ * On a laptop a bound port tells it, in a pod the original destination of a captured connection does.
+ */
+export interface HttpSite {
+  readonly direction: Direction
+  /** For records: the container port, the Gateway's listener, or `proxy`. */
+  readonly name: string
+  /** `RequestView.port`. */
+  port(pipeline: Pipeline): number
+  /** The route, or why there is none. */
+  resolve(pipeline: Pipeline, request: HttpRequestView, head: RequestHead, client: Client): CompiledRoute | Denial
+  /** Takes a request out of the usual course: CONNECT, where it is a method. Undefined leaves it there. */
+  transaction?(engine: Engine, downstream: Downstream, head: RequestHead): Transaction | undefined
+  /** Where `action: app` leads. */
+  readonly app?: EndpointPool
+  /** The port that clients dial for a port of the config, for `Location`. */
+  visiblePort?(configured: number): number
+}
+
+export function isDenial(resolved: CompiledRoute | Denial): resolved is Denial {
+  return 'title' in resolved
+}

@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import type { EndpointsDocument } from '../../../contract/endpoints.ts'
+import type {
+  FilterSlots,
+  GatewayListener,
+  InboundListener,
+  RouteAction,
+  RouteConfig,
+  WorkloadConfig,
+} from '../../../contract/workload-config.ts'
+import { defineFilter, type Filter } from '../../../model/filter.ts'
+import { ok } from '../../../model/result.ts'
+import type { HeaderPair, Verdict } from '../../../model/verdict.ts'
+import { CONTINUE } from '../../../model/verdict.ts'
+import { createTestCa, type TestCa } from '../../../model/x509/testing/test-ca.ts'
+import { type Clock, systemClock } from '../../../runtime/clock.ts'
+import { silentLog } from '../../../runtime/log.ts'
+import { type CompileDeps, compile } from '../../compile/compile.ts'
+import type { Pipeline } from '../../compile/pipeline.ts'
+import type { Identity } from '../../identity/identity.ts'
+import { createIdentityStore, type IdentityStore } from '../../identity/identity-store.ts'
+import { testId, testIdentity } from '../../identity/testing/test-identity.ts'
+import { createDataPlane, type DataPlane, type DataPlaneOptions } from '../data-plane.ts'
+import type { Limits } from '../limits.ts'
+import type { ConnectionRecord, RequestRecord } from '../observation.ts'
+import type { Placement } from '../placement.ts'
+
+/** A certificate authority and whom it vouches for. */
+export interface TestMesh {
+  readonly ca: TestCa
+  identity(name: string, notAfterMs?: number): Promise<Identity>
+}
+
+export async function createTestMesh(): Promise<TestMesh> {
+  const ca = await createTestCa()
+  return { ca, identity: (name, notAfterMs) => testIdentity(ca, name, notAfterMs) }
+}
+
+/** A data plane under test, and all that it told. */
+export interface TestPlane {
+  readonly plane: DataPlane
+  readonly identity: IdentityStore
+  readonly requests: RequestRecord[]
+  readonly connections: ConnectionRecord[]
+  port(name: string): number
+  swap(config: WorkloadConfig): Promise<void>
+  setEndpoints(endpoints: EndpointsDocument['endpoints']): void
+}
+
+export interface TestPlaneOptions {
+  readonly config?: WorkloadConfig
+  readonly placement: Partial<Placement>
+  readonly identity: Identity
+  readonly endpoints?: EndpointsDocument['endpoints']
+  readonly limits?: Partial<Limits>
+  readonly clock?: Clock
+  readonly filters?: readonly Filter[]
+  readonly options?: Partial<DataPlaneOptions>
+}
+
+export async function startPlane(t: TestContext, given: TestPlaneOptions): Promise<TestPlane> {
+  const { placement, clock = systemClock, filters = [gate] } = given
+  const requests: RequestRecord[] = []
+  const connections: ConnectionRecord[] = []
+  const identity = createIdentityStore(given.identity)
+  let pipeline = given.config === undefined ? undefined : compiled(given.config, undefined, filters)
+  let endpoints = endpointsDocument(given.endpoints ?? {})
+  const plane = createDataPlane({
+    placement: { inbound: [], gateway: [], tcp: [], ...placement },
+    pipeline: () => pipeline,
+    endpoints: () => endpoints,
+    identity,
+    observer: {
+      request: (record) => requests.push(record),
+      connection: (record) => connections.push(record),
+    },
+    clock,
+    log: silentLog,
+    ...(given.limits === undefined ? {} : { limits: given.limits }),
+    ...given.options,
+  })
+  t.after(() => plane.drain(0))
+  await plane.listen()
+  return {
+    plane,
+    identity,
+    requests,
+    connections,
+    port(name) {
+      const found = plane.listeners().find((listener) => listener.name === name)
+      assert.ok(found, `${name} is bound`)
+      return found.address.port
+    },
+    async swap(config) {
+      const previous = pipeline
+      const next = compiled(config, previous, filters)
+      pipeline = next
+      await plane.apply(previous, next)
+    },
+    setEndpoints(next) {
+      endpoints = endpointsDocument(next)
+    },
+  }
+}
+
+export function compiled(config: WorkloadConfig, previous: Pipeline | undefined, filters: readonly Filter[]): Pipeline {
+  const result = compile(config, previous, COMPILE_DEPS, filters)
+  assert.ok(result.ok, JSON.stringify(result))
+  return result.value
+}
+
+function endpointsDocument(endpoints: EndpointsDocument['endpoints']): EndpointsDocument {
+  return { contract: 1, version: String(Math.random()), endpoints }
+}
+
+const COMPILE_DEPS: CompileDeps = {
+  clock: { now: Date.now, monotonic: () => performance.now() },
+  crypto: { sha256: (text) => text, importJwk: () => undefined, verify: () => false },
+  keys: { generation: 0, keysOf: () => undefined, refresh: async () => {} },
+  count: () => {},
+}
+
+/** What the filter of these tests is told to do. */
+export interface GateConfig {
+  /** Only these callers; absent: all. */
+  readonly spiffeIds?: readonly string[]
+  readonly denyPath?: string
+  /** Answers later than at once. */
+  readonly later?: boolean
+  /** Never answers. */
+  readonly never?: boolean
+  readonly answer?: { readonly status: number; readonly body?: string }
+  readonly setRequestHeaders?: readonly HeaderPair[]
+  readonly removeRequestHeaders?: readonly string[]
+  readonly setResponseHeaders?: readonly HeaderPair[]
+  readonly denyHeaders?: readonly HeaderPair[]
+  /** Told every request it judges. */
+  readonly seen?: (header: (name: string) => string | undefined, clientIp: string) => void
+}
+
+/** A filter that does as it is told: what the data plane makes of verdicts is tested here, not what rooms decide. */
+export const gate = defineFilter<GateConfig>({
+  name: 'gate',
+  denials: [],
+  repeatable: true,
+  tcp: true,
+  decode: (wire) => ok(wire as GateConfig),
+  compile(config) {
+    const verdict = (spiffeId: string | undefined, path: string): Verdict => {
+      if (config.answer !== undefined) return { kind: 'answer', headers: [], ...config.answer }
+      const isCaller = config.spiffeIds === undefined || (spiffeId !== undefined && config.spiffeIds.includes(spiffeId))
+      if (isCaller && path !== config.denyPath) return CONTINUE
+      return {
+        kind: 'deny',
+        denial: { name: 'gate-shut', status: 403, title: 'The gate is shut.' },
+        rule: 'callers',
+        ...(config.denyHeaders === undefined ? {} : { headers: config.denyHeaders }),
+      }
+    }
+    return ok((request, facts) => {
+      config.seen?.((name) => request.header(name), request.clientIp)
+      if (config.setRequestHeaders !== undefined) facts.setRequestHeaders = [...config.setRequestHeaders]
+      if (config.removeRequestHeaders !== undefined) facts.removeRequestHeaders = [...config.removeRequestHeaders]
+      if (config.setResponseHeaders !== undefined) facts.setResponseHeaders = [...config.setResponseHeaders]
+      const said = verdict(request.peer.spiffeId, request.path)
+      if (config.never === true) return new Promise(() => {})
+      return config.later === true ? new Promise((resolve) => setImmediate(resolve, said)) : said
+    })
+  },
+  explain: () => [],
+})
+
+export function gateSlots(config: GateConfig): FilterSlots {
+  return { gate: [{ state: 'resolved', mode: 'enforce', origins: ['shop/gate@1'], config }] }
+}
+
+export function route(action: RouteAction, more: Partial<RouteConfig> = {}): RouteConfig {
+  return {
+    id: 'route',
+    match: { hostnames: [], path: { type: 'prefix', value: '/' }, headers: [], query: [] },
+    filters: {},
+    action,
+    ...more,
+  }
+}
+
+/** Everything to the application on `port`. */
+export function inbound(port: number, more: Partial<InboundListener> = {}, gated: GateConfig = {}): InboundListener {
+  return {
+    kind: 'inbound',
+    port,
+    protocol: 'http',
+    mtls: 'Strict',
+    routes: [route({ kind: 'app', port, requestTimeoutMs: 5_000 }, { filters: gateSlots(gated) })],
+    filters: {},
+    ...more,
+  }
+}
+
+export function workloadConfig(
+  listeners: readonly (InboundListener | GatewayListener)[],
+  more: Partial<WorkloadConfig> = {},
+): WorkloadConfig {
+  return {
+    contract: 1,
+    version: String(Math.random()),
+    workload: 'shop/orders',
+    role: 'sidecar',
+    identity: { spiffeId: testId('orders'), trustDomain: 'cluster.local' },
+    trustBundle: [],
+    trustedHops: 0,
+    listeners: [...listeners],
+    outbound: { services: [], egress: [] },
+    upstreams: {},
+    ...more,
+  }
+}
+
+export const LOOPBACK = { host: '127.0.0.1', port: 0 } as const

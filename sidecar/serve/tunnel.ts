@@ -1,0 +1,124 @@
+import type { Socket } from 'node:net'
+import type { UpstreamConnection, UpstreamUser } from '../upstream/connection.ts'
+import type { Deadline } from '../upstream/deadlines.ts'
+import type { Engine } from './engine.ts'
+import type { ConnectionRecord } from './observation.ts'
+
+/** Milliseconds that one side is given to take what is left after the other is gone. */
+const LINGER_MS = 2_000
+
+export type TunnelAbout = Omit<
+  ConnectionRecord,
+  'timeMs' | 'durationMs' | 'outcome' | 'bytesIn' | 'bytesOut' | 'plaintext'
+>
+
+/**
+ * Bytes both ways between a client and an upstream, unread. Each direction ends for itself (half-close is kept), and a
+ * side that does not read is not read to: what waits for it is one read at most.
+ *
+ * The caller resumes the client's socket, and tells of it when it is closed.
+ */
+export function startTunnel(engine: Engine, client: Socket, upstream: UpstreamConnection, about: TunnelAbout): Tunnel {
+  return new Tunnel(engine, client, upstream, about)
+}
+
+export class Tunnel implements UpstreamUser {
+  readonly #engine: Engine
+  readonly #client: Socket
+  readonly #upstream: UpstreamConnection
+  readonly #about: TunnelAbout
+  readonly #timeMs: number
+  readonly #startMs: number
+  readonly #deadline: Deadline
+  #bytesIn = 0
+  #bytesOut = 0
+  #isUpstreamClosed = false
+  #error: Error | undefined
+  #refusal: ConnectionRecord['refusal']
+
+  constructor(engine: Engine, client: Socket, upstream: UpstreamConnection, about: TunnelAbout) {
+    this.#engine = engine
+    this.#client = client
+    this.#upstream = upstream
+    this.#about = about
+    this.#refusal = about.refusal
+    this.#timeMs = engine.clock.now()
+    this.#startMs = engine.clock.monotonic()
+    this.#deadline = engine.deadlines.create(() => this.destroy())
+    this.#touch()
+    upstream.user = this
+    client.on('data', (chunk: Buffer) => this.sendToUpstream(chunk))
+    client.on('drain', () => upstream.resume())
+    client.on('end', () => upstream.end())
+    client.on('close', () => this.#onClientClose())
+    if (upstream.isClosed) this.onUpstreamClose(undefined)
+  }
+
+  sendToUpstream(chunk: Buffer): void {
+    if (this.#isUpstreamClosed) return
+    this.#bytesIn += chunk.length
+    this.#touch()
+    if (!this.#upstream.write(chunk)) this.#client.pause()
+  }
+
+  /** `chunk` is the tunnel's from now on. */
+  sendToClient(chunk: Buffer): void {
+    this.#bytesOut += chunk.length
+    this.#touch()
+    if (!this.#client.write(chunk)) this.#upstream.pause()
+  }
+
+  /** Cut because policy no longer allows it. */
+  cut(refusal: NonNullable<ConnectionRecord['refusal']>): void {
+    this.#refusal = refusal
+    this.destroy()
+  }
+
+  destroy(): void {
+    this.#client.destroy()
+  }
+
+  onUpstreamData(bytes: Buffer, length: number): void {
+    this.sendToClient(Buffer.from(bytes.subarray(0, length)))
+  }
+
+  onUpstreamDrain(): void {
+    this.#client.resume()
+  }
+
+  onUpstreamEnd(): void {
+    this.#client.end()
+  }
+
+  onUpstreamClose(error: Error | undefined): void {
+    this.#isUpstreamClosed = true
+    if (error !== undefined) {
+      this.#error = error
+      this.#client.destroy()
+      return
+    }
+    this.#client.end()
+    this.#client.resume()
+    this.#engine.deadlines.set(this.#deadline, LINGER_MS)
+  }
+
+  #touch(): void {
+    this.#engine.deadlines.set(this.#deadline, this.#engine.limits.tunnelIdleMs)
+  }
+
+  #onClientClose(): void {
+    const { clock, deadlines, observer } = this.#engine
+    deadlines.remove(this.#deadline)
+    this.#upstream.destroy()
+    observer.connection({
+      ...this.#about,
+      timeMs: this.#timeMs,
+      durationMs: clock.monotonic() - this.#startMs,
+      outcome: this.#refusal !== undefined ? 'denied' : this.#error !== undefined ? 'failed' : 'allowed',
+      refusal: this.#refusal,
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+      plaintext: false,
+    })
+  }
+}

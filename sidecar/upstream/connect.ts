@@ -1,0 +1,164 @@
+import { connect as connectPlain, type OnReadOpts, type Socket } from 'node:net'
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
+import type { MeshAlpn } from '../../contract/alpn.ts'
+import type { SpiffeId } from '../../model/spiffe-id.ts'
+import type { PeerIdentity } from '../../model/x509/svid.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { IdentityStore } from '../identity/identity-store.ts'
+import { msUntilRetire } from '../identity/lifetime.ts'
+import { clientTlsOptions } from '../identity/tls-options.ts'
+import { peerSpiffeId } from '../identity/trust.ts'
+import type { Deadlines } from './deadlines.ts'
+
+/** Where to connect to, and whom to expect there. */
+export type Target = PlainTarget | UnixTarget | MeshTarget
+
+export interface PlainTarget {
+  readonly kind: 'plain'
+  readonly host: string
+  readonly port: number
+}
+
+export interface UnixTarget {
+  readonly kind: 'unix'
+  readonly path: string
+}
+
+/** Another sidecar: mutual TLS, and it must prove one of `spiffeIds`. */
+export interface MeshTarget {
+  readonly kind: 'mesh'
+  readonly host: string
+  readonly port: number
+  readonly spiffeIds: ReadonlySet<SpiffeId>
+  readonly alpn: MeshAlpn
+}
+
+/** What every connection is made with. */
+export interface ConnectDeps {
+  readonly identity: IdentityStore
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+  /** Milliseconds to connect, TLS included. */
+  readonly connectMs: number
+  /**
+   * What every upstream socket reads into. One for all of them: libuv fills it and the callback has emptied it before the
+   * next socket is read.
+   */
+  readonly readBuffer: Buffer
+}
+
+export interface Connected {
+  readonly socket: Socket
+  readonly peer: PeerIdentity | undefined
+  /** Milliseconds in which it may take new requests; infinite for plaintext. */
+  readonly usableMs: number
+}
+
+/** Why nobody is at the other end. */
+export class ConnectError extends Error {
+  override readonly name = 'ConnectError'
+  readonly reason: 'timeout' | 'unreachable' | 'identity'
+
+  constructor(reason: ConnectError['reason'], message: string, cause?: Error) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.reason = reason
+  }
+}
+
+/** Seconds of silence after which the kernel asks whether the peer is still there (F15). */
+const KEEP_ALIVE_PROBE_MS = 15_000
+
+/**
+ * Connects, and calls `done` once. `onRead` gets what arrives from then on: a buffer that is only lent, and how much of it
+ * is filled. The caller listens to `error` and `close` from `done` on.
+ */
+export function connect(
+  target: Target,
+  deps: ConnectDeps,
+  onRead: (length: number, lent: Buffer) => void,
+  done: (result: Connected | ConnectError) => void,
+  { allowHalfOpen = false }: { readonly allowHalfOpen?: boolean } = {},
+): { abort(): void } {
+  const onread: OnReadOpts = {
+    buffer: deps.readBuffer,
+    callback(length, lent) {
+      onRead(length, lent as Buffer)
+      return true
+    },
+  }
+  const startedWith = deps.identity.current()
+  let socket: Socket
+  let settled = false
+  let failure: Error | undefined
+
+  const settle = (result: Connected | ConnectError) => {
+    if (settled) return
+    settled = true
+    deps.deadlines.remove(deadline)
+    socket.off('error', onError)
+    socket.off('close', onClose)
+    if (result instanceof ConnectError) {
+      socket.on('error', ignore)
+      socket.destroy()
+    }
+    done(result)
+  }
+  const deadline = deps.deadlines.create(() =>
+    settle(new ConnectError('timeout', `no connection within ${deps.connectMs} ms`)),
+  )
+  const onError = (error: Error) => {
+    failure = error
+    settle(asConnectError(error))
+  }
+  const onClose = () => settle(asConnectError(failure ?? new Error('closed while connecting')))
+
+  const onReady = () => {
+    socket.setNoDelay(true)
+    socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS)
+    if (target.kind !== 'mesh') return settle({ socket, peer: undefined, usableMs: Number.POSITIVE_INFINITY })
+    const nowMs = deps.clock.now()
+    const expected = {
+      trustDomain: startedWith.trustDomain,
+      role: 'server',
+      spiffeIds: target.spiffeIds,
+      nowMs,
+    } as const
+    const peer = peerSpiffeId(socket as TLSSocket, expected)
+    if (!peer.ok) return settle(new ConnectError('identity', `peer identity refused: ${peer.reason}`))
+    if ((socket as TLSSocket).alpnProtocol !== target.alpn) {
+      return settle(new ConnectError('identity', `the peer does not speak ${target.alpn}`))
+    }
+    settle({ socket, peer, usableMs: msUntilRetire(startedWith.notAfterMs, peer.notAfterMs, nowMs) })
+  }
+
+  if (target.kind === 'mesh') {
+    const options: ConnectionOptions & { onread: OnReadOpts; allowHalfOpen: boolean } = {
+      ...clientTlsOptions(startedWith, target.spiffeIds, { alpn: target.alpn, now: () => deps.clock.now() }),
+      host: target.host,
+      port: target.port,
+      allowHalfOpen,
+      onread,
+    }
+    socket = connectTls(options, onReady)
+  } else {
+    const address = target.kind === 'unix' ? { path: target.path } : { host: target.host, port: target.port }
+    socket = connectPlain({ ...address, allowHalfOpen, onread }, onReady)
+  }
+  socket.on('error', onError)
+  socket.on('close', onClose)
+  deps.deadlines.set(deadline, deps.connectMs)
+  return { abort: () => settle(new ConnectError('unreachable', 'given up')) }
+}
+
+/** `address:port`, or the path of a Unix socket: for logs. */
+export function describeTarget(target: Target): string {
+  if (target.kind === 'unix') return target.path
+  return target.host.includes(':') ? `[${target.host}]:${target.port}` : `${target.host}:${target.port}`
+}
+
+function asConnectError(error: Error): ConnectError {
+  const isIdentity = error.name === 'PeerIdentityError' || (error as NodeJS.ErrnoException).code?.startsWith('ERR_TLS')
+  return new ConnectError(isIdentity ? 'identity' : 'unreachable', error.message, error)
+}
+
+function ignore(): void {}

@@ -1,0 +1,164 @@
+import type { Candidate } from './balance.ts'
+import { type ConnectDeps, ConnectError, connect, describeTarget, type Target } from './connect.ts'
+import { type ConnectionOwner, UpstreamConnection } from './connection.ts'
+import { PassiveHealth } from './health.ts'
+
+/** Bounds of the connections to one endpoint. */
+export interface PoolLimits {
+  /** Connections at once, those being made included. */
+  readonly maxConnectionsPerEndpoint: number
+  readonly maxIdlePerEndpoint: number
+  /** Milliseconds that a connection waits for its next request. */
+  readonly upstreamIdleMs: number
+  /** Milliseconds after which a connection takes no new request. */
+  readonly upstreamAgeMs: number
+}
+
+/** Counts over all pools. */
+export interface PoolCounts {
+  open: number
+  idle: number
+}
+
+export interface PoolDeps extends ConnectDeps {
+  readonly limits: PoolLimits
+  readonly counts: PoolCounts
+}
+
+/** The endpoint has as many connections as it may. */
+export class PoolFullError extends Error {
+  override readonly name = 'PoolFullError'
+}
+
+export type Opened = UpstreamConnection | ConnectError | PoolFullError
+
+/**
+ * The connections to one endpoint. The one that was used last is used next, so that the others can grow old and go.
+ *
+ * Only its user knows whether a connection may serve again: it gives it back, or destroys it.
+ */
+export class EndpointPool implements Candidate, ConnectionOwner {
+  readonly target: Target
+  /** For logs. */
+  readonly label: string
+  readonly health = new PassiveHealth()
+  readonly #deps: PoolDeps
+  readonly #idle: UpstreamConnection[] = []
+  #open = 0
+  #isClosed = false
+
+  constructor(target: Target, deps: PoolDeps) {
+    this.target = target
+    this.label = describeTarget(target)
+    this.#deps = deps
+  }
+
+  get outstanding(): number {
+    return this.#open - this.#idle.length
+  }
+
+  isAvailable(nowMs: number): boolean {
+    return this.health.isAvailable(nowMs)
+  }
+
+  /** A kept connection that may take another request now. */
+  take(nowMs: number): UpstreamConnection | undefined {
+    for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
+      this.#leaveIdle(connection)
+      if (connection.retireAtMs > nowMs && !connection.isClosed) {
+        connection.uses += 1
+        return connection
+      }
+      connection.destroy()
+    }
+    return undefined
+  }
+
+  /** Makes a new connection; `done` is called once, never before this returns. */
+  open(done: (opened: Opened) => void): { abort(): void } {
+    if (this.#open >= this.#deps.limits.maxConnectionsPerEndpoint) {
+      let isAborted = false
+      process.nextTick(() => {
+        if (!isAborted) done(new PoolFullError(`${this.label} has ${this.#open} connections`))
+      })
+      return {
+        abort() {
+          isAborted = true
+        },
+      }
+    }
+    this.#open += 1
+    this.#deps.counts.open += 1
+    let made: UpstreamConnection | undefined
+    return connect(
+      this.target,
+      this.#deps,
+      (length, lent) => made?.onRead(length, lent),
+      (result) => {
+        if (result instanceof ConnectError) {
+          this.#countClosed()
+          done(result)
+          return
+        }
+        const nowMs = this.#deps.clock.monotonic()
+        const retireAtMs = nowMs + Math.min(this.#deps.limits.upstreamAgeMs, result.usableMs)
+        made = new UpstreamConnection(result, retireAtMs, this)
+        made.uses = 1
+        done(made)
+      },
+    )
+  }
+
+  /** The response is complete and nothing is left on the wire: the connection may serve again. */
+  giveBack(connection: UpstreamConnection): void {
+    connection.user = undefined
+    const { limits, deadlines, clock } = this.#deps
+    const usableMs = connection.retireAtMs - clock.monotonic()
+    if (connection.isClosed || this.#isClosed || usableMs <= 0 || this.#idle.length >= limits.maxIdlePerEndpoint) {
+      connection.destroy()
+      return
+    }
+    connection.idleDeadline ??= deadlines.create(() => connection.destroy())
+    deadlines.set(connection.idleDeadline, Math.min(limits.upstreamIdleMs, usableMs))
+    this.#idle.push(connection)
+    this.#deps.counts.idle += 1
+  }
+
+  /** Closes what is idle, and what is in use as soon as it is given back. */
+  close(): void {
+    this.#isClosed = true
+    for (const connection of this.#idle.splice(0)) {
+      this.#leaveIdle(connection)
+      connection.destroy()
+    }
+  }
+
+  onIdleData(connection: UpstreamConnection): void {
+    // Nobody asked for anything: an answer too many (F14), or a farewell.
+    this.#forget(connection)
+    connection.destroy()
+  }
+
+  onClosed(connection: UpstreamConnection): void {
+    this.#forget(connection)
+    if (connection.idleDeadline !== undefined) this.#deps.deadlines.remove(connection.idleDeadline)
+    this.#countClosed()
+  }
+
+  #leaveIdle(connection: UpstreamConnection): void {
+    this.#deps.counts.idle -= 1
+    if (connection.idleDeadline !== undefined) this.#deps.deadlines.clear(connection.idleDeadline)
+  }
+
+  #forget(connection: UpstreamConnection): void {
+    const index = this.#idle.lastIndexOf(connection)
+    if (index === -1) return
+    this.#idle.splice(index, 1)
+    this.#leaveIdle(connection)
+  }
+
+  #countClosed(): void {
+    this.#open -= 1
+    this.#deps.counts.open -= 1
+  }
+}

@@ -1,0 +1,85 @@
+import { MESH_ALPN } from '../../contract/alpn.ts'
+import type { EndpointsDocument } from '../../contract/endpoints.ts'
+import type { Upstream, WorkloadConfig } from '../../contract/workload-config.ts'
+import type { SpiffeId } from '../../model/spiffe-id.ts'
+import { pick } from './balance.ts'
+import type { Target } from './connect.ts'
+import { EndpointPool, type PoolDeps } from './pool.ts'
+
+/** The endpoints of one upstream, with all that is known of them. */
+export interface UpstreamGroup {
+  readonly name: string
+  readonly pools: readonly EndpointPool[]
+}
+
+/**
+ * The upstreams of the newest config with the newest endpoints. What did not change keeps its connections and its health,
+ * whatever else was pushed.
+ */
+export class Upstreams {
+  readonly #deps: PoolDeps
+  readonly #random: () => number
+  #groups = new Map<string, UpstreamGroup>()
+  #pools = new Map<string, EndpointPool>()
+  #config: WorkloadConfig | undefined
+  #endpoints: EndpointsDocument | undefined
+
+  constructor(deps: PoolDeps, random: () => number) {
+    this.#deps = deps
+    this.#random = random
+  }
+
+  /** Brings the groups up to date; two comparisons when nothing came. */
+  update(config: WorkloadConfig, endpoints: EndpointsDocument | undefined): void {
+    if (config === this.#config && endpoints === this.#endpoints) return
+    this.#config = config
+    this.#endpoints = endpoints
+    const groups = new Map<string, UpstreamGroup>()
+    const pools = new Map<string, EndpointPool>()
+    for (const [name, upstream] of Object.entries(config.upstreams)) {
+      const known =
+        endpoints !== undefined && Object.hasOwn(endpoints.endpoints, name) ? endpoints.endpoints[name]! : []
+      const group = known.map(({ address, port }) => {
+        const key = poolKey(name, upstream, address, port)
+        const pool =
+          pools.get(key) ?? this.#pools.get(key) ?? new EndpointPool(targetOf(upstream, address, port), this.#deps)
+        pools.set(key, pool)
+        return pool
+      })
+      groups.set(name, { name, pools: group })
+    }
+    for (const [key, pool] of this.#pools) if (!pools.has(key)) pool.close()
+    this.#groups = groups
+    this.#pools = pools
+  }
+
+  get(name: string): UpstreamGroup | undefined {
+    return this.#groups.get(name)
+  }
+
+  /** Undefined: there is no endpoint, or no other than `except`. */
+  pick(group: UpstreamGroup, nowMs: number, except?: EndpointPool): EndpointPool | undefined {
+    return pick(group.pools, this.#random, nowMs, except)
+  }
+
+  close(): void {
+    for (const pool of this.#pools.values()) pool.close()
+  }
+}
+
+/** All that a connection depends on: another expectation of who is there is another pool. */
+function poolKey(name: string, { tls, protocol, spiffeIds }: Upstream, address: string, port: number): string {
+  return JSON.stringify([name, tls, protocol, [...spiffeIds].sort(), address, port])
+}
+
+function targetOf({ tls, protocol, spiffeIds }: Upstream, host: string, port: number): Target {
+  if (tls === 'plaintext') return { kind: 'plain', host, port }
+  return {
+    kind: 'mesh',
+    host,
+    port,
+    // The contract carries them as plain text; a peer's own id is parsed, so a malformed one here equals none.
+    spiffeIds: new Set(spiffeIds as SpiffeId[]),
+    alpn: protocol === 'tcp' ? MESH_ALPN.tcp : MESH_ALPN.http,
+  }
+}
