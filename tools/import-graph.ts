@@ -40,7 +40,7 @@ export function readSourceTree(root: string): SourceTree {
 /**
  * Holds a source tree to the import rules:
  * - an import goes where `import-rules.ts` allows it to, to a file that exists, and to no package that is not listed;
- * - no file and no folder imports itself by way of others;
+ * - no file loads itself by way of others, and no folder imports itself by way of others, not even types;
  * - nothing the sidecar loads is a room's `section.ts`;
  * - pure folders need nothing of Node, and the environment is read in `options.ts` only.
  */
@@ -49,7 +49,7 @@ export function checkImportGraph(tree: SourceTree): readonly Violation[] {
     [...tree].map(([file, source]) => [file, { facts: readImports(source), test: isTest(file) }] as const),
   )
   const violations: Violation[] = []
-  const edges = new Map<string, { readonly to: string; readonly line: number }[]>()
+  const edges = new Map<string, Edge[]>()
 
   for (const [file, { facts, test }] of files) {
     const found = RULES[topFolder(file)] && ruleFor(file)
@@ -58,7 +58,7 @@ export function checkImportGraph(tree: SourceTree): readonly Violation[] {
       continue
     }
     const [owner, rule] = found
-    const own: { readonly to: string; readonly line: number }[] = []
+    const own: Edge[] = []
     edges.set(file, own)
     for (const imported of facts.imports) {
       const target = resolveImport(file, imported)
@@ -69,7 +69,7 @@ export function checkImportGraph(tree: SourceTree): readonly Violation[] {
             ? judgeFile(file, owner, rule, target, test, tree)
             : judgePackage(rule, imported.specifier, test, owner)
       if (message !== undefined) violations.push({ file, line: imported.line, message })
-      else if (tree.has(target) && imported.specifier.startsWith('.')) own.push({ to: target, line: imported.line })
+      else if (tree.has(target) && imported.specifier.startsWith('.')) own.push({ to: target, ...imported })
     }
     if (!test) {
       if (rule.pure) {
@@ -128,10 +128,18 @@ function ruleFor(file: string): readonly [folder: string, rule: FolderRule] | un
   return undefined
 }
 
-type Edges = ReadonlyMap<string, readonly { readonly to: string; readonly line: number }[]>
+interface Edge extends Import {
+  readonly to: string
+}
 
+type Edges = ReadonlyMap<string, readonly Edge[]>
+
+/** Types that name each other across two files are nothing at run time. */
 function fileCycles(edges: Edges): Violation[] {
-  return findCycles(new Map([...edges].map(([file, out]) => [file, out.map((edge) => edge.to)]))).map((cycle) => ({
+  const loads = [...edges].map(
+    ([file, out]) => [file, out.filter((edge) => !edge.typeOnly).map((edge) => edge.to)] as const,
+  )
+  return findCycles(new Map(loads)).map((cycle) => ({
     file: cycle[0]!,
     line: edges.get(cycle[0]!)?.find((edge) => edge.to === cycle[1])?.line ?? 1,
     message: `files in a circle: ${cycle.join(' -> ')}`,

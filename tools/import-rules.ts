@@ -39,6 +39,7 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
       'ipaddr.js',
       'jose',
       'reflect-metadata',
+      'valibot',
       'ws',
       'yaml',
     ],
