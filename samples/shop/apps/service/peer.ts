@@ -1,11 +1,12 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import { Refusal } from './api.ts'
 
 /** How long a peer may take for a whole answer. */
 const TIMEOUT_MS = 5_000
 
-/** Headers of the request being served that belong to the calls it causes: whose request it is, and its trace. */
 const PASSED_ON = ['authorization', 'traceparent', 'tracestate'] as const
+
+/** Headers of the request being served that belong to the calls it causes: whose request it is, and its trace. */
+export type Caller = { readonly [name in (typeof PASSED_ON)[number]]?: string | readonly string[] | undefined }
 
 export interface PeerAnswer {
   readonly status: number
@@ -22,7 +23,7 @@ export interface PeerAnswer {
 export async function callPeer(
   url: string,
   init: { method?: string; json?: unknown; headers?: Record<string, string> },
-  incoming: IncomingHttpHeaders,
+  incoming: Caller,
 ): Promise<PeerAnswer> {
   const headers = new Headers(init.headers)
   for (const name of PASSED_ON) {
