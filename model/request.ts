@@ -1,4 +1,4 @@
-import type { HeaderPair } from './verdict.ts'
+import type { Deny, HeaderPair } from './verdict.ts'
 
 /**
  * A request as a check sees it: parsed, normalised, and with a caller whose certificate was verified.
@@ -53,6 +53,21 @@ export interface Facts {
   removeRequestHeaders?: string[]
   /** Values that the response to the client gets; set replaces every copy. */
   setResponseHeaders?: HeaderPair[]
+  /** Values that the response to the client gets beside those that it has (`Vary`). */
+  addResponseHeaders?: HeaderPair[]
+  /** Set by `response` before any check can refuse. */
+  refusalForm?: RefusalForm
+  /** The first refusal that a part of an enforced policy would have made, had it not been in dry run itself. */
+  wouldDeny?: Deny
+}
+
+/** How the client is told of a refusal by a policy. Logs and metrics tell of the refusal itself, whatever this says. */
+export interface RefusalForm {
+  readonly format: 'problem-json' | 'text' | 'empty'
+  /** The status in place of 403; 400..499. */
+  readonly deniedStatus: number
+  /** 401 and 403 look like the 404 of a path that no route leads to. */
+  readonly hidesExistence: boolean
 }
 
 export interface VerifiedToken {

@@ -1,5 +1,5 @@
 import type { Facts, RequestView } from '../../model/request.ts'
-import type { Continue, Denial, Deny, Verdict } from '../../model/verdict.ts'
+import type { Denial, Deny, Verdict } from '../../model/verdict.ts'
 import { CONTINUE } from '../../model/verdict.ts'
 import type { Chain, Step } from './pipeline.ts'
 
@@ -15,7 +15,10 @@ export interface Decision {
   readonly verdict: Verdict
   /** The step that refused or answered; absent when every check said `continue`. */
   readonly step?: Step
-  /** The first refusal that the dry-run policies would have made of a request that was let through. */
+  /**
+   * The first refusal that dry runs would have made of a request that was let through: a part of an enforced policy, or
+   * else the dry-run policies.
+   */
   readonly wouldDeny?: { readonly verdict: Deny; readonly step: Step }
 }
 
@@ -28,22 +31,36 @@ const ALLOWED: Decision = Object.freeze({ verdict: CONTINUE })
  */
 export function decide(chain: Chain, request: RequestView, facts: Facts): Decision | Promise<Decision> {
   const decided = run(chain.enforced, 0, request, facts)
-  const { shadow } = chain
-  if (shadow === undefined) return decided
   return isPromise(decided)
-    ? decided.then((decision) => withShadow(decision, shadow, request))
-    : withShadow(decided, shadow, request)
+    ? decided.then((decision) => withDryRun(decision, chain, request, facts))
+    : withDryRun(decided, chain, request, facts)
 }
 
-function withShadow(decision: Decision, shadow: readonly Step[], request: RequestView): Decision | Promise<Decision> {
+function withDryRun(
+  decision: Decision,
+  { enforced, shadow }: Chain,
+  request: RequestView,
+  facts: Facts,
+): Decision | Promise<Decision> {
   if (decision.verdict.kind !== 'continue') return decision
-  const decided = run(shadow, 0, request, {})
-  return isPromise(decided) ? decided.then(asWouldDeny) : asWouldDeny(decided)
+  if (facts.wouldDeny !== undefined) return asWouldDeny(facts.wouldDeny, enforced)
+  if (shadow === undefined) return decision
+  const shadowFacts: Facts = {}
+  const decided = run(shadow, 0, request, shadowFacts)
+  return isPromise(decided)
+    ? decided.then((settled) => shadowDecision(settled, shadow, shadowFacts))
+    : shadowDecision(decided, shadow, shadowFacts)
 }
 
-function asWouldDeny({ verdict, step }: Decision): Decision {
-  if (verdict.kind !== 'deny' || step === undefined) return ALLOWED
-  return { verdict: CONTINUE as Continue, wouldDeny: { verdict, step } }
+function shadowDecision({ verdict, step }: Decision, shadow: readonly Step[], facts: Facts): Decision {
+  if (verdict.kind === 'deny' && step !== undefined) return { verdict: CONTINUE, wouldDeny: { verdict, step } }
+  return verdict.kind === 'continue' && facts.wouldDeny !== undefined ? asWouldDeny(facts.wouldDeny, shadow) : ALLOWED
+}
+
+/** The refusal of the step whose filter has that denial. */
+function asWouldDeny(verdict: Deny, steps: readonly Step[]): Decision {
+  const step = steps.find(({ filter }) => filter.denials.includes(verdict.denial))
+  return step === undefined ? ALLOWED : { verdict: CONTINUE, wouldDeny: { verdict, step } }
 }
 
 function run(steps: readonly Step[], from: number, request: RequestView, facts: Facts): Decision | Promise<Decision> {
