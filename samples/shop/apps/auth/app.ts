@@ -97,7 +97,9 @@ function observe(provider: Provider, metrics: AuthMetrics, log: Logger): void {
     log.warn({ error: error.error, reason, client: oidc.client?.clientId }, 'token refused')
   })
   provider.on('grant.revoked', ({ oidc }, grantId) => {
-    log.warn({ grant: grantId, client: oidc.client?.clientId }, 'grant revoked')
+    // By its client: a logout. By the token endpoint: something was used twice.
+    const level = oidc.route === 'revocation' ? 'info' : 'warn'
+    log[level]({ grant: grantId, client: oidc.client?.clientId, at: oidc.route }, 'grant revoked')
   })
   provider.on('authorization.error', ({ oidc }, error) => {
     log.warn({ error: error.error, client: oidc.client?.clientId }, 'authorization refused')

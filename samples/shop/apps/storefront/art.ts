@@ -39,7 +39,7 @@ const PICTURES: Readonly<Record<string, Html>> = {
     <path class="line" d="M124 96 Q120 66 130 56 H146 Q156 66 152 96 Z M118 124 124 96 H152 L162 124 Z"/>
     <path class="seam" d="M123 84 H153 M123 72 H152"/>`,
   'great-helm': html`<path class="steel" d="M64 36 Q100 20 136 36 L140 112 Q100 132 60 112 Z"/>
-    <path class="brass" d="M96 25 H104 V124 H96 Z M62 58 H138 V72 H62 Z"/>
+    <path class="brass" d="M96 29 H104 V121 H96 Z M62 58 H138 V72 H62 Z"/>
     <path class="shade" d="M68 62 H94 V68 H68 Z M106 62 H132 V68 H106 Z"/>
     <g class="shade"><circle cx="112" cy="84" r="2.4"/><circle cx="122" cy="84" r="2.4"/><circle cx="112" cy="94" r="2.4"/>
       <circle cx="122" cy="94" r="2.4"/><circle cx="112" cy="104" r="2.4"/><circle cx="122" cy="104" r="2.4"/></g>
