@@ -1,6 +1,7 @@
 import type { Resource } from '../../model/resource.ts'
 import { type Issue, under } from '../../model/result.ts'
 import type { Section } from '../../model/section.ts'
+import { reviewTokenIssuer, type TokenIssuerSpec } from '../../policies/jwt/token-issuer.ts'
 
 /**
  * What a schema cannot see but one policy alone shows: an expression that does not parse, a template that is none. Paths
@@ -18,6 +19,8 @@ export function reviewResource({ kind, spec }: Resource, sections: readonly Sect
         ...(defaults === undefined ? [] : reviewSpec(defaults, 'spec.defaults', sections)),
       ]
     }
+    case 'TokenIssuer':
+      return reviewTokenIssuer(spec as TokenIssuerSpec).map((found) => under('spec', found))
     default:
       return []
   }
