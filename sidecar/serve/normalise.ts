@@ -318,8 +318,7 @@ function ipv4Groups(text: string): readonly [number, number] | undefined {
 
 /** 0 is never a port, and so it says that this is none. */
 function parsePort(text: string, start: number): number {
-  const port = decimal(text, start, MAX_PORT)
-  return port > 0 ? port : 0
+  return Math.max(decimal(text, start, MAX_PORT), 0)
 }
 
 /** The rest of the text as a decimal number without leading zeros, or -1. */

@@ -96,7 +96,7 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
     if (start >= end) return undefined
     const held = this.#held
     const room = this.limits.maxHeadBytes - held
-    const taken = end - start < room ? end - start : room
+    const taken = Math.min(end - start, room)
     if (held === 0) this.#scanInPlace(chunk, start, taken)
     else this.#scanAppended(chunk, start, taken)
 

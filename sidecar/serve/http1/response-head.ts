@@ -56,8 +56,8 @@ export class ResponseHeadParser extends HeadScanner<ResponseHead> {
       if (latin1(bytes, at, at + 7) !== 'HTTP/1.' || bytes[at + 8] !== SP) return 'bad-status-line'
       const minor = bytes[at + 7]! - DIGIT_ZERO
       if (minor !== 0 && minor !== 1) return 'bad-version'
-      const status = Number(latin1(bytes, at + 9, at + 12))
-      if (!Number.isInteger(status) || status < 100 || status > 599) return 'bad-status'
+      const status = readStatus(bytes, at + 9)
+      if (status < 100 || status > 599) return 'bad-status'
       this.#minor = minor
       this.#status = status
       this.at = at + STATUS_LENGTH
@@ -131,6 +131,17 @@ export class ResponseHeadParser extends HeadScanner<ResponseHead> {
     if (this.isChunked) return CHUNKED
     return this.contentLength === -1 ? UNTIL_CLOSE : { kind: 'length', bytes: this.contentLength }
   }
+}
+
+/** Three digits, or 0. */
+function readStatus(bytes: Uint8Array, at: number): number {
+  let status = 0
+  for (let place = at; place < at + 3; place++) {
+    const digit = bytes[place]! - DIGIT_ZERO
+    if (digit < 0 || digit > 9) return 0
+    status = status * 10 + digit
+  }
+  return status
 }
 
 const STATUS_LENGTH = 'HTTP/1.1 200'.length
