@@ -244,6 +244,7 @@ test('peers are called on behalf of the caller: Authorization and trace go on, o
   const headers = {
     authorization: 'Bearer the-token',
     traceparent: '00-1-2-01',
+    'x-request-id': 'r1',
     cookie: 'a=b',
     'x-forwarded-for': '1.2.3.4',
   }
@@ -252,6 +253,7 @@ test('peers are called on behalf of the caller: Authorization and trace go on, o
   for (const received of seen) {
     assert.equal(received.authorization, 'Bearer the-token')
     assert.equal(received.traceparent, '00-1-2-01')
+    assert.equal(received['x-request-id'], 'r1')
     assert.equal(received.cookie, undefined)
     assert.equal(received['x-forwarded-for'], undefined)
   }

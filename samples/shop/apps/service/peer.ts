@@ -3,9 +3,9 @@ import { Refusal } from './api.ts'
 /** How long a peer may take for a whole answer. */
 const TIMEOUT_MS = 5_000
 
-const PASSED_ON = ['authorization', 'traceparent', 'tracestate'] as const
+const PASSED_ON = ['authorization', 'traceparent', 'tracestate', 'x-request-id'] as const
 
-/** Headers of the request being served that belong to the calls it causes: whose request it is, and its trace. */
+/** Headers of the request being served that belong to the calls it causes: whose request it is, its trace and its id. */
 export type Caller = { readonly [name in (typeof PASSED_ON)[number]]?: string | readonly string[] | undefined }
 
 export interface PeerAnswer {

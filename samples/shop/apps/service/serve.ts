@@ -46,6 +46,7 @@ export async function serve(app: RequestListener, at: { host: string; port: numb
  * Exits with 0 after a stop that was asked for, with 1 when the service cannot start.
  */
 export async function runService(log: Logger, start: () => Promise<Running>): Promise<void> {
+  const signalled = Promise.race(['SIGTERM', 'SIGINT'].map(async (name) => once(process, name).then(() => name)))
   let running: Running
   try {
     running = await start()
@@ -55,9 +56,7 @@ export async function runService(log: Logger, start: () => Promise<Running>): Pr
     return
   }
   log.info({ url: running.url }, 'serving')
-
-  const signal = await Promise.race(['SIGTERM', 'SIGINT'].map(async (name) => once(process, name).then(() => name)))
-  log.info({ signal }, 'stopping')
+  log.info({ signal: await signalled }, 'stopping')
   await running.stop()
   process.exit(0)
 }

@@ -190,8 +190,10 @@ function originOf(req: Request): string {
 }
 
 /** Nothing of what the browser sends but the trace: whom the call is for says our own token, or nothing does. */
-function onBehalf({ headers: { traceparent, tracestate } }: Request, token?: string): Caller {
-  return { traceparent, tracestate, authorization: token === undefined ? undefined : `Bearer ${token}` }
+function onBehalf({ headers }: Request, token?: string): Caller {
+  const { traceparent, tracestate, 'x-request-id': id } = headers
+  const authorization = token === undefined ? undefined : `Bearer ${token}`
+  return { traceparent, tracestate, 'x-request-id': id, authorization }
 }
 
 /** Only pages of ours: never a place that somebody put into a link. */

@@ -45,9 +45,10 @@ export async function makeAuthSecrets(directory: string): Promise<AuthSecrets> {
   return { files, passwords, clientSecrets }
 }
 
-function hashPassword(password: string): string {
+/** With less work than a real one, so that tests which log in often stay fast. */
+export function hashPassword(password: string, ln = 10, p = 1): string {
   const salt = randomBytes(16)
-  const key = scryptSync(password, salt, 32, { N: 2 ** 15, r: 8, p: 3, maxmem: 2 ** 26 })
+  const key = scryptSync(password, salt, 32, { N: 2 ** ln, r: 8, p, maxmem: 2 ** 26 })
   const text = (bytes: Buffer) => bytes.toString('base64').replace(/=+$/, '')
-  return `$scrypt$ln=15,r=8,p=3$${text(salt)}$${text(key)}`
+  return `$scrypt$ln=${ln},r=8,p=${p}$${text(salt)}$${text(key)}`
 }
