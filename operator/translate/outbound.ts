@@ -1,0 +1,87 @@
+import type { OutboundService, Upstream } from '../../contract/workload-config.ts'
+import { type Issue, issue } from '../../model/result.ts'
+import { egressNames, type MeshSettings } from './mesh-settings.ts'
+import { type ServiceFacts, type ServicePortFacts, upstreamName } from './services.ts'
+
+/** On a pod template or a Namespace: Services of other namespaces that its workloads call, such as `identity/auth, other/*`. */
+export const OUTBOUND_ANNOTATION = 'hauberk.dev/outbound'
+
+/** A Service of another namespace, or every one of it. */
+export interface OutboundRef {
+  readonly namespace: string
+  /** Undefined: all of the namespace. */
+  readonly service?: string
+}
+
+const ENTRY = /^([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)\/(\*|[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)$/
+
+/** Reads the annotation. What cannot be read of it names nothing. */
+export function parseOutbound(text: string): {
+  readonly refs: readonly OutboundRef[]
+  readonly issues: readonly Issue[]
+} {
+  const refs: OutboundRef[] = []
+  const issues: Issue[] = []
+  for (const entry of text.split(',').map((part) => part.trim())) {
+    if (entry === '') continue
+    const [, namespace, service] = ENTRY.exec(entry) ?? []
+    if (namespace === undefined) {
+      issues.push(
+        issue(
+          'malformed-annotation',
+          `annotations["${OUTBOUND_ANNOTATION}"]`,
+          `'${entry}' is not a Service`,
+          'write namespace/service, or namespace/* for all of its Services, with commas between',
+        ),
+      )
+    } else refs.push(service === '*' || service === undefined ? { namespace } : { namespace, service })
+  }
+  return { refs, issues }
+}
+
+/** The part of a config that says where a workload may go within the mesh. */
+export interface Outbound {
+  readonly services: OutboundService[]
+  readonly upstreams: Record<string, Upstream>
+}
+
+/** What a workload of `callerNamespace` may call, and how. */
+export function outboundOf(services: readonly ServiceFacts[], callerNamespace: string, mesh: MeshSettings): Outbound {
+  const outbound: Outbound = { services: [], upstreams: {} }
+  for (const service of services) {
+    const hosts = hostsOf(service, callerNamespace)
+    for (const port of service.ports) {
+      const upstream = upstreamName(service.namespace, service.name, port.port)
+      outbound.upstreams[upstream] = upstreamOf(service, port, mesh)
+      outbound.services.push({
+        service: `${service.namespace}/${service.name}`,
+        hosts,
+        port: port.port,
+        protocol: port.protocol,
+        upstream,
+        requestTimeoutMs: mesh.requestTimeoutMs,
+      })
+    }
+  }
+  return outbound
+}
+
+/** T33: plaintext only where no pod has a sidecar and the egress list names the Service like any host outside of the mesh. */
+export function upstreamOf(service: ServiceFacts, port: ServicePortFacts, mesh: MeshSettings): Upstream {
+  // Only names that end as a Service's do: `*.dev` is a domain of the internet and no namespace.
+  const names = hostsOf(service, service.namespace).filter((host) => host.includes('.svc'))
+  const isOutside = port.unmeshed && names.some((host) => egressNames(mesh, host, port.port))
+  return {
+    service: `${service.namespace}/${service.name}`,
+    port: port.port,
+    protocol: port.protocol,
+    tls: isOutside ? 'plaintext' : 'mesh',
+    spiffeIds: isOutside ? [] : [...port.spiffeIds],
+  }
+}
+
+/** The names that the DNS of a pod resolves to the Service. Only its own namespace calls it by its bare name. */
+function hostsOf({ namespace, name }: ServiceFacts, callerNamespace: string): string[] {
+  const qualified = [`${name}.${namespace}`, `${name}.${namespace}.svc`, `${name}.${namespace}.svc.cluster.local`]
+  return callerNamespace === namespace ? [name, ...qualified] : qualified
+}

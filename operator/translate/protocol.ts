@@ -1,0 +1,83 @@
+/** What a sidecar makes of a port: HTTP that it reads, or bytes that it carries. */
+export type PortProtocol = 'http' | 'tcp'
+
+/** How a protocol was found, and what its owner should know of that. */
+export interface ProtocolFinding {
+  readonly protocol: PortProtocol
+  readonly warning?: string
+}
+
+/** What HTTP/1.1 goes by, in `appProtocol` and as the first part of a port's name. */
+const HTTP = new Set(['http', 'http1', 'ws', 'kubernetes.io/ws', 'grpc-web'])
+
+/** HTTP/2 without TLS is not read yet; it is carried, so that it works, and the owner is told that HTTP rules do not apply. */
+const HTTP2 = new Set(['http2', 'h2c', 'kubernetes.io/h2c', 'grpc'])
+
+const OPAQUE = new Set([
+  'amqp',
+  'amqps',
+  'https',
+  'kafka',
+  'kubernetes.io/wss',
+  'ldap',
+  'ldaps',
+  'memcached',
+  'mongo',
+  'mongodb',
+  'mqtt',
+  'mssql',
+  'mysql',
+  'nats',
+  'postgres',
+  'postgresql',
+  'redis',
+  'smtp',
+  'smtps',
+  'ssh',
+  'tcp',
+  'tls',
+  'wss',
+])
+
+/**
+ * Ports whose protocol is not HTTP wherever they are seen, many of them of servers that speak first: SSH, SMTP, POP3, IMAP, LDAP, SQL Server,
+ * Oracle, ZooKeeper, MySQL, Galera, NATS, PostgreSQL, AMQP, Redis, Cassandra, Kafka, Elasticsearch's transport, memcached, MongoDB.
+ */
+const OPAQUE_PORTS = new Set([
+  22, 25, 110, 143, 389, 465, 587, 636, 993, 995, 1433, 1521, 2181, 3306, 4222, 4444, 5432, 5671, 5672, 6379, 9042,
+  9092, 9300, 11211, 27017,
+])
+
+/**
+ * The protocol of a port: what `appProtocol` says, else the name of the Service's port, else that of the container's
+ * (each up to its first `-`), else what its number is known for, else HTTP, which refuses whatever is not HTTP.
+ */
+export function protocolOf(port: {
+  readonly appProtocol?: string | undefined
+  readonly serviceName?: string | undefined
+  readonly containerName?: string | undefined
+  readonly number: number
+}): ProtocolFinding {
+  const byWord =
+    ofWord(port.appProtocol) ?? ofWord(firstPart(port.serviceName)) ?? ofWord(firstPart(port.containerName))
+  if (byWord !== undefined) return byWord
+  return { protocol: OPAQUE_PORTS.has(port.number) ? 'tcp' : 'http' }
+}
+
+function ofWord(written: string | undefined): ProtocolFinding | undefined {
+  const word = written?.toLowerCase()
+  if (word === undefined) return undefined
+  if (HTTP.has(word)) return { protocol: 'http' }
+  if (OPAQUE.has(word)) return { protocol: 'tcp' }
+  if (HTTP2.has(word)) {
+    return {
+      protocol: 'tcp',
+      warning: `${written} is carried without being read: rules about methods, paths and tokens do not apply to it`,
+    }
+  }
+  return undefined
+}
+
+function firstPart(name: string | undefined): string | undefined {
+  return name?.split('-', 1)[0]
+}

@@ -1,0 +1,223 @@
+import { generationOf, type Resource, resourceKey } from '../../model/resource.ts'
+import { type Issue, issue, under } from '../../model/result.ts'
+import type { WorkloadId } from '../../model/workload-id.ts'
+import { MESH_CONFIG_NAME } from '../resources/mesh-config.ts'
+import type { GatewayAttachments } from './attach-gateways.ts'
+import { type GatewayFacts, type GatewaysFound, SYSTEM_NAMESPACE } from './gateways.ts'
+import type { IssuerBook } from './issuers.ts'
+import type { Finding } from './levels.ts'
+import type { NamespaceFacts, PolicyTargets } from './namespace.ts'
+import type { MeshPolicy, Policy } from './policy.ts'
+import { ACCEPTED, type ConditionFound, RESOLVED, type ResourceReport, refused } from './report.ts'
+import type { RouteFacts } from './routes.ts'
+import { meshPoliciesFor } from './slice.ts'
+
+/** Places that one message names at most; the issues name them all. */
+const MAX_NAMED = 4
+
+export interface Findings {
+  readonly policies: readonly PolicyTargets[]
+  readonly meshPolicies: readonly { readonly resource: Resource; readonly policy: MeshPolicy }[]
+  readonly namespaces: ReadonlyMap<string, NamespaceFacts>
+  readonly gateways: GatewaysFound
+  readonly routes: {
+    readonly routes: readonly RouteFacts[]
+    readonly issues: readonly { readonly resource: Resource; readonly issue: Issue }[]
+  }
+  readonly atGateways: GatewayAttachments
+  readonly book: IssuerBook
+  /** By workload: the issuers that it uses. */
+  readonly issuers: ReadonlyMap<WorkloadId, readonly string[]>
+  readonly meshConfigs: readonly Resource[]
+  readonly meshConfigIssues: readonly Issue[]
+  readonly findings: readonly Finding[]
+}
+
+/** One report for each resource that has a status of ours or something wrong with it, by key. */
+export function reportsOf(found: Findings): ReadonlyMap<string, ResourceReport> {
+  const reports = new Map<string, ResourceReport>()
+  const put = (resource: Resource, rest: Omit<ResourceReport, 'kind' | 'namespace' | 'name' | 'generation'>) => {
+    const { kind, metadata } = resource
+    const key = resourceKey(kind, metadata.namespace, metadata.name)
+    reports.set(key, {
+      kind,
+      ...(metadata.namespace !== undefined && { namespace: metadata.namespace }),
+      name: metadata.name,
+      generation: generationOf(resource),
+      ...rest,
+      issues: rest.issues.map((each) => ({ ...each, resource: key })),
+    })
+  }
+
+  const byPolicy = Map.groupBy(found.findings, ({ policy }) => policy)
+  for (const { resource, policy, selected, missing } of found.policies) {
+    const { atGateways } = found
+    const absent = [...missing, ...(atGateways.missing.get(policy.key) ?? [])].sort()
+    put(resource, {
+      ...policyReport(policy, byPolicy.get(policy.key) ?? [], absent),
+      accepted: acceptedOf(policy, policy.targetRefs?.length ?? 0, absent),
+      selected: [...selected, ...(atGateways.selected.get(policy.key) ?? [])].sort(),
+    })
+  }
+  for (const { resource, policy } of found.meshPolicies) {
+    put(resource, {
+      ...policyReport(policy, byPolicy.get(policy.key) ?? [], []),
+      accepted: acceptedOf(policy, 0, []),
+      selected: selectedByMesh(policy, found),
+    })
+  }
+
+  const users = usersOf(found.issuers)
+  for (const { resource, issues } of found.book.issuers) {
+    put(resource, { issues, accepted: validity(issues), selected: users.get(resource.metadata.name) ?? [] })
+  }
+  for (const resource of found.meshConfigs) {
+    const counts = resource.metadata.name === MESH_CONFIG_NAME
+    const issues = counts
+      ? found.meshConfigIssues
+      : [issue('not-the-default', 'metadata.name', 'is not read', `name it ${MESH_CONFIG_NAME}`)]
+    const accepted = counts ? validity(issues) : refused('Conflicted', `Only MeshConfig ${MESH_CONFIG_NAME} is read.`)
+    put(resource, { issues, accepted, selected: [] })
+  }
+
+  for (const { resource, accepted } of found.gateways.classes) put(resource, { issues: [], accepted, selected: [] })
+  for (const gateway of found.gateways.gateways) put(gateway.resource, gatewayReport(gateway, found.routes.routes))
+  for (const { resource, issues, parents, attached } of found.routes.routes) {
+    const selected = [...new Set(attached.map(({ gateway }) => gateway))].sort()
+    put(resource, { issues, parents, selected })
+  }
+
+  const loose = [
+    ...found.gateways.issues,
+    ...found.routes.issues,
+    ...[...found.namespaces.values()].flatMap(({ issues }) => issues),
+  ]
+  for (const [resource, group] of Map.groupBy(loose, (each) => each.resource)) {
+    put(resource, { issues: group.map((each) => each.issue), selected: [] })
+  }
+  return reports
+}
+
+function acceptedOf(
+  { unreadable, issues, origin }: Policy,
+  targets: number,
+  absent: readonly string[],
+): ConditionFound {
+  if (unreadable !== undefined) {
+    return refused('Invalid', `${unreadable}. Until it can be read, all that it may be about is refused.`)
+  }
+  const broken = issues.find(({ severity }) => severity === 'error')
+  if (broken !== undefined) {
+    return refused('Invalid', `${broken.path}: ${broken.message}. Until then its targets refuse.`)
+  }
+  if (absent.length === 0) return ACCEPTED
+  const where = origin.namespace === undefined ? '' : ` in namespace ${origin.namespace}`
+  const message = `There is no ${listed(absent)}${where}.`
+  return absent.length < targets ? { ...ACCEPTED, message } : refused('TargetNotFound', message)
+}
+
+/** All but `accepted` and `selected`: what came of a policy where it is attached. */
+function policyReport(policy: Policy, findings: readonly Finding[], absent: readonly string[]) {
+  const of = (type: Finding['type']) => [
+    ...new Set(findings.filter((finding) => finding.type === type).map(({ message }) => message)),
+  ]
+  const unresolved = of('unresolved')
+  const overridden = of('overridden')
+  const notApplied = of('not-applied')
+  const issues = [
+    ...policy.issues,
+    ...absent.map((what) => issue('target-not-found', 'spec.targetRefs', `there is no ${what}`)),
+    ...unique(
+      findings.flatMap(({ type, issues: inner = [] }) =>
+        type === 'unresolved' ? inner.map((each) => under('spec', each)) : [],
+      ),
+    ),
+    ...overridden.map((message) => warning('overridden', message)),
+    ...notApplied.map((message) => warning('not-applied', message)),
+  ]
+  return {
+    issues,
+    resolvedRefs:
+      unresolved.length === 0 ? RESOLVED : refused('RefNotFound', `${listed(unresolved)}. Until then it refuses.`),
+    ...(overridden.length > 0
+      ? { programmed: refused('Overridden', `${listed(overridden)}.`) }
+      : notApplied.length > 0
+        ? { programmed: refused('PartiallyProgrammed', `${listed(notApplied)}.`) }
+        : {}),
+  }
+}
+
+function validity(issues: readonly Issue[]): ConditionFound {
+  const broken = issues.find(({ severity }) => severity === 'error')
+  return broken === undefined ? ACCEPTED : refused('Invalid', `${broken.path}: ${broken.message}.`)
+}
+
+function selectedByMesh(policy: MeshPolicy, { namespaces, gateways, routes }: Findings): readonly WorkloadId[] {
+  const selected = new Set<WorkloadId>()
+  for (const { name, labels, workloads } of namespaces.values()) {
+    if (name === SYSTEM_NAMESPACE || meshPoliciesFor([policy], labels, 'sidecar').length === 0) continue
+    for (const { id } of workloads) selected.add(id)
+  }
+  const served = new Set(gateways.gateways.map(({ id }) => id))
+  for (const { namespace, attached } of routes.routes) {
+    if (meshPoliciesFor([policy], namespaces.get(namespace)?.labels ?? {}, 'gateway').length === 0) continue
+    for (const { gateway } of attached) if (served.has(gateway)) selected.add(gateway)
+  }
+  return [...selected].sort()
+}
+
+function usersOf(issuers: ReadonlyMap<WorkloadId, readonly string[]>): ReadonlyMap<string, readonly WorkloadId[]> {
+  const users = new Map<string, WorkloadId[]>()
+  for (const [id, names] of issuers) {
+    for (const name of names) {
+      const list = users.get(name) ?? []
+      users.set(name, list)
+      list.push(id)
+    }
+  }
+  for (const list of users.values()) list.sort()
+  return users
+}
+
+function gatewayReport({ accepted, issues, listeners, id }: GatewayFacts, routes: readonly RouteFacts[]) {
+  const attached = routes.flatMap((route) => route.attached.filter(({ gateway }) => gateway === id))
+  const unserved = listeners.filter(({ isValid, protocol, certificates }) => {
+    return !isValid || (protocol === 'https' && certificates.length === 0)
+  })
+  const refusal =
+    unserved.length === 0 && listeners.length > 0
+      ? {}
+      : {
+          programmed: refused(
+            'Invalid',
+            `Not served: ${unserved.map(({ name }) => name).join(', ') || 'all listeners'}.`,
+          ),
+        }
+  return {
+    issues,
+    accepted,
+    ...refusal,
+    selected: listeners.length > 0 ? [id] : [],
+    listeners: listeners.map((listener) => ({
+      name: listener.name,
+      attachedRoutes: attached.filter((each) => each.listener === listener.name).length,
+      accepted: listener.accepted,
+      resolvedRefs: listener.resolvedRefs,
+      conflicted: listener.conflicted,
+      ...(unserved.includes(listener) && { programmed: refused('Invalid', 'It is not served.') }),
+    })),
+  }
+}
+
+function warning(code: string, message: string): Issue {
+  return { ...issue(code, 'spec', message), severity: 'warning' }
+}
+
+function unique(issues: readonly Issue[]): readonly Issue[] {
+  return [...new Map(issues.map((each) => [`${each.path} ${each.message}`, each])).values()]
+}
+
+function listed(messages: readonly string[]): string {
+  const named = messages.slice(0, MAX_NAMED).join('; ')
+  return messages.length > MAX_NAMED ? `${named}; and ${messages.length - MAX_NAMED} more` : named
+}

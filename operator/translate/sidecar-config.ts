@@ -1,0 +1,95 @@
+import type { InboundListener, RouteMatch, WorkloadConfig } from '../../contract/workload-config.ts'
+import { CONTRACT_VERSION } from '../../contract/workload-config.ts'
+import type { SectionContext } from '../../model/section.ts'
+import { type Finding, mtlsModeOf, type Rooms, slotsAt } from './levels.ts'
+import type { MeshSettings } from './mesh-settings.ts'
+import type { InboundFacts, WorkloadFacts } from './namespace.ts'
+import { outboundOf } from './outbound.ts'
+import type { MeshPolicy } from './policy.ts'
+import type { ServiceFacts } from './services.ts'
+
+/**
+ * All that one workload's config depends on, besides the token issuers that its policies look up. It is the key under
+ * which the config is remembered: what is not in here cannot have an influence, because `translateSidecar` gets nothing else.
+ */
+export interface SidecarSlice {
+  readonly role: 'sidecar'
+  readonly workload: WorkloadFacts
+  /** The MeshSecurityPolicies that hold for the workload's namespace. */
+  readonly meshPolicies: readonly MeshPolicy[]
+  readonly mesh: MeshSettings
+  readonly roots: readonly string[]
+  /** Services that it may call: those of its namespace, and those that its annotations name. */
+  readonly outbound: readonly (readonly ServiceFacts[])[]
+}
+
+/** Looks up the spec of a TokenIssuer for policies of a namespace; undefined when it is missing or does not admit them. */
+export type FindIssuer = (namespace: string, name: string) => unknown
+
+/** A config without its version, and what its policies came to. */
+export interface Translated {
+  readonly config: WorkloadConfig
+  readonly findings: readonly Finding[]
+}
+
+const ANY_REQUEST: RouteMatch = { hostnames: [], path: { type: 'prefix', value: '/' }, headers: [], query: [] }
+
+/** The config of a workload's sidecar; its `version` is yet to be filled in. */
+export function translateSidecar(slice: SidecarSlice, rooms: Rooms, findIssuer: FindIssuer): Translated {
+  const { workload, mesh } = slice
+  const findings: Finding[] = []
+  const outbound = outboundOf(slice.outbound.flat(), workload.namespace, mesh)
+  const config: WorkloadConfig = {
+    contract: CONTRACT_VERSION,
+    version: '',
+    workload: workload.id,
+    role: 'sidecar',
+    identity: {
+      spiffeId: `spiffe://${mesh.trustDomain}/ns/${workload.namespace}/sa/${workload.serviceAccount}`,
+      trustDomain: mesh.trustDomain,
+    },
+    trustBundle: [...slice.roots],
+    trustedHops: mesh.trustedHops,
+    listeners: workload.ports.map((port) => inboundListener(port, slice, rooms, findIssuer, findings)),
+    outbound: { services: outbound.services, egress: [...mesh.egress] },
+    upstreams: outbound.upstreams,
+  }
+  return { config, findings }
+}
+
+function inboundListener(
+  { port, protocol, label, reaches }: InboundFacts,
+  { workload, mesh, meshPolicies }: SidecarSlice,
+  rooms: Rooms,
+  findIssuer: FindIssuer,
+  findings: Finding[],
+): InboundListener {
+  const context: SectionContext = {
+    namespace: workload.namespace,
+    workload: workload.id,
+    port,
+    protocol,
+    role: 'sidecar',
+    trustDomain: mesh.trustDomain,
+    authorizationDefault: mesh.authorizationDefault,
+    ...(mesh.maxTokenLifetimeSeconds !== undefined && { maxTokenLifetimeSeconds: mesh.maxTokenLifetimeSeconds }),
+    tokenIssuer: (name) => findIssuer(workload.namespace, name),
+  }
+  const settled = slotsAt({ context, reaches, meshPolicies }, rooms)
+  findings.push(...settled.findings)
+  const common = { kind: 'inbound' as const, port, protocol, mtls: mtlsModeOf(settled.slots) }
+  if (protocol === 'tcp') return { ...common, routes: [], filters: settled.slots }
+  return {
+    ...common,
+    routes: [
+      {
+        id: label,
+        match: ANY_REQUEST,
+        filters: settled.slots,
+        // The caller's side bounds the request; a second limit here would only cut its answers short.
+        action: { kind: 'app', port, requestTimeoutMs: 0 },
+      },
+    ],
+    filters: {},
+  }
+}

@@ -1,0 +1,126 @@
+import { parseLabelSelector } from '../../model/match/labels.ts'
+import type { WorkloadId } from '../../model/workload-id.ts'
+import type { GatewayAttachments } from './attach-gateways.ts'
+import type { GatewaySlice, RouteSlice } from './gateway-config.ts'
+import { type GatewayFacts, SYSTEM_NAMESPACE } from './gateways.ts'
+import type { MeshSettings } from './mesh-settings.ts'
+import type { NamespaceFacts } from './namespace.ts'
+import type { OutboundRef } from './outbound.ts'
+import type { MeshPolicy } from './policy.ts'
+import type { RouteFacts } from './routes.ts'
+import type { ServiceFacts } from './services.ts'
+import type { SidecarSlice } from './sidecar-config.ts'
+
+/**
+ * All that one workload depends on, as a value: the only thing that the code which makes its config is given, and the
+ * key under which that config is kept. It holds no addresses, so that a restart of a pod makes no config anew.
+ */
+export type Slice = SidecarSlice | GatewaySlice
+
+export interface World {
+  readonly namespaces: ReadonlyMap<string, NamespaceFacts>
+  readonly meshPolicies: readonly MeshPolicy[]
+  readonly gateways: readonly GatewayFacts[]
+  readonly routes: readonly RouteFacts[]
+  readonly atGateways: GatewayAttachments
+  readonly mesh: MeshSettings
+  readonly roots: readonly string[]
+}
+
+/** The slice of every workload and gateway. */
+export function slicesOf(world: World): ReadonlyMap<WorkloadId, Slice> {
+  const slices = new Map<WorkloadId, Slice>()
+  for (const facts of world.namespaces.values()) {
+    if (facts.name === SYSTEM_NAMESPACE) continue
+    const meshPolicies = meshPoliciesFor(world.meshPolicies, facts.labels, 'sidecar')
+    for (const workload of facts.workloads) {
+      const slice: SidecarSlice = {
+        role: 'sidecar',
+        workload,
+        meshPolicies,
+        mesh: world.mesh,
+        roots: world.roots,
+        outbound: outboundServices(facts, workload.outbound, world.namespaces),
+      }
+      slices.set(workload.id, slice)
+    }
+  }
+  for (const gateway of world.gateways) {
+    if (gateway.listeners.length > 0) slices.set(gateway.id, gatewaySlice(gateway, world))
+  }
+  return slices
+}
+
+/** The MeshSecurityPolicies that are enforced for a namespace. One whose selector cannot be read is for every one. */
+export function meshPoliciesFor(
+  policies: readonly MeshPolicy[],
+  labels: Readonly<Record<string, string>>,
+  role: 'sidecar' | 'gateway',
+): readonly MeshPolicy[] {
+  return policies.filter(({ mode, roles, namespaceSelector }) => {
+    if (mode === 'Off' || !roles.includes(role)) return false
+    const selects = namespaceSelector === undefined ? undefined : parseLabelSelector(namespaceSelector)
+    return selects?.ok !== true || selects.value(labels)
+  })
+}
+
+/** Its own namespace's Services and those that it names. So a config does not grow with the cluster. */
+function outboundServices(
+  own: NamespaceFacts,
+  refs: readonly OutboundRef[],
+  namespaces: ReadonlyMap<string, NamespaceFacts>,
+): readonly (readonly ServiceFacts[])[] {
+  const wanted = new Map<string, Set<string> | 'all'>()
+  for (const { namespace, service } of refs) {
+    if (namespace === own.name) continue
+    const there = wanted.get(namespace)
+    if (service === undefined || there === 'all') wanted.set(namespace, 'all')
+    else wanted.set(namespace, (there ?? new Set<string>()).add(service))
+  }
+  const lists = [own.services]
+  for (const namespace of [...wanted.keys()].sort()) {
+    const services = namespaces.get(namespace)?.services ?? []
+    const names = wanted.get(namespace)
+    lists.push(names === 'all' ? services : services.filter(({ name }) => names?.has(name)))
+  }
+  return lists
+}
+
+function gatewaySlice(
+  gateway: GatewayFacts,
+  { routes, namespaces, meshPolicies, atGateways, mesh, roots }: World,
+): GatewaySlice {
+  return {
+    role: 'gateway',
+    id: gateway.id,
+    namespace: gateway.namespace,
+    serviceAccount: gateway.serviceAccount,
+    listeners: gateway.listeners
+      .filter(({ isValid, protocol, certificates }) => isValid && (protocol === 'http' || certificates.length > 0))
+      .map(({ name, port, protocol, hostname, certificates }) => ({
+        name,
+        port,
+        protocol,
+        ...(hostname !== undefined && { hostname }),
+        certificates,
+        reaches: atGateways.reachesOfListener(gateway.id, name),
+      })),
+    routes: routes.flatMap((route): RouteSlice[] => {
+      const attached = route.attached.filter((each) => each.gateway === gateway.id)
+      if (attached.length === 0) return []
+      const { namespace, name, createdAt, key } = route
+      return [
+        {
+          namespace,
+          name,
+          createdAt,
+          attached: attached.map(({ listener, hostnames }) => ({ listener, hostnames })),
+          rules: route.rules.map((rule, i) => ({ ...rule, reaches: atGateways.reachesOfRule(key, i) })),
+          meshPolicies: meshPoliciesFor(meshPolicies, namespaces.get(namespace)?.labels ?? {}, 'gateway'),
+        },
+      ]
+    }),
+    mesh,
+    roots,
+  }
+}

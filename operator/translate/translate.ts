@@ -1,0 +1,224 @@
+import { versionOf } from '../../contract/codec.ts'
+import type { Endpoint, EndpointsDocument } from '../../contract/endpoints.ts'
+import { CONTRACT_VERSION, type WorkloadConfig } from '../../contract/workload-config.ts'
+import type { Filter } from '../../model/filter.ts'
+import type { Section } from '../../model/section.ts'
+import type { WorkloadId } from '../../model/workload-id.ts'
+import { FILTERS } from '../../policies/filters.ts'
+import { SECTIONS } from '../../policies/sections.ts'
+import { MESH_CONFIG_NAME } from '../resources/mesh-config.ts'
+import { isSame, keepSame } from '../store/same.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { attachToGateways } from './attach-gateways.ts'
+import { translateGateway } from './gateway-config.ts'
+import { gatewaysOf } from './gateways.ts'
+import { createIssuerReview, issuerBook, type ReviewIssuer } from './issuers.ts'
+import type { Finding, Rooms } from './levels.ts'
+import { readMeshSettings } from './mesh-settings.ts'
+import { indexNamespaces, type NamespaceFacts, type NamespaceIndex } from './namespace.ts'
+import { createPolicyReader, type PolicyReader } from './policy.ts'
+import type { ResourceReport } from './report.ts'
+import { reportsOf } from './reports.ts'
+import { routesOf } from './routes.ts'
+import { type FindIssuer, translateSidecar } from './sidecar-config.ts'
+import { type Slice, slicesOf } from './slice.ts'
+
+/** What translation is handed besides the resources. */
+export interface TranslateDeps {
+  /** SHA-256 of the UTF-8 bytes of `text`, base64url without padding: the versions of documents. */
+  sha256(text: string): string
+  readonly mesh: {
+    /** PEM certificates of the roots that every sidecar is to trust. */
+    readonly roots: readonly string[]
+  }
+  /** Default: every section there is. */
+  readonly sections?: readonly Section[]
+  /** Default: every filter there is. */
+  readonly filters?: readonly Filter[]
+}
+
+/** What a snapshot comes to. */
+export interface Translation {
+  /** One for each workload and each gateway. */
+  readonly configs: ReadonlyMap<WorkloadId, WorkloadConfig>
+  /** For each config, where its upstreams are reached now. */
+  readonly endpoints: ReadonlyMap<WorkloadId, EndpointsDocument>
+  /** Names of the TokenIssuers whose keys a workload needs; sorted. */
+  readonly issuers: ReadonlyMap<WorkloadId, readonly string[]>
+  /** By key of the resource. The same object as before where nothing about it has changed. */
+  readonly reports: ReadonlyMap<string, ResourceReport>
+  /** The pods of each workload that have not completed. */
+  readonly pods: ReadonlyMap<WorkloadId, readonly { readonly key: string; readonly meshed: boolean }[]>
+  /** How many configs were made, rather than kept from `previous`. */
+  readonly translated: number
+  /** What the next translation may keep; nobody else's. */
+  readonly memory: TranslationMemory
+}
+
+export interface TranslationMemory {
+  readonly rooms: Rooms
+  readonly reader: PolicyReader
+  readonly reviewIssuer: ReviewIssuer
+  readonly namespaces: NamespaceIndex
+  readonly results: ReadonlyMap<WorkloadId, RememberedConfig>
+  readonly endpoints: ReadonlyMap<
+    WorkloadId,
+    { readonly parts: readonly unknown[]; readonly document: EndpointsDocument }
+  >
+}
+
+interface RememberedConfig {
+  readonly slice: Slice
+  /** Token issuers that were looked up, by namespace and name, and what was found. */
+  readonly lookups: ReadonlyMap<string, { readonly namespace: string; readonly name: string; readonly found: unknown }>
+  readonly config: WorkloadConfig
+  readonly findings: readonly Finding[]
+}
+
+/**
+ * Makes of all resources the config of every workload, and what each resource's status says. Pure: equal snapshots,
+ * whatever the order of their resources, give equal translations.
+ *
+ * What one workload's config depends on is its slice, and nothing else reaches the code that makes it. `previous` is a
+ * memory and no input: a config whose slice is the same is kept instead of made again.
+ */
+export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Translation): Translation {
+  const memory = memoryFor(deps, previous)
+  const { reader, reviewIssuer, rooms } = memory
+  const meshConfig = readMeshSettings(snapshot.get('MeshConfig', undefined, MESH_CONFIG_NAME))
+  const mesh = meshConfig.settings
+  const namespaces = indexNamespaces(snapshot, mesh.trustDomain, reader, memory.namespaces)
+  const book = issuerBook(snapshot, reviewIssuer)
+  const meshPolicies = snapshot.ofKind('MeshSecurityPolicy').map((resource) => ({
+    resource,
+    policy: reader.readMeshPolicy(resource),
+  }))
+  const gateways = gatewaysOf(snapshot)
+  const routes = routesOf(snapshot, gateways.gateways, namespaces.facts)
+  const policies = [...namespaces.facts.values()].flatMap((facts) => facts.policies)
+  const atGateways = attachToGateways(
+    policies.map(({ policy }) => policy),
+    gateways.gateways,
+    routes.routes,
+    snapshot,
+  )
+  const slices = slicesOf({
+    namespaces: namespaces.facts,
+    meshPolicies: meshPolicies.map(({ policy }) => policy),
+    gateways: gateways.gateways,
+    routes: routes.routes,
+    atGateways,
+    mesh,
+    roots: deps.mesh.roots,
+  })
+
+  const find: FindIssuer = (namespace, name) =>
+    book.find(namespace, namespaces.facts.get(namespace)?.labels ?? {}, name)
+  const results = new Map<WorkloadId, RememberedConfig>()
+  let translated = 0
+  for (const [id, slice] of slices) {
+    const known = memory.results.get(id)
+    if (known !== undefined && isSame(known.slice, slice) && holds(known, find)) {
+      results.set(id, known)
+      continue
+    }
+    results.set(id, translateSlice(slice, rooms, find, deps))
+    translated += 1
+  }
+
+  const endpoints = new Map(
+    [...results].map(([id, { config }]) => [id, endpointsOf(config, namespaces.facts, memory.endpoints.get(id), deps)]),
+  )
+  const issuers = new Map(
+    [...results].map(([id, { lookups }]) => [
+      id,
+      [...new Set([...lookups.values()].flatMap(({ name, found }) => (found === undefined ? [] : name)))].sort(),
+    ]),
+  )
+  const reports = reportsOf({
+    policies,
+    meshPolicies,
+    namespaces: namespaces.facts,
+    gateways,
+    routes,
+    atGateways,
+    book,
+    issuers,
+    meshConfigs: snapshot.ofKind('MeshConfig'),
+    meshConfigIssues: meshConfig.issues,
+    findings: [...results.values()].flatMap(({ findings }) => findings),
+  })
+  return {
+    configs: new Map([...results].map(([id, { config }]) => [id, config])),
+    endpoints: new Map([...endpoints].map(([id, { document }]) => [id, document])),
+    issuers,
+    reports: new Map([...reports].map(([key, report]) => [key, keepSame(previous?.reports.get(key), report)])),
+    pods: new Map(
+      [...namespaces.facts.values()].flatMap(({ pods }) =>
+        [...pods].map(([id, list]) => [id, list.map(({ key, meshed }) => ({ key, meshed }))] as const),
+      ),
+    ),
+    translated,
+    memory: { rooms, reader, reviewIssuer, namespaces, results, endpoints },
+  }
+}
+
+/** What is remembered under other rooms says nothing here. */
+function memoryFor(deps: TranslateDeps, previous: Translation | undefined) {
+  const rooms: Rooms = { sections: deps.sections ?? SECTIONS, filters: deps.filters ?? FILTERS }
+  const known = previous?.memory
+  if (known !== undefined && known.rooms.sections === rooms.sections && known.rooms.filters === rooms.filters) {
+    return known
+  }
+  return {
+    rooms,
+    reader: createPolicyReader(rooms.sections),
+    reviewIssuer: createIssuerReview(),
+    namespaces: undefined,
+    results: new Map<WorkloadId, RememberedConfig>(),
+    endpoints: new Map<WorkloadId, { parts: readonly unknown[]; document: EndpointsDocument }>(),
+  }
+}
+
+function translateSlice(slice: Slice, rooms: Rooms, find: FindIssuer, deps: TranslateDeps): RememberedConfig {
+  const lookups = new Map<string, { namespace: string; name: string; found: unknown }>()
+  const findAndRecord: FindIssuer = (namespace, name) => {
+    const found = find(namespace, name)
+    lookups.set(`${namespace}/${name}`, { namespace, name, found })
+    return found
+  }
+  const { config, findings } =
+    slice.role === 'sidecar'
+      ? translateSidecar(slice, rooms, findAndRecord)
+      : translateGateway(slice, rooms, findAndRecord)
+  return { slice, lookups, config: { ...config, version: versionOf(config, deps.sha256) }, findings }
+}
+
+/** Whether every lookup would find what it found. */
+function holds({ lookups }: RememberedConfig, find: FindIssuer): boolean {
+  for (const { namespace, name, found } of lookups.values()) if (!isSame(found, find(namespace, name))) return false
+  return true
+}
+
+const NO_ENDPOINTS: readonly Endpoint[] = Object.freeze([])
+
+function endpointsOf(
+  { upstreams }: WorkloadConfig,
+  namespaces: ReadonlyMap<string, NamespaceFacts>,
+  known: { readonly parts: readonly unknown[]; readonly document: EndpointsDocument } | undefined,
+  deps: TranslateDeps,
+) {
+  const found = Object.entries(upstreams).map(([upstream, { tls }]) => {
+    const namespace = upstream.slice(0, upstream.indexOf('/'))
+    const endpoints = namespaces.get(namespace)?.endpoints.get(upstream)
+    return [upstream, (tls === 'mesh' ? endpoints?.meshed : endpoints?.unmeshed) ?? NO_ENDPOINTS] as const
+  })
+  const parts = found.flat()
+  if (known?.parts.length === parts.length && parts.every((part, i) => part === known.parts[i])) return known
+  const document: EndpointsDocument = {
+    contract: CONTRACT_VERSION,
+    version: '',
+    endpoints: Object.fromEntries(found.filter(([, list]) => list.length > 0).map(([name, list]) => [name, [...list]])),
+  }
+  return { parts, document: { ...document, version: versionOf(document, deps.sha256) } }
+}
