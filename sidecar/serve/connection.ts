@@ -5,14 +5,13 @@ import type { Deadline } from '../upstream/deadlines.ts'
 import type { Served } from './accepted.ts'
 import type { Client } from './client.ts'
 import { denialOf, REQUEST_TIMEOUT } from './denials.ts'
-import type { Downstream, Transaction, TunnelRecord } from './downstream.ts'
 import type { Engine } from './engine.ts'
 import { Exchange } from './exchange.ts'
 import { closeAtExpiry } from './expiry.ts'
 import { IDENTITY_HEADERS } from './forwarded.ts'
 import { RequestHeadParser } from './http1/request-head.ts'
 import { PROBLEM_JSON, problemJson, writeLocalResponse } from './local-response.ts'
-import type { HttpSite } from './site.ts'
+import type { Downstream, HttpSite, Transaction, TunnelRecord } from './site.ts'
 import { startTunnel } from './tunnel.ts'
 
 /** Milliseconds that a connection which was told goodbye is still read from, so that the goodbye is not lost to a reset. */
@@ -140,7 +139,7 @@ export class HttpConnection implements Downstream, Served {
     const tunnel = startTunnel(this.#engine, socket, upstream, {
       ...about,
       direction: site.direction,
-      listener: site.name,
+      listener: site.listener(''),
       spiffeId: client.peer.spiffeId,
       clientIp: client.peer.ip,
     })
@@ -287,7 +286,7 @@ export class HttpConnection implements Downstream, Served {
       decisionId,
       requestId: decisionId,
       direction: site.direction,
-      listener: site.name,
+      listener: site.listener(''),
       spiffeId: client.peer.spiffeId,
       clientIp: client.peer.ip,
       route: '',

@@ -9,6 +9,7 @@ import type { PoolDeps } from '../upstream/pool.ts'
 import { Upstreams } from '../upstream/upstreams.ts'
 import { ConnectionTable } from './accepted.ts'
 import type { Engine } from './engine.ts'
+import { createGatewayPort, gatewayGroups } from './gateway.ts'
 import { createIdSource } from './ids.ts'
 import { createInboundPort } from './inbound.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
@@ -74,6 +75,20 @@ export interface DataPlaneStats {
   readonly upstreamIdle: number
 }
 
+interface WantedPort {
+  readonly kind: BoundListener['kind']
+  readonly names: readonly string[]
+  make(): Port
+}
+
+interface OpenPort {
+  readonly kind: BoundListener['kind']
+  readonly names: readonly string[]
+  readonly port: Port
+  /** Undefined while it is being bound. */
+  address: BindAddress | undefined
+}
+
 /** Bytes that upstream sockets read into. */
 const READ_BUFFER_BYTES = 65_536
 
@@ -110,27 +125,49 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   }
   const table = new ConnectionTable(limits.maxConnections)
   const tcp = new TcpConnections()
-  const open = new Map<string, { readonly port: Port; bound: BoundListener | undefined }>()
+  const open = new Map<string, OpenPort>()
 
   /** Everything that the placement has a place for and the pipeline a listener. */
-  function wanted(pipeline: Pipeline): Map<string, { readonly about: Omit<BoundListener, 'address'>; make(): Port }> {
-    const ports = new Map<string, { readonly about: Omit<BoundListener, 'address'>; make(): Port }>()
+  function wanted(pipeline: Pipeline): ReadonlyMap<string, WantedPort> {
+    const ports = new Map<string, WantedPort>()
     for (const place of placement.inbound) {
       if (!pipeline.inbound.has(place.containerPort)) continue
-      const about = { kind: 'inbound', name: String(place.containerPort) } as const
-      ports.set(`inbound ${place.containerPort}`, { about, make: () => createInboundPort(engine, table, place, tcp) })
+      const name = String(place.containerPort)
+      ports.set(`inbound ${name}`, {
+        kind: 'inbound',
+        names: [name],
+        make: () => createInboundPort(engine, table, place, tcp),
+      })
+    }
+    for (const group of gatewayGroups(placement.gateway, pipeline)) {
+      ports.set(`gateway ${group.listeners.join(' ')} ${group.isSecure}`, {
+        kind: 'gateway',
+        names: group.listeners,
+        make: () => createGatewayPort(engine, table, group, { certificates: options.certificates, visiblePort }),
+      })
     }
     return ports
   }
 
-  async function open1(key: string, about: Omit<BoundListener, 'address'>, port: Port): Promise<void> {
-    const entry: { readonly port: Port; bound: BoundListener | undefined } = { port, bound: undefined }
-    open.set(key, entry)
+  /** The port that clients dial for a port of the Gateway; itself where nobody says otherwise. */
+  function visiblePort(configured: number): number {
+    for (const [name, { listener }] of options.pipeline()?.gateway ?? []) {
+      if (listener.port !== configured) continue
+      const place = placement.gateway.find((one) => one.listener === name)
+      const bound = [...open.values()].find((one) => one.kind === 'gateway' && one.names.includes(name))
+      return place?.visiblePort ?? bound?.address?.port ?? configured
+    }
+    return configured
+  }
+
+  async function openPort(key: string, { kind, names, make }: WantedPort): Promise<void> {
+    const opened: OpenPort = { kind, names, port: make(), address: undefined }
+    open.set(key, opened)
     try {
-      entry.bound = { ...about, address: await port.listen() }
+      opened.address = await opened.port.listen()
     } catch (error) {
-      open.delete(key)
-      port.close()
+      opened.port.close()
+      if (open.get(key) === opened) open.delete(key)
       throw error
     }
   }
@@ -139,20 +176,18 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     if (isDraining) return
     const ports = wanted(pipeline)
     for (const [key, { port }] of open) {
-      if (ports.has(key)) continue
-      open.delete(key)
-      port.close()
+      if (ports.has(key)) {
+        port.refresh?.()
+      } else {
+        open.delete(key)
+        port.close()
+      }
     }
-    const opening = [...ports]
-      .filter(([key]) => !open.has(key))
-      .map(([key, { about, make }]) => open1(key, about, make()))
-    const failures = (await Promise.allSettled(opening)).filter((outcome) => outcome.status === 'rejected')
-    if (failures.length === 1) throw failures[0]!.reason
-    if (failures.length > 1)
-      throw new AggregateError(
-        failures.map(({ reason }) => reason),
-        'cannot listen',
-      )
+    const missing = [...ports].filter(([key]) => !open.has(key))
+    const outcomes = await Promise.allSettled(missing.map(([key, port]) => openPort(key, port)))
+    const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
+    if (failures.length === 1) throw failures[0]
+    if (failures.length > 1) throw new AggregateError(failures, failures.map(String).join('; '))
   }
 
   return {
@@ -176,7 +211,10 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       engine.upstreams.close()
       engine.load.stop()
     },
-    listeners: () => [...open.values()].flatMap(({ bound }) => (bound === undefined ? [] : [bound])),
+    listeners: () =>
+      [...open.values()].flatMap(({ kind, names, address }) =>
+        address === undefined ? [] : names.map((name) => ({ kind, name, address })),
+      ),
     stats: () => ({
       connections: table.size,
       inFlight: engine.load.inFlight,

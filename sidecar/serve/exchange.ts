@@ -22,7 +22,6 @@ import {
   UPSTREAM_RESET,
   UPSTREAM_TIMEOUT,
 } from './denials.ts'
-import type { Downstream, Transaction } from './downstream.ts'
 import type { Engine } from './engine.ts'
 import {
   forwardedHeaders,
@@ -41,7 +40,7 @@ import type { Evidence, Outcome, Refusal, RequestRecord } from './observation.ts
 import { redirectLocation } from './redirect.ts'
 import { HttpRequestView } from './request-view.ts'
 import { headersToSet, planOf, type RoutePlan, rewritePath } from './route-plan.ts'
-import { isDenial } from './site.ts'
+import { type Downstream, isDenial, type Transaction } from './site.ts'
 
 /** 1xx responses to one request that are passed on; more are no answer (F14). */
 const MAX_INTERIM = 8
@@ -373,7 +372,7 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     const head = this.#head
     const route = this.#route!.config
     const facts = this.#facts
-    const plan = (this.#plan ??= planOf(this.#route!))
+    const plan = this.#plan ?? planOf(this.#route!)
     const own = forwardedHeaders(this.#provenance!, this.#downstream.client.certificateHeader)
     const path = rewritePath(head.path, route)
     const { action } = route
@@ -694,7 +693,7 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
       decisionId: this.#decisionId,
       requestId: this.#provenance?.requestId ?? this.#decisionId,
       direction: site.direction,
-      listener: site.name,
+      listener: site.listener(head.host),
       spiffeId: client.peer.spiffeId,
       clientIp: this.#provenance?.clientIp ?? client.peer.ip,
       route: this.#route?.id ?? '',

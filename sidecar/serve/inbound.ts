@@ -111,7 +111,7 @@ export function createInboundPort(
 export function inboundSite(containerPort: number, name: string, app: EndpointPool): HttpSite {
   return {
     direction: 'inbound',
-    name,
+    listener: () => name,
     app,
     port: () => containerPort,
     resolve(pipeline: Pipeline, request, _head, client) {

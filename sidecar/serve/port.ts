@@ -35,6 +35,8 @@ export interface Port {
   readonly label: PortLabel
   /** Resolves with what was bound; rejects with a {@link ListenError}. */
   listen(): Promise<BindAddress>
+  /** The pipeline has changed. */
+  refresh?(): void
   /** Stops accepting. Connections that are open stay. */
   close(): void
 }

@@ -1,11 +1,11 @@
 import type { Denial } from '../../model/verdict.ts'
 import type { CompiledRoute, Pipeline } from '../compile/pipeline.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { EndpointPool } from '../upstream/pool.ts'
 import type { Client } from './client.ts'
-import type { Downstream, Transaction } from './downstream.ts'
 import type { Engine } from './engine.ts'
 import type { RequestHead } from './http1/message.ts'
-import type { Direction } from './observation.ts'
+import type { ConnectionRecord, Direction } from './observation.ts'
 import type { HttpRequestView } from './request-view.ts'
 
 /**
@@ -16,7 +16,7 @@ import type { HttpRequestView } from './request-view.ts'
 export interface HttpSite {
   readonly direction: Direction
   /** For records: the container port, the Gateway's listener, or `proxy`. */
-  readonly name: string
+  listener(host: string): string
   /** `RequestView.port`. */
   port(pipeline: Pipeline): number
   /** The route, or why there is none. */
@@ -31,4 +31,52 @@ export interface HttpSite {
 
 export function isDenial(resolved: CompiledRoute | Denial): resolved is Denial {
   return 'title' in resolved
+}
+
+/** The connection that a request came on, as whoever answers the request uses it. */
+export interface Downstream {
+  readonly client: Client
+  readonly site: HttpSite
+  /** False: wait for `onDownstreamDrain` before writing more. */
+  write(bytes: Buffer): boolean
+  /** Stops reading the client until `resume`. */
+  pause(): void
+  /** Reads on: what waits here first, then the socket. */
+  resume(): void
+  /** Calls `onDeadline` after that time. */
+  setDeadline(delayMs: number, nowMs?: number): void
+  clearDeadline(): void
+  /** The response is written and the request read, or never will be: then `keepAlive` is false. */
+  finished(keepAlive: boolean): void
+  /** The response ends here, and the client must see that it is not whole. */
+  abort(): void
+  /** Whether no request after this one is wanted. */
+  isClosing(): boolean
+  /** From now on bytes pass both ways unread. `early` came behind the upstream's consent. */
+  tunnel(upstream: UpstreamConnection, early: Buffer, about: TunnelRecord): void
+  /** What follows on this connection is HTTP for another site: after a CONNECT. */
+  enter(site: HttpSite): void
+}
+
+/** What is known of a tunnel when it begins. */
+export type TunnelRecord = Pick<
+  ConnectionRecord,
+  'decisionId' | 'upstream' | 'endpoint' | 'rule' | 'wouldDeny' | 'refusal'
+>
+
+/** A request in progress, as its connection drives it. */
+export interface Transaction {
+  /** Whether `consume` can take bytes of the body now. */
+  readonly wantsBody: boolean
+  begin(): void
+  /** Reads bytes of the body; returns where it stopped. */
+  consume(chunk: Buffer, start: number, end: number): number
+  /** There is nothing more to consume for now. */
+  flush(): void
+  onDownstreamDrain(): void
+  /** The client will send no more. True: that is the end of the connection. */
+  onClientEnd(): boolean
+  /** The client is gone: nobody is left to tell. */
+  onClientGone(): void
+  onDeadline(): void
 }

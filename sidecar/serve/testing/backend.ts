@@ -59,3 +59,13 @@ export async function listen(t: TestContext, server: Server, sockets: readonly S
   if (typeof address !== 'object' || address === null) throw new Error('not bound')
   return address.port
 }
+
+/** A port that nobody listened on a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  if (typeof address !== 'object' || address === null) throw new Error('not bound')
+  return address.port
+}

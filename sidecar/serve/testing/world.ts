@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
-import type { EndpointsDocument } from '../../../contract/endpoints.ts'
+import type { Endpoint, EndpointsDocument } from '../../../contract/endpoints.ts'
 import type {
   FilterSlots,
   GatewayListener,
   InboundListener,
   RouteAction,
   RouteConfig,
+  Upstream,
   WorkloadConfig,
 } from '../../../contract/workload-config.ts'
 import { defineFilter, type Filter } from '../../../model/filter.ts'
@@ -218,3 +219,61 @@ export function workloadConfig(
 }
 
 export const LOOPBACK = { host: '127.0.0.1', port: 0 } as const
+
+/** A gateway listener on which every host and path goes to `shop/orders:80`, unless the test says otherwise. */
+export function gateway(more: Partial<GatewayListener> = {}): GatewayListener {
+  return {
+    kind: 'gateway',
+    name: 'http',
+    port: 80,
+    protocol: 'http',
+    certificates: [],
+    routes: [route(forwardTo('shop/orders:80'))],
+    ...more,
+  }
+}
+
+export function forwardTo(...upstreams: readonly string[]): Extract<RouteAction, { kind: 'forward' }> {
+  return {
+    kind: 'forward',
+    backends: upstreams.map((upstream) => ({ upstream, weight: 1 })),
+    requestTimeoutMs: 5_000,
+  }
+}
+
+export function plaintextUpstream(service = 'shop/orders', port = 80): Upstream {
+  return { service, port, protocol: 'http', tls: 'plaintext', spiffeIds: [] }
+}
+
+export function meshUpstream(name: string, protocol: 'http' | 'tcp' = 'http', port = 80): Upstream {
+  return { service: `shop/${name}`, port, protocol, tls: 'mesh', spiffeIds: [testId(name)] }
+}
+
+export function endpoint(port: number): Endpoint {
+  return { address: '127.0.0.1', port, pod: `shop/pod-${port}` }
+}
+
+/** A gateway in front of one plaintext backend. */
+export async function startGateway(
+  t: TestContext,
+  mesh: TestMesh,
+  backendPort: number,
+  given: {
+    readonly listeners?: readonly GatewayListener[]
+    readonly config?: Partial<WorkloadConfig>
+  } & Partial<Omit<TestPlaneOptions, 'config'>> = {},
+): Promise<TestPlane> {
+  const { listeners = [gateway()], config = {}, ...more } = given
+  return startPlane(t, {
+    identity: await mesh.identity('gateway'),
+    config: workloadConfig(listeners, {
+      workload: 'shop/gateway',
+      role: 'gateway',
+      upstreams: { 'shop/orders:80': plaintextUpstream() },
+      ...config,
+    }),
+    endpoints: { 'shop/orders:80': [endpoint(backendPort)] },
+    placement: { gateway: listeners.map(({ name }) => ({ listener: name, bind: LOOPBACK })) },
+    ...more,
+  })
+}

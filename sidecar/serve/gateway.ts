@@ -1,0 +1,217 @@
+import { X509Certificate } from 'node:crypto'
+import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
+import type { ListenerCertificate } from '../../contract/workload-config.ts'
+import type { GatewayPipeline, Pipeline } from '../compile/pipeline.ts'
+import type { ServingCertificates } from '../identity/serving-certificates.ts'
+import { gatewayTlsOptions } from '../identity/tls-options.ts'
+import type { Accepted, ConnectionTable } from './accepted.ts'
+import { outsideClient } from './client.ts'
+import { HttpConnection } from './connection.ts'
+import { MISDIRECTED, NO_ROUTE, NOT_SERVING } from './denials.ts'
+import type { Engine } from './engine.ts'
+import type { BindAddress, GatewayPlace } from './placement.ts'
+import { createHandshaker, createPort, type Port } from './port.ts'
+import type { HttpSite } from './site.ts'
+
+/** Listeners of a Gateway that share one address. Which of them a request is for, the host says: SNI and Host. */
+export interface GatewayGroup {
+  readonly bind: BindAddress
+  /** Names of the listeners; those that the config does not have now are not served. */
+  readonly listeners: readonly string[]
+  readonly isSecure: boolean
+}
+
+/** The groups of which the pipeline has at least one listener. */
+export function gatewayGroups(places: readonly GatewayPlace[], pipeline: Pipeline): readonly GatewayGroup[] {
+  const byAddress = new Map<string, GatewayPlace[]>()
+  for (const place of places) {
+    const { host, port } = place.bind
+    const key = port === 0 ? `listener ${place.listener}` : `${host} ${port}`
+    byAddress.set(key, [...(byAddress.get(key) ?? []), place])
+  }
+  return [...byAddress.values()].flatMap((group) => {
+    const listeners = group.map(({ listener }) => listener)
+    const present = listeners.map((name) => pipeline.gateway.get(name)).find((found) => found !== undefined)
+    if (present === undefined) return []
+    return [{ bind: group[0]!.bind, listeners, isSecure: present.listener.protocol === 'https' }]
+  })
+}
+
+export interface GatewayDeps {
+  readonly certificates: Pick<ServingCertificates, 'get' | 'onChange'> | undefined
+  /** The port that clients dial for a port of the config. */
+  visiblePort(configured: number): number
+}
+
+export function createGatewayPort(
+  engine: Engine,
+  table: ConnectionTable,
+  group: GatewayGroup,
+  { certificates, visiblePort }: GatewayDeps,
+): Port {
+  const label = { direction: 'gateway', listener: group.listeners.join(',') } as const
+  const hosts = createHostIndex(group.listeners, group.isSecure ? 'https' : 'http')
+  const site = gatewaySite(engine, hosts, visiblePort)
+  if (!group.isSecure) {
+    return createPort(engine, table, group.bind, label, (accepted) => {
+      const { socket } = accepted
+      accepted.served = new HttpConnection({ engine, socket, client: outsideClient(socket.remoteAddress), site })
+    })
+  }
+
+  const chooser = createCertificateChooser(certificates)
+  const certificateFor = (serverName: string | undefined): ChosenCertificate | undefined => {
+    const pipeline = engine.pipeline()
+    if (pipeline === undefined) return undefined
+    const named = serverName === undefined ? undefined : hosts.find(pipeline, serverName)
+    const gateway = named ?? hosts.first(pipeline)
+    return gateway === undefined ? undefined : chooser.choose(gateway.listener.certificates, serverName)
+  }
+  const { server, handshake } = createHandshaker(engine, label, {
+    ...gatewayTlsOptions(NO_CERTIFICATE),
+    SNICallback(serverName, done) {
+      const chosen = certificateFor(normalServerName(serverName))
+      if (chosen === undefined) done(new Error(`no certificate for ${serverName}`))
+      else done(null, chosen.context)
+    },
+  })
+  // SNICallback is not asked for clients that name nobody.
+  const refresh = () => {
+    const chosen = certificateFor(undefined)
+    if (chosen !== undefined) server.setSecureContext(gatewayTlsOptions(chosen))
+  }
+  refresh()
+  const unfollow = certificates?.onChange(refresh)
+
+  const serve = (accepted: Accepted): void => {
+    handshake(accepted, (socket: TLSSocket) => {
+      const serverName = typeof socket.servername === 'string' ? normalServerName(socket.servername) : undefined
+      const client = outsideClient(socket.remoteAddress, { serverName })
+      accepted.served = new HttpConnection({ engine, socket, client, site })
+    })
+  }
+  const port = createPort(engine, table, group.bind, label, serve)
+  return {
+    ...port,
+    refresh,
+    close() {
+      port.close()
+      unfollow?.()
+    },
+  }
+}
+
+/** Finds the listener that a host is for: the exact name, else the longest wildcard, else the one for all. */
+export interface HostIndex {
+  find(pipeline: Pipeline, host: string): GatewayPipeline | undefined
+  /** The one for clients that name no host. */
+  first(pipeline: Pipeline): GatewayPipeline | undefined
+}
+
+export function createHostIndex(names: readonly string[], protocol: 'http' | 'https'): HostIndex {
+  let indexed: Pipeline | undefined
+  let present: readonly GatewayPipeline[] = []
+  const update = (pipeline: Pipeline) => {
+    if (pipeline === indexed) return
+    indexed = pipeline
+    present = names
+      .flatMap((name) => pipeline.gateway.get(name) ?? [])
+      .filter((one) => one.listener.protocol === protocol)
+  }
+  return {
+    find(pipeline, host) {
+      update(pipeline)
+      let best: GatewayPipeline | undefined
+      let bestLength = -1
+      for (const gateway of present) {
+        const length = matchLength(gateway.listener.hostname, host)
+        if (length > bestLength) {
+          best = gateway
+          bestLength = length
+        }
+      }
+      return best
+    },
+    first(pipeline) {
+      update(pipeline)
+      return present[0]
+    },
+  }
+}
+
+/** -1: no match; 0: for all; a wildcard counts its suffix, an exact name more than any wildcard. */
+function matchLength(pattern: string | undefined, host: string): number {
+  if (pattern === undefined) return 0
+  if (pattern === host) return Number.MAX_SAFE_INTEGER
+  if (!pattern.startsWith('*.')) return -1
+  const suffix = pattern.slice(1)
+  return host.endsWith(suffix) && host.length > suffix.length ? suffix.length : -1
+}
+
+function gatewaySite(engine: Engine, hosts: HostIndex, visiblePort: (configured: number) => number): HttpSite {
+  return {
+    direction: 'gateway',
+    listener(host) {
+      const pipeline = engine.pipeline()
+      if (pipeline === undefined) return ''
+      return (hosts.find(pipeline, host) ?? hosts.first(pipeline))?.listener.name ?? ''
+    },
+    port: (pipeline) => hosts.first(pipeline)?.listener.port ?? 0,
+    visiblePort,
+    resolve(pipeline, request, _head, client) {
+      if (hosts.first(pipeline) === undefined) return NOT_SERVING
+      // T14: the certificate was shown for one host, the request may not be for another.
+      if (client.serverName !== undefined && client.serverName !== request.host) return MISDIRECTED
+      const gateway = hosts.find(pipeline, request.host)
+      if (gateway === undefined) return client.isSecure ? MISDIRECTED : NO_ROUTE
+      return gateway.route(request) ?? NO_ROUTE
+    },
+  }
+}
+
+function normalServerName(serverName: string): string {
+  const lowered = serverName.toLowerCase()
+  return lowered.endsWith('.') ? lowered.slice(0, -1) : lowered
+}
+
+interface ChosenCertificate {
+  readonly privateKey: string
+  readonly chain: string
+  readonly context: SecureContext
+}
+
+/** Chooses among certificates, and keeps the TLS context of each: making one costs 0.3 ms. */
+function createCertificateChooser(certificates: GatewayDeps['certificates']) {
+  /** By certificate chain. Emptied when it holds more than a Gateway may have. */
+  const made = new Map<string, ChosenCertificate & { readonly leaf: X509Certificate }>()
+
+  const madeOf = (privateKey: string, chain: string) => {
+    const known = made.get(chain)
+    if (known !== undefined) return known
+    if (made.size >= MAX_CONTEXTS) made.clear()
+    const context = createSecureContext(gatewayTlsOptions({ privateKey, chain }))
+    const entry = { privateKey, chain, context, leaf: new X509Certificate(chain) }
+    made.set(chain, entry)
+    return entry
+  }
+  const entryOf = (certificate: ListenerCertificate) => {
+    if (certificate.source === 'secret') return madeOf(certificate.privateKey, certificate.certificate)
+    const issued = certificates?.get(certificate.hostname)
+    return issued === undefined ? undefined : madeOf(issued.privateKey, issued.chain)
+  }
+
+  return {
+    /** The one that is for this name, else the first there is. */
+    choose(of: readonly ListenerCertificate[], serverName: string | undefined): ChosenCertificate | undefined {
+      const entries = of.flatMap((certificate) => entryOf(certificate) ?? [])
+      const matching = serverName === undefined ? undefined : entries.find(({ leaf }) => leaf.checkHost(serverName))
+      return matching ?? entries[0]
+    },
+  }
+}
+
+/** Of one port: 64 listeners with a few certificates each, and their predecessors until they are forgotten. */
+const MAX_CONTEXTS = 512
+
+/** TLS takes the absence of a certificate as empty texts. */
+const NO_CERTIFICATE = { privateKey: '', chain: '' }
