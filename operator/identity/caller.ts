@@ -46,3 +46,20 @@ export function tokenOrCertificate(
     authenticate: (facts) => (facts.bearer === undefined ? byCertificate : byToken).authenticate(facts),
   }
 }
+
+/**
+ * Nobody is given a certificate for a workload that there is not, or no more: whoever was proven must be `isWanted` too.
+ * The local mesh and the cluster both know by their resources who belongs.
+ */
+export function onlyWanted(
+  authenticator: CallerAuthenticator,
+  isWanted: (spiffeId: SpiffeId) => boolean,
+): CallerAuthenticator {
+  return {
+    async authenticate(facts) {
+      const verdict = await authenticator.authenticate(facts)
+      if (!verdict.ok || isWanted(verdict.caller.spiffeId)) return verdict
+      return { ok: false, status: 403, reason: 'no-such-workload' }
+    },
+  }
+}

@@ -49,6 +49,8 @@ export interface KeepServerIdentityOptions {
   readonly spiffeId: SpiffeId
   /** The one that the server was started with. */
   readonly first: ServerIdentity
+  /** Called with each new one, after the server has begun to use it. */
+  readonly onRenewed?: (next: ServerIdentity) => void
   readonly clock: Clock
   readonly log: Log
   readonly signal: AbortSignal
@@ -61,7 +63,7 @@ const RETRY_MS = 5_000
 /** Renews the server's certificate at half of its life, closing nothing. Resolves when the signal aborts. */
 export async function keepServerIdentity(
   server: Pick<Server, 'setSecureContext'>,
-  { authority, spiffeId, first, clock, log, signal }: KeepServerIdentityOptions,
+  { authority, spiffeId, first, onRenewed, clock, log, signal }: KeepServerIdentityOptions,
 ): Promise<void> {
   let renewAtMs = halfway(clock.now(), first.notAfterMs)
   while (!signal.aborted) {
@@ -75,6 +77,7 @@ export async function keepServerIdentity(
     try {
       const next = await issueServerIdentity(authority, spiffeId)
       server.setSecureContext(contextOptions(next))
+      onRenewed?.(next)
       renewAtMs = halfway(clock.now(), next.notAfterMs)
       log.info('server certificate renewed', { 'x509.not_after': new Date(next.notAfterMs).toISOString() })
     } catch (err) {

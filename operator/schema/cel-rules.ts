@@ -27,7 +27,8 @@ export function checkCelRules(
   }
   const { properties, items, additionalProperties } = schema
   if (Array.isArray(value)) {
-    if (isSchema(items)) value.forEach((item, i) => found.push(...checkCelRules(items, item, [...path, i])))
+    if (isSchema(items))
+      for (const [i, item] of value.entries()) found.push(...checkCelRules(items, item, [...path, i]))
   } else if (typeof value === 'object') {
     for (const [name, member] of Object.entries(value)) {
       const inner = isSchema(properties) && Object.hasOwn(properties, name) ? properties[name] : additionalProperties

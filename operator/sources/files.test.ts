@@ -107,7 +107,7 @@ test('defaults of the schema are applied', async (t) => {
     'm.yaml': 'apiVersion: hauberk.dev/v1alpha1\nkind: MeshConfig\nmetadata: {name: default}\nspec: {}\n',
   })
   const { resources } = await loadFiles([path], SECTIONS)
-  assert.equal((resources[0]?.resource.spec as { trustDomain?: string }).trustDomain, 'cluster.local')
+  assert.equal((resources[0]!.resource.spec as { trustDomain?: string }).trustDomain, 'cluster.local')
 })
 
 test('a CEL rule of the schema holds', async (t) => {

@@ -1,0 +1,163 @@
+import { createHash } from 'node:crypto'
+import { versionOf } from '../contract/codec.ts'
+import type { KeysDocument } from '../contract/keys.ts'
+import { CONTRACT_VERSION } from '../contract/workload-config.ts'
+import type { WorkloadId } from '../model/workload-id.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Log } from '../runtime/log.ts'
+import type { IssuerKeysStore } from './keys/issuer-keys.ts'
+import type { Acknowledgements } from './push/acknowledgements.ts'
+import type { DesiredDocuments } from './push/desired.ts'
+import { type ResourceStatus, statusOf, type WorkloadStanding } from './status/conditions.ts'
+import type { DryRunTable } from './status/dry-run-counts.ts'
+import type { Store } from './store/store.ts'
+import type { ResourceReport } from './translate/report.ts'
+import { type Translation, translate } from './translate/translate.ts'
+
+/** The loop: what the store holds, translated, and who is to be told. */
+export interface Operation {
+  /** The newest translation; undefined until the store is synced. */
+  translation(): Translation | undefined
+  desired(workload: string): DesiredDocuments | undefined
+  /** Whether any workload or gateway of the mesh has this identity now. */
+  isWanted(spiffeId: string): boolean
+  statuses(): readonly ReportedStatus[]
+  close(): void
+}
+
+export interface ReportedStatus {
+  readonly report: ResourceReport
+  readonly status: ResourceStatus
+}
+
+export interface OperationOptions {
+  readonly store: Store
+  readonly roots: () => readonly string[]
+  readonly issuerKeys: IssuerKeysStore
+  readonly acknowledgements: Acknowledgements
+  readonly dryRuns: DryRunTable
+  /** These workloads are to be sent something else than before. */
+  readonly onDesired: (workloads: ReadonlySet<string>) => void
+  /** The translation changed, for better or worse. */
+  readonly onTranslation: (translation: Translation) => void
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** Milliseconds that changes are gathered: a save touches several files, an apply several resources. */
+const GATHER_MS = 20
+
+export function createOperation(options: OperationOptions): Operation {
+  const { store, roots, issuerKeys, acknowledgements, dryRuns, onDesired, onTranslation, clock, log } = options
+  let current: Translation | undefined
+  let identities: ReadonlySet<string> = new Set()
+  let cancel: (() => void) | undefined
+  const keys = new Map<string, { readonly parts: readonly unknown[]; readonly document: KeysDocument }>()
+
+  const act = () => {
+    cancel = undefined
+    const previous = current
+    const startedAt = clock.monotonic()
+    current = translate(store.snapshot(), { sha256, mesh: { roots: roots() } }, previous)
+    identities = new Set([...current.configs.values()].map(({ identity }) => identity.spiffeId))
+    for (const workload of keys.keys()) if (!current.configs.has(workload as WorkloadId)) keys.delete(workload)
+    const changed = changedWorkloads(previous, current)
+    log.info('translated', {
+      'hauberk.workloads': current.configs.size,
+      'hauberk.translated': current.translated,
+      'hauberk.changed': changed.size,
+      'event.duration': Math.round((clock.monotonic() - startedAt) * 1_000_000),
+    })
+    onTranslation(current)
+    if (changed.size > 0) onDesired(changed)
+  }
+  const stop = store.onChange(() => {
+    cancel ??= clock.setTimer(GATHER_MS, act)
+  })
+  if (store.isSynced()) act()
+
+  const keysFor = (workload: string, issuers: readonly string[]): KeysDocument => {
+    const found = issuers.flatMap((name) => {
+      const own = issuerKeys.keysOf(name)
+      return own === undefined ? [] : [[name, own] as const]
+    })
+    const parts = found.flat()
+    const known = keys.get(workload)
+    if (known?.parts.length === parts.length && known.parts.every((part, i) => part === parts[i])) return known.document
+    const content = {
+      contract: CONTRACT_VERSION,
+      issuers: Object.fromEntries(
+        found.map(([name, own]) => [name, { keys: own.keys.map((key) => ({ ...key })), fetchedAt: own.fetchedAt }]),
+      ),
+    } as const
+    // When the keys were fetched says nothing new about them: it is not part of the version.
+    const version = versionOf(Object.fromEntries(found.map(([name, own]) => [name, own.keys])), sha256)
+    const document = { ...content, version }
+    keys.set(workload, { parts, document })
+    return document
+  }
+
+  return {
+    translation: () => current,
+    isWanted: (spiffeId) => identities.has(spiffeId),
+    desired(workload) {
+      const id = workload as WorkloadId
+      const config = current?.configs.get(id)
+      const endpoints = current?.endpoints.get(id)
+      if (config === undefined || endpoints === undefined) return undefined
+      const issuers = current?.issuers.get(id) ?? []
+      return { config, endpoints, keys: keysFor(workload, issuers), issuers }
+    },
+    statuses() {
+      if (current === undefined) return []
+      const { configs, pods, reports } = current
+      const standings = new Map<string, WorkloadStanding>()
+      const standingOf = (workload: WorkloadId): WorkloadStanding => {
+        const known = standings.get(workload)
+        if (known !== undefined) return known
+        const wanted = configs.get(workload)?.version
+        const sidecars = acknowledgements.of(workload)
+        const own = pods.get(workload) ?? []
+        const isGateway = configs.get(workload)?.role === 'gateway'
+        const standing = {
+          workload,
+          // A gateway's replicas are known by their sessions alone: its pods are this operator's own business.
+          selected: isGateway ? Math.max(1, sidecars.length) : own.length,
+          acknowledged: sidecars.filter(({ documents }) => documents.config?.acknowledged === wanted).length,
+          rejected: sidecars.filter(({ documents }) => documents.config?.refused?.version === wanted).length,
+          unmeshed: own.filter(({ meshed }) => !meshed).length,
+        }
+        standings.set(workload, standing)
+        return standing
+      }
+      return [...reports.values()].map((report) => ({
+        report,
+        status: statusOf(report, report.selected.map(standingOf), dryRuns.of(policyName(report))),
+      }))
+    },
+    close() {
+      stop()
+      cancel?.()
+    },
+  }
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('base64url')
+}
+
+function policyName({ namespace, name }: ResourceReport): string {
+  return namespace === undefined ? name : `${namespace}/${name}`
+}
+
+function changedWorkloads(previous: Translation | undefined, next: Translation): ReadonlySet<string> {
+  const changed = new Set<string>()
+  for (const [id, config] of next.configs) {
+    const isSame =
+      previous?.configs.get(id)?.version === config.version &&
+      previous.endpoints.get(id)?.version === next.endpoints.get(id)?.version &&
+      previous.issuers.get(id)?.join(' ') === next.issuers.get(id)?.join(' ')
+    if (!isSame) changed.add(id)
+  }
+  return changed
+}

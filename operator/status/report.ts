@@ -1,0 +1,76 @@
+import { type Issue, under } from '../../model/result.ts'
+import type { IssuerKeysStore, IssuerState } from '../keys/issuer-keys.ts'
+import type { Operation } from '../operation.ts'
+import type { Acknowledgements } from '../push/acknowledgements.ts'
+import type { ResourceStatus } from './conditions.ts'
+
+/** Everything that the operator knows of the mesh: what `hauberk check --live` shows. Plain JSON, nothing secret. */
+export interface StatusReport {
+  readonly resources: readonly ReportedResource[]
+  readonly workloads: readonly ReportedWorkload[]
+  readonly issuers: readonly IssuerState[]
+  /** What is wrong with the files as they are now; what they said before is in force. */
+  readonly fileIssues: readonly Issue[]
+}
+
+export interface ReportedResource {
+  readonly kind: string
+  readonly namespace?: string
+  readonly name: string
+  readonly status: ResourceStatus
+  readonly issues: readonly Issue[]
+}
+
+export interface ReportedWorkload {
+  readonly workload: string
+  readonly role: 'sidecar' | 'gateway'
+  readonly spiffeId: string
+  /** The version that its sidecars are to obey. */
+  readonly version: string
+  readonly sidecars: readonly {
+    readonly pod: string
+    readonly release: string
+    readonly acknowledged?: string
+    readonly refused?: { readonly version: string; readonly issues: readonly Issue[] }
+  }[]
+}
+
+export function statusReport(options: {
+  readonly operation: Operation
+  readonly acknowledgements: Acknowledgements
+  readonly issuerKeys: IssuerKeysStore
+  readonly fileIssues: readonly Issue[]
+  readonly locate: (resource: string, path: string) => Issue['location']
+}): StatusReport {
+  const { operation, acknowledgements, issuerKeys, fileIssues, locate } = options
+  const configs = [...(operation.translation()?.configs ?? [])]
+  return {
+    resources: operation.statuses().map(({ report, status }) => {
+      const { kind, namespace, name } = report
+      const resource = namespace === undefined ? `${kind}/${name}` : `${kind}/${namespace}/${name}`
+      return {
+        kind,
+        ...(namespace !== undefined && { namespace }),
+        name,
+        status,
+        issues: report.issues.map((found) => {
+          const location = locate(resource, found.path)
+          return { ...under('', found), resource, ...(location && { location }) }
+        }),
+      }
+    }),
+    workloads: configs.map(([workload, { role, identity, version }]) => ({
+      workload,
+      role,
+      spiffeId: identity.spiffeId,
+      version,
+      sidecars: acknowledgements.of(workload).map(({ pod, release, documents }) => ({
+        pod,
+        release,
+        ...documents.config,
+      })),
+    })),
+    issuers: issuerKeys.states(),
+    fileIssues,
+  }
+}
