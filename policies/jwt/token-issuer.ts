@@ -92,7 +92,7 @@ export function issuerConfigOf(
     issuer: spec.issuer,
     audiences: spec.audiences,
     algorithms: spec.algorithms ?? DEFAULT_ALGORITHMS,
-    types: (spec.typ ?? DEFAULT_TYPES).map(normaliseType),
+    types: typesOf(spec.typ ?? DEFAULT_TYPES),
     clockSkewMs: skew.value,
     ...(maxTokenLifetimeSeconds !== undefined && { maxLifetimeMs: Math.round(maxTokenLifetimeSeconds * 1_000) }),
     maxTokenBytes: spec.limits?.tokenBytes ?? MAX_TOKEN_BYTES,
@@ -104,6 +104,11 @@ export function issuerConfigOf(
     },
   })
   return config.ok ? ok(config.value) : config
+}
+
+/** What is no list of strings is left for the config's own schema to refuse. */
+function typesOf(typ: unknown): unknown {
+  return Array.isArray(typ) ? typ.map((one) => (typeof one === 'string' ? normaliseType(one) : one)) : typ
 }
 
 const DNS_LABEL = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'

@@ -38,7 +38,7 @@ export function findToken(
 
 /**
  * The field is there once or not at all, whatever scheme its lines have: of two lines, nobody knows which one the
- * application reads. A comma is what a proxy makes of two lines, and no token has one.
+ * application reads. Nor is it one token when a proxy made one line of two.
  */
 function headerPlace(name: string, scheme: string | undefined): TokenPlace {
   return {
@@ -49,7 +49,7 @@ function headerPlace(name: string, scheme: string | undefined): TokenPlace {
       if (values.length > 1) return SEVERAL
       const value = values[0] as string
       const text = scheme === undefined ? value : afterScheme(value, scheme)
-      return text?.includes(',') ? SEVERAL : text
+      return text?.includes(',') && LIST_OF_TOKENS.test(text) ? SEVERAL : text
     },
     strip(request, facts) {
       if (this.find(request) !== undefined) remove(facts, name)
@@ -119,3 +119,5 @@ function set(facts: Facts, name: string, value: string): void {
 }
 
 const SPACE = 0x20
+/** Tokens with commas between them, with or without the scheme before each. */
+const LIST_OF_TOKENS = /^[\w.-]+(?: *, *(?:[A-Za-z][A-Za-z0-9-]* +)?[\w.-]+)+$/
