@@ -113,6 +113,7 @@ export const TEST_FOLDER_PACKAGES: Readonly<Record<string, readonly string[]>> =
   model: ['@peculiar/x509', 'reflect-metadata', 'yaml'],
   policies: ['ajv', 'ajv-formats', 'yaml'],
   operator: ['ws', 'yaml'],
+  samples: ['yaml'],
   sidecar: ['@peculiar/x509', 'jose', 'reflect-metadata', 'ws'],
 }
 
