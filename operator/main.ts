@@ -166,7 +166,7 @@ export async function runOperator(options: OperatorOptions, release: string, sig
     options.statusFile === undefined ? undefined : createStatusFile(options.statusFile, report, clock, log)
   acknowledgements.onChange(() => statusFile?.touch())
   source.onIssues(() => statusFile?.touch())
-  statusFile?.touch()
+  operation.start()
 
   const certificates = createCertificateHandler({
     authority,

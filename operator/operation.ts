@@ -16,6 +16,8 @@ import { type Translation, translate } from './translate/translate.ts'
 
 /** The loop: what the store holds, translated, and who is to be told. */
 export interface Operation {
+  /** Translates what there is, and from then on after each change. */
+  start(): void
   /** The newest translation; undefined until the store is synced. */
   translation(): Translation | undefined
   desired(workload: string): DesiredDocuments | undefined
@@ -71,10 +73,7 @@ export function createOperation(options: OperationOptions): Operation {
     onTranslation(current)
     if (changed.size > 0) onDesired(changed)
   }
-  const stop = store.onChange(() => {
-    cancel ??= clock.setTimer(GATHER_MS, act)
-  })
-  if (store.isSynced()) act()
+  let stop = () => {}
 
   const keysFor = (workload: string, issuers: readonly string[]): KeysDocument => {
     const found = issuers.flatMap((name) => {
@@ -98,6 +97,12 @@ export function createOperation(options: OperationOptions): Operation {
   }
 
   return {
+    start() {
+      stop = store.onChange(() => {
+        cancel ??= clock.setTimer(GATHER_MS, act)
+      })
+      if (store.isSynced()) act()
+    },
     translation: () => current,
     isWanted: (spiffeId) => identities.has(spiffeId),
     desired(workload) {

@@ -52,9 +52,9 @@ export async function runSidecar(options: SidecarOptions, release: string, signa
   })
   const warning = runtimeWarning(process.version)
   if (warning !== undefined) log.warn('this runtime is known to be vulnerable', { 'event.reason': warning })
-  await mkdir(options.stateDirectory, { recursive: true, mode: 0o700 })
 
   const identityDirectory = join(options.stateDirectory, 'identity')
+  await mkdir(identityDirectory, { recursive: true, mode: 0o700 })
   const health = createHealth()
   const identityReady = health.condition('identity', 'ready')
   const configReady = health.condition('configuration', 'ready')
