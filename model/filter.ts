@@ -59,7 +59,9 @@ export interface Consideration {
   /** Absent when the consideration is about the filter as a whole. */
   readonly rule?: string
   readonly origin?: string
-  readonly outcome: 'matched' | 'not-matched' | 'allowed' | 'denied' | 'skipped'
+  readonly outcome: 'matched' | 'not-matched' | 'allowed' | 'denied' | 'answered' | 'skipped'
+  /** With `denied`: the name of the denial that the check's verdict has. */
+  readonly denial?: string
   /** The first field that did not match: what the policy says and what the request has. */
   readonly field?: string
   readonly expected?: string
@@ -81,10 +83,13 @@ export interface Filter<Config = unknown> {
   decode(wire: unknown): Result<Config>
   compile(config: Config, deps: FilterDeps): Result<Check>
   /**
-   * Every rule considered for this request, in order. Pure and free of side effects; the outcome of the whole is the
-   * one that `compile`'s check returns (a property test holds them equal).
+   * Every rule considered for this request, in order. It tells `facts` what the check would that matters to the checks
+   * after it, and has no other effect; the outcome of the whole is the one that `compile`'s check returns (a property test
+   * holds them equal).
    */
   explain(config: Config, request: RequestView, facts: Facts): readonly Consideration[]
+  /** True for a filter whose check tells those after it of a verified token (`facts.token`). Absent: it never does. */
+  readonly verifiesToken?: true
 }
 
 export function defineFilter<Config>(filter: Filter<Config>): Filter<Config> {

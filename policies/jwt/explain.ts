@@ -1,8 +1,10 @@
 import type { Consideration } from '../../model/filter.ts'
 import type { Facts, RequestView } from '../../model/request.ts'
+import type { Denial } from '../../model/verdict.ts'
 import { isMeantFor } from './claims.ts'
 import { type CompactJws, readCompactJws } from './compact-jws.ts'
 import type { IssuerConfig, JwtConfig } from './config.ts'
+import { TOKEN_INVALID, TOKEN_MISSING, TWO_TOKENS } from './denials.ts'
 import { compileExemptions } from './exemptions.ts'
 import { findToken, SEVERAL, tokenPlaceOf } from './token-location.ts'
 import { normaliseType } from './token-type.ts'
@@ -17,6 +19,9 @@ import { normaliseType } from './token-type.ts'
 export function explainJwt(config: JwtConfig, request: RequestView, facts: Facts): readonly Consideration[] {
   const exempt = explainExempt(config, request)
   if (exempt.some(({ outcome }) => outcome === 'matched')) {
+    // As the check: what nobody verified, the checks after it do not see.
+    facts.exempt = true
+    delete facts.token
     return [...exempt, { filter: 'jwt', outcome: 'allowed', field: 'exempt', expected: 'no token', got: at(request) }]
   }
   return [...exempt, ...explainToken(config, request, facts)]
@@ -59,18 +64,24 @@ function explainExempt(config: JwtConfig, request: RequestView): readonly Consid
 function explainToken(config: JwtConfig, request: RequestView, facts: Facts): readonly Consideration[] {
   const places = config.locations.map(tokenPlaceOf)
   const where = places.map(({ label }) => label).join(' or ')
-  const whole = (outcome: 'allowed' | 'denied', field: string, expected: string, got: string, change?: string) => ({
+  const allowed = (field: string, expected: string, got: string): Consideration => ({
     filter: 'jwt',
-    outcome,
+    outcome: 'allowed',
     field,
     expected,
     got,
-    ...(change !== undefined && { change }),
   })
+  const denied = (
+    { name }: Denial,
+    field: string,
+    expected: string,
+    got: string,
+    change = `send a token of ${names(config)}`,
+  ): Consideration => ({ filter: 'jwt', outcome: 'denied', denial: name, field, expected, got, change })
 
   const found = findToken(places, request)
   if (found === SEVERAL) {
-    return [whole('denied', 'token', `one token in the ${where}`, 'more than one', 'send one token')]
+    return [denied(TWO_TOKENS, 'token', `one token in the ${where}`, 'more than one', 'send one token')]
   }
   if (facts.token !== undefined) {
     const { token } = facts
@@ -83,14 +94,14 @@ function explainToken(config: JwtConfig, request: RequestView, facts: Facts): re
     return [
       ...lines,
       good
-        ? whole('allowed', 'token', names(config), token.issuer)
-        : whole('denied', 'token', names(config), token.issuer, `get a token of ${names(config)}`),
+        ? allowed('token', names(config), token.issuer)
+        : denied(TOKEN_INVALID, 'token', names(config), token.issuer),
     ]
   }
   if (found === undefined) {
     return config.required
-      ? [whole('denied', 'token', `a token in the ${where}`, 'none', `send a token of ${names(config)}`)]
-      : [whole('allowed', 'required', 'false', 'no token')]
+      ? [denied(TOKEN_MISSING, 'token', `a token in the ${where}`, 'none')]
+      : [allowed('required', 'false', 'no token')]
   }
 
   const jws = readCompactJws(found.text, {
@@ -99,9 +110,12 @@ function explainToken(config: JwtConfig, request: RequestView, facts: Facts): re
     algorithms: new Set(config.issuers.flatMap(({ algorithms }) => algorithms)),
   })
   if (jws.kind === 'not-a-jws')
-    return [whole('denied', 'token', 'a JWT that this issuer set may have signed', jws.reason)]
+    return [denied(TOKEN_INVALID, 'token', 'a JWT that this issuer set may have signed', jws.reason)]
   const lines = config.issuers.map((issuer) => explainIssuer(issuer, jws.claims, jws))
-  return [...lines, whole('denied', 'signature', `by a key of ${names(config)}`, 'a token that was not verified here')]
+  return [
+    ...lines,
+    denied(TOKEN_INVALID, 'signature', `by a key of ${names(config)}`, 'a token that was not verified here'),
+  ]
 }
 
 /** `matched`: nothing that is there speaks against this issuer. */

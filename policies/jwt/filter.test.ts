@@ -1095,6 +1095,14 @@ test('an explanation comes out as the check does, wherever no signature or clock
   )
 })
 
+test('an explanation of an exempt request shows the checks after it no token, as the check does', async () => {
+  const config = { ...CONFIG, exempt: [{ methods: [], paths: ['/healthz'] }] }
+  const asked: Facts = { token: { issuer: 'corp', iss: CORP.issuer, claims: {}, expiresAt: 0 } }
+  assert.equal(jwt.explain(config, requestOf({ path: '/healthz' }), asked).at(-1)?.outcome, 'allowed')
+  const { facts } = await worldOf(config).ask(tokenOf(), { path: '/healthz' })
+  assert.deepEqual([asked.token, asked.exempt], [facts.token, facts.exempt])
+})
+
 test('an explanation names the field, what was expected and what came', () => {
   const request = (token: string) => requestOf({ headers: { authorization: `Bearer ${token}` } })
   const lineOf = (token: string, config = CONFIG) => {

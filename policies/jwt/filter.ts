@@ -20,6 +20,7 @@ export const jwt = defineFilter<JwtConfig>({
   denials: JWT_DENIALS,
   repeatable: true,
   tcp: false,
+  verifiesToken: true,
   decode: (wire) => readWire(JwtConfig, wire),
   compile(config, deps) {
     const exemptions = compileExemptions(config.exempt, config.exemptWithin)

@@ -67,12 +67,17 @@ test('a skew or age that no schema has seen is refused all the same', () => {
 test('review names inline keys that could never verify anything', () => {
   const inline = { keys: [JWK, { ...JWK, d: 'AAAA' }, { ...JWK, alg: 'ES384' }, { kty: 'RSA', n: 'AQAB', e: 'AQAB' }] }
   assert.deepEqual(
-    reviewTokenIssuer({ ...MINIMAL, jwks: { inline } }).map(({ path, message }) => [path, message]),
+    reviewTokenIssuer({ ...MINIMAL, jwks: { inline } }).map(({ severity, path, message }) => [severity, path, message]),
     [
-      ['jwks.inline.keys[1]', 'is not a public key'],
-      ['jwks.inline.keys[2]', 'has an alg that does not fit its type'],
-      ['jwks.inline.keys[3]', 'lacks a member, or has one of a wrong length'],
+      ['warning', 'jwks.inline.keys[1]', 'is not a public key'],
+      ['warning', 'jwks.inline.keys[2]', 'has an alg that does not fit its type'],
+      ['warning', 'jwks.inline.keys[3]', 'lacks a member, or has one of a wrong length'],
     ],
+  )
+  const none = { keys: inline.keys.slice(1) }
+  assert.deepEqual(
+    reviewTokenIssuer({ ...MINIMAL, jwks: { inline: none } }).map(({ severity }) => severity),
+    ['error', 'error', 'error'],
   )
   assert.deepEqual(
     reviewTokenIssuer({ ...MINIMAL, allowedNamespaces: { selector: { matchLabels: { 'a b': 'c' } } } }).map(

@@ -66,10 +66,11 @@ export function reviewTokenIssuer(spec: TokenIssuerSpec): readonly Issue[] {
   }
   const skew = parseDuration(spec.clockSkew ?? DEFAULT_CLOCK_SKEW)
   if (!skew.ok) issues.push(...skew.issues.map((found) => under('clockSkew', found)))
-  const inline = jwks.inline?.keys ?? []
-  for (const [i, key] of inline.entries()) {
-    const usable = usableKey(key, spec.algorithms ?? DEFAULT_ALGORITHMS)
-    if (!usable.ok) issues.push(issue('unusable-key', `jwks.inline.keys[${i}]`, usable.reason))
+  const keys = (jwks.inline?.keys ?? []).map((key) => usableKey(key, spec.algorithms ?? DEFAULT_ALGORITHMS))
+  // One key that is of no use does no harm beside one that is; none that is closes whatever names this issuer.
+  const severity = keys.some(({ ok }) => ok) ? 'warning' : 'error'
+  for (const [i, key] of keys.entries()) {
+    if (!key.ok) issues.push({ ...issue('unusable-key', `jwks.inline.keys[${i}]`, key.reason), severity })
   }
   return issues
 }
