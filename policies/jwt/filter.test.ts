@@ -10,7 +10,7 @@ import { peerOf, type RequestWords, requestOf } from '../testing/request.ts'
 import { BAD_TOKEN_BURST } from './bad-token-budget.ts'
 import { type IssuerConfig, type JwtConfig, MAX_TOKEN_BYTES } from './config.ts'
 import { jwt } from './filter.ts'
-import { MAX_REFUSED_TOKENS, MAX_UNKNOWN_KIDS } from './verifier.ts'
+import { MAX_REFUSED_TOKENS, MAX_UNKNOWN_KIDS, MAX_WAITING } from './verifier.ts'
 
 type Json = Record<string, unknown>
 
@@ -763,6 +763,20 @@ test('T25: a flood of unknown names from one source is cut off, and others notic
   assert.deepEqual(said, { 'token-invalid': BAD_TOKEN_BURST, 'too-many-bad-tokens': 2_000 - BAD_TOKEN_BURST })
   assert.equal(world.refreshed.length, BAD_TOKEN_BURST)
   assert.equal(await world.say(tokenOf()), 'continue')
+})
+
+test('T25: requests that wait for newer keys are bounded', async () => {
+  const world = worldOf()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  world.onRefresh = () => promise
+  const [head, , signature] = tokenOf({ header: { kid: 'key-9' } }).split('.')
+  const asked = Array.from({ length: MAX_WAITING + 10 }, (_, i) =>
+    world.say(`${head}.${encode(JSON.stringify({ ...CLAIMS, jti: i }))}.${signature}`),
+  )
+  assert.deepEqual(new Set(await Promise.all(asked.slice(MAX_WAITING))), new Set(['keys-unavailable']))
+  resolve()
+  assert.equal(await asked[0], 'token-invalid')
+  await Promise.all(asked)
 })
 
 test('T25: unique bad signatures from one source are cut off; its known tokens and everybody else pass', async () => {
