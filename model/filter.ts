@@ -85,7 +85,7 @@ export interface Filter<Config = unknown> {
   /**
    * Every rule considered for this request, in order. It tells `facts` what the check would that matters to the checks
    * after it, and has no other effect; the outcome of the whole is the one that `compile`'s check returns (a property test
-   * holds them equal).
+   * holds them equal): at most one consideration is `denied` or `answered`, and it is there exactly if the verdict is.
    */
   explain(config: Config, request: RequestView, facts: Facts): readonly Consideration[]
   /** True for a filter whose check tells those after it of a verified token (`facts.token`). Absent: it never does. */

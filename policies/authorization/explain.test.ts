@@ -58,8 +58,9 @@ describe('an explanation of authorization', () => {
       {
         filter: 'authorization',
         outcome: 'denied',
+        denial: 'not-allowed',
         field: 'default',
-        expected: 'not-allowed',
+        expected: 'a rule that allows it',
         got: 'no allow rule matched',
         change: 'for own-orders (shop/orders@3): use one of GET, PUT',
       },
@@ -103,6 +104,7 @@ describe('an explanation of authorization', () => {
         rule: 'no-export',
         origin,
         outcome: 'denied',
+        denial: 'denied-by-rule',
         change: 'do not match one of: from.namespaces dev; or to.paths /export/{**}',
       },
       { filter: 'authorization', rule: 'all', origin, outcome: 'matched' },
@@ -117,7 +119,7 @@ describe('an explanation of authorization', () => {
 
   it('says of a workload without a policy that it has none', () => {
     const [only, ...others] = explain(configOf({ otherwise: 'no-policy' }), requestOf(), {})
-    assert.equal(only?.expected, 'no-policy')
+    assert.equal(only?.denial, 'no-policy')
     assert.equal(only?.change, 'write a SecurityPolicy with authorization.allow for it')
     assert.equal(others.length, 0)
   })

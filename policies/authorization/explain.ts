@@ -1,11 +1,13 @@
 import type { Consideration } from '../../model/filter.ts'
 import type { Facts, RequestView } from '../../model/request.ts'
 import type { AuthorizationConfig } from './config.ts'
-import { NO_POLICY, NOT_ALLOWED } from './denials.ts'
+import { DENIED_BY_RULE, NO_POLICY, NOT_ALLOWED } from './denials.ts'
 import type { CompiledRule, Condition } from './rule.ts'
 import { compileRules } from './rules.ts'
 
 const FILTER = 'authorization'
+
+const DENIED = { outcome: 'denied', denial: DENIED_BY_RULE.name } as const
 
 /**
  * Every restriction and rule in the order that they count, each with the first field that did not match, and at the end
@@ -28,7 +30,7 @@ export function explain(config: AuthorizationConfig, request: RequestView, facts
     considerations.push({
       ...named(rule),
       ...told(failure, request, facts),
-      outcome: isDenied ? 'not-matched' : 'denied',
+      ...(isDenied ? { outcome: 'not-matched' } : DENIED),
       change: failure.change,
     })
     isDenied = true
@@ -44,7 +46,7 @@ export function explain(config: AuthorizationConfig, request: RequestView, facts
     considerations.push({
       ...named(rule),
       ...(when && told(when, request, facts)),
-      outcome: isDenied ? 'matched' : 'denied',
+      ...(isDenied ? { outcome: 'matched' } : DENIED),
       change: escapeFrom(rule),
     })
     isDenied = true
@@ -114,7 +116,8 @@ function fallback({ otherwise }: AuthorizationConfig, closest: Nearest | undefin
       return {
         ...common,
         outcome: 'denied',
-        expected: NO_POLICY.name,
+        denial: NO_POLICY.name,
+        expected: 'a policy',
         got: 'no policy speaks of this workload',
         change: 'write a SecurityPolicy with authorization.allow for it',
       }
@@ -122,7 +125,8 @@ function fallback({ otherwise }: AuthorizationConfig, closest: Nearest | undefin
       return {
         ...common,
         outcome: 'denied',
-        expected: NOT_ALLOWED.name,
+        denial: NOT_ALLOWED.name,
+        expected: 'a rule that allows it',
         got: 'no allow rule matched',
         change:
           closest === undefined
