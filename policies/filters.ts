@@ -1,6 +1,9 @@
 import type { Filter } from '../model/filter.ts'
 import { authorization } from './authorization/filter.ts'
+import { cors } from './cors/filter.ts'
 import { jwt } from './jwt/filter.ts'
+import { mtls } from './mtls/filter.ts'
+import { response } from './response/filter.ts'
 
 /** LIST 1: every filter, in the order that a request meets them. */
-export const FILTERS: readonly Filter[] = [jwt, authorization]
+export const FILTERS: readonly Filter[] = [response, mtls, cors, jwt, authorization]

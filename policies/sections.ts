@@ -1,6 +1,15 @@
 import type { Section } from '../model/section.ts'
 import { authorizationSection } from './authorization/section.ts'
+import { corsSection } from './cors/section.ts'
 import { jwtSection } from './jwt/section.ts'
+import { mtlsSection } from './mtls/section.ts'
+import { responseSection } from './response/section.ts'
 
 /** LIST 2: every section of a policy, by the filter it configures. */
-export const SECTIONS: readonly Section[] = [jwtSection, authorizationSection]
+export const SECTIONS: readonly Section[] = [
+  responseSection,
+  mtlsSection,
+  corsSection,
+  jwtSection,
+  authorizationSection,
+]

@@ -9,6 +9,7 @@ import { type EndpointPool, PoolFullError } from '../upstream/pool.ts'
 import { mayRetry } from '../upstream/retry.ts'
 import {
   BACKEND_UNRESOLVED,
+  connectDenial,
   DECISION_TIMEOUT,
   denialOf,
   NO_ENDPOINTS,
@@ -16,7 +17,6 @@ import {
   OVERLOADED,
   REQUEST_TIMEOUT,
   UNWRITABLE_HEAD,
-  UPSTREAM_CONNECT,
   UPSTREAM_OVERFLOW,
   UPSTREAM_PROTOCOL,
   UPSTREAM_RESET,
@@ -32,15 +32,17 @@ import {
 } from './forwarded.ts'
 import { bodyReader } from './http1/body.ts'
 import { encodeChunk, totalLength } from './http1/chunk.ts'
+import type { HeaderLines } from './http1/header-lines.ts'
 import type { BodyReader, BodySink, Framing, RequestHead, ResponseHead } from './http1/message.ts'
 import { isUpgradeAccepted } from './http1/websocket.ts'
 import { framingTowards, writeRequestHead, writeResponseHead } from './http1/write-head.ts'
-import { PROBLEM_JSON, problemJson, writeLocalResponse } from './local-response.ts'
+import { writeLocalResponse } from './local-response.ts'
 import type { Evidence, Outcome, Refusal, RequestRecord } from './observation.ts'
 import { redirectLocation } from './redirect.ts'
 import { HttpRequestView } from './request-view.ts'
-import { headersToSet, planOf, type RoutePlan, rewritePath } from './route-plan.ts'
-import { type Downstream, isDenial, type Transaction } from './site.ts'
+import { type HeaderPlan, headersToSet, planOf, type RoutePlan, rewritePath } from './route-plan.ts'
+import { type Downstream, isDeny, type Transaction } from './site.ts'
+import { tellRefusal } from './tell-refusal.ts'
 
 /** 1xx responses to one request that are passed on; more are no answer (F14). */
 const MAX_INTERIM = 8
@@ -138,7 +140,7 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     const view = new HttpRequestView(head, client.peer, site.port(pipeline), provenance.proto, provenance.clientIp)
     this.#view = view
     const resolved = site.resolve(pipeline, view, head, client)
-    if (isDenial(resolved)) return this.#refuse(resolved)
+    if (isDeny(resolved)) return this.#refuse(resolved.denial, { headers: resolved.headers ?? [] })
     this.#route = resolved
     engine.upstreams.update(pipeline.config, engine.endpoints())
 
@@ -321,7 +323,8 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
       this.#attempt(other)
       return this.#downstream.resume()
     }
-    this.#refuse(UPSTREAM_CONNECT, { outcome: 'failed', detail: `${failure.reason}: ${failure.message}` })
+    const detail = `${failure.reason}: ${failure.message}`
+    this.#refuse(connectDenial(failure), { outcome: failure.reason === 'forbidden' ? 'denied' : 'failed', detail })
   }
 
   #attach(connection: UpstreamConnection): void {
@@ -373,7 +376,8 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     const route = this.#route!.config
     const facts = this.#facts
     const plan = this.#plan ?? planOf(this.#route!)
-    const own = forwardedHeaders(this.#provenance!, this.#downstream.client.certificateHeader)
+    const { client, site } = this.#downstream
+    const own = forwardedHeaders(this.#provenance!, client.certificateHeader, site.direction !== 'outbound')
     const path = rewritePath(head.path, route)
     const { action } = route
     const rewriteHost = action.kind === 'forward' ? action.rewriteHost : undefined
@@ -535,7 +539,7 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
         framing: this.#responseFraming!,
         declaredLength,
         close: this.#willClose,
-        edits: { drop: plan.drop, set: headersToSet(headers, plan, this.#facts.setResponseHeaders, []) },
+        edits: { drop: plan.drop, set: this.#responseHeadersToSet(headers, plan) },
       },
       { slices: this.#slices, done },
     )
@@ -586,7 +590,7 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
   #startTunnel(head: ResponseHead, early: Buffer): void {
     const { status, headers, connectionNames, framing } = head
     const plan = planOf(this.#route!).response
-    const edits = { drop: plan.drop, set: headersToSet(headers, plan, this.#facts.setResponseHeaders, []) }
+    const edits = { drop: plan.drop, set: this.#responseHeadersToSet(headers, plan) }
     const written = writeResponseHead({ status, headers, connectionNames, framing, edits, upgrade: 'websocket' })
     if (!Buffer.isBuffer(written)) {
       this.#dropUpstream()
@@ -609,11 +613,16 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     })
   }
 
+  #responseHeadersToSet(received: HeaderLines, plan: HeaderPlan): readonly HeaderPair[] {
+    const { setResponseHeaders, addResponseHeaders } = this.#facts
+    return headersToSet(received, plan, setResponseHeaders, [], addResponseHeaders)
+  }
+
   #refuse(denial: Denial, given: RefuseOptions = {}): void {
     const { outcome = 'denied', headers = [], detail } = given
     const refusal = given.refusal ?? { ...plainRefusal(denial), detail }
-    const body = problemJson(denial, this.#decisionId)
-    this.#respond(denial.status, [PROBLEM_JSON, ...headers], body, outcome, refusal)
+    const told = tellRefusal(denial, headers, this.#facts.refusalForm, this.#decisionId)
+    this.#respond(told.status, told.headers, told.body, outcome, refusal)
   }
 
   /** Answers here. Whatever upstream there is has no part in it. */
@@ -635,11 +644,11 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     this.#status = status
     this.#outcome = outcome
     this.#refusal = refusal
-    const set = this.#facts.setResponseHeaders
+    const { setResponseHeaders = [], addResponseHeaders = [] } = this.#facts
     this.#downstream.write(
       writeLocalResponse({
         status,
-        headers: set === undefined ? headers : [...headers, ...set],
+        headers: [...headers, ...setResponseHeaders, ...addResponseHeaders],
         body,
         toHead: head.method === 'HEAD',
         close: this.#willClose,

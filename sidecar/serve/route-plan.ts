@@ -53,20 +53,31 @@ function headerPlan(edits: RouteEdits | undefined): HeaderPlan {
 
 const PLAIN: HeaderPlan = { drop: compileDrop(IDENTITY_HEADERS), set: [], add: [] }
 
-/** What of a request or response is written beside the received lines. Later lists win over earlier ones. */
+/**
+ * What of a request or response is written beside the received lines. Later lists win over earlier ones; what policies
+ * add stands beside what there is.
+ */
 export function headersToSet(
   received: HeaderLines,
   { set, add }: HeaderPlan,
   byPolicies: readonly HeaderPair[] | undefined,
   own: readonly HeaderPair[],
+  addedByPolicies: readonly HeaderPair[] = NO_PAIRS,
 ): readonly HeaderPair[] {
-  if (set.length === 0 && add.length === 0 && byPolicies === undefined) return own
-  const pairs: HeaderPair[] = [...set]
+  if (set.length + add.length + addedByPolicies.length === 0 && byPolicies === undefined) return own
+  const edited = withAdded([...set], add, received)
+  const byAll = byPolicies === undefined ? edited : overlay(edited, byPolicies)
+  return overlay(withAdded(byAll, addedByPolicies, received), own)
+}
+
+const NO_PAIRS: readonly HeaderPair[] = []
+
+function withAdded(pairs: HeaderPair[], add: readonly HeaderPair[], received: HeaderLines): HeaderPair[] {
   for (const [name, value] of add) {
     if (!pairs.some(([known]) => known === name)) for (const kept of received.all(name)) pairs.push([name, kept])
     pairs.push([name, value])
   }
-  return overlay(byPolicies === undefined ? pairs : overlay(pairs, byPolicies), own)
+  return pairs
 }
 
 function overlay(below: readonly HeaderPair[], above: readonly HeaderPair[]): HeaderPair[] {
