@@ -52,6 +52,12 @@ test('a body until close takes everything and is done by the close', () => {
   assert.equal(size, 3)
 })
 
+test('short extensions are read past, chunk after chunk', () => {
+  const bytes = octets(`${`1;${'a'.repeat(200)}\r\nb\r\n`.repeat(10)}0\r\n\r\n`)
+  const { body, done } = read(CHUNKED, [bytes])
+  assert.deepEqual([body, done], ['b'.repeat(10), true])
+})
+
 test('after a problem a body stays refused', () => {
   const reader = bodyReader(CHUNKED, 'upstream')
   const sink = { onBody: () => assert.fail('nothing of this is body') }

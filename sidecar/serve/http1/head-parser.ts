@@ -230,7 +230,7 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
         }
         this.#hash = hash
         if (at === limit) break
-        if (bytes[at] !== COLON) return this.#badName(bytes[at]!, at)
+        if (bytes[at] !== COLON) return badName(bytes[at]!)
         if (at === this.mark) return 'bad-header-name'
         this.#nameEnd = at
         at++
@@ -274,12 +274,6 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
     this.at = at
     this.state = state
     return INCOMPLETE
-  }
-
-  #badName(octet: number, at: number): ProblemReason {
-    if (octet === SP || octet === HTAB) return at === this.mark ? 'folded-header' : 'space-before-colon'
-    if (octet === LF) return 'bare-lf'
-    return 'bad-header-name'
   }
 
   #endLine(bytes: Buffer, cr: number): ProblemReason | undefined {
@@ -391,6 +385,11 @@ const LAST_COMMON_FIELD = 4
 
 /** The fields that every message has use for, with the ids 1 to 4. Put these first into a field table. */
 export const COMMON_FIELDS = ['content-length', 'transfer-encoding', 'connection', 'upgrade'] as const
+
+function badName(octet: number): ProblemReason {
+  if (octet === SP || octet === HTAB) return 'space-before-colon'
+  return octet === LF ? 'bare-lf' : 'bad-header-name'
+}
 
 function badFraming(id: number): ProblemReason {
   return id === CONTENT_LENGTH ? 'bad-content-length' : 'bad-transfer-encoding'

@@ -91,6 +91,20 @@ test('a part of a chunk is read as that part alone', () => {
   assert.equal(parser.offset, 3 + request.length)
 })
 
+test('nothing of one request sticks to the next', () => {
+  const parser = new RequestHeadParser()
+  const plain = octets(withLines())
+  const alone = parser.parse(plain)
+  for (const lines of [
+    ['Connection: close, upgrade, x-gone', 'Upgrade: websocket', 'Sec-WebSocket-Key: x'],
+    ['Content-Length: 5', 'Expect: 100-continue', 'Authorization: a', 'x: y'],
+    ['Transfer-Encoding: chunked'],
+  ]) {
+    assert.equal(parser.parse(octets(withLines(...lines)))?.kind, 'request')
+    assert.deepEqual(parser.parse(plain), alone)
+  }
+})
+
 test('a problem is one frozen value', () => {
   const first = parse(withLines('x : y'))
   assert.ok(Object.isFrozen(first))

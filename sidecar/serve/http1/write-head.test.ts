@@ -78,6 +78,11 @@ test('white space around values is not passed on', () => {
   ])
 })
 
+test('a line that is not written as we would write it is written anew', () => {
+  for (const line of ['x:1', 'x:  1', 'x:\t1', 'x: 1 ', 'x: 1\t'])
+    assert.deepEqual(written(request(line)).slice(2), ['x: 1'])
+})
+
 test('hop-by-hop fields stay here (RFC 9110, 7.6.1)', () => {
   const lines = written(
     request(
