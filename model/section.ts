@@ -35,7 +35,10 @@ export interface SectionContext {
   readonly protocol: 'http' | 'tcp'
   readonly role: 'sidecar' | 'gateway'
   readonly trustDomain: string
-  /** MeshConfig `authorization.default`: what holds for a workload that no authorization policy speaks of. */
+  /**
+   * What holds where no authorization policy speaks. At a sidecar: MeshConfig `authorization.default`. At a gateway: `Allow`
+   * where every backend has a sidecar that keeps to that default, and the same default where one has none.
+   */
   readonly authorizationDefault: 'Deny' | 'Allow'
   /** MeshConfig `maxTokenLifetime` in seconds; undefined when the mesh sets none. */
   readonly maxTokenLifetimeSeconds?: number

@@ -96,14 +96,18 @@ function settle(section: Section, place: Place, mode: Mode, findings: Finding[])
   const everyone = [...levels.floor, ...levels.policies, ...levels.defaults].map(({ origin }) => origin)
   const isConcerned = mode === 'enforce' ? () => true : dryRunnersAt(place)
   const fail = (origins: readonly Origin[], issues: readonly Issue[]): FilterSlot => {
-    for (const policy of new Set(origins.filter(isConcerned).map(keyOf))) {
+    const concerned = new Set(origins.filter(isConcerned).map(keyOf))
+    for (const policy of concerned) {
+      // A room that knows whose reference it is says so; otherwise all that came together are concerned.
+      const own = issues.filter(({ resource = '' }) => resource === policy || !concerned.has(resource))
+      if (own.length === 0) continue
       findings.push({
         policy,
         type: 'unresolved',
         section: section.name,
         port: context.port,
-        message: issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; '),
-        issues,
+        message: own.map(({ path, message }) => (path === '' ? message : `${path} ${message}`)).join('; '),
+        issues: own,
       })
     }
     const [found] = issues
