@@ -64,7 +64,7 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
   protected saysClose = false
   protected saysUpgrade = false
   protected upgradesToWebSocket = false
-  protected connectionNames: string[] = []
+  protected connectionNames: readonly string[] = NO_NAMES
 
   readonly #sender: Sender
   readonly #fields: FieldTable
@@ -141,7 +141,7 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
     this.saysClose = false
     this.saysUpgrade = false
     this.upgradesToWebSocket = false
-    if (this.connectionNames.length > 0) this.connectionNames = []
+    this.connectionNames = NO_NAMES
   }
 
   #refuse(reason: ProblemReason): Problem {
@@ -336,7 +336,9 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
       else {
         const name = latin1(bytes, first, last).toLowerCase()
         if (this.#protected.matchesName(name)) return 'connection-names-protected-header'
-        if (!STANDARD_HOP_BY_HOP.matchesName(name)) this.connectionNames.push(name)
+        if (STANDARD_HOP_BY_HOP.matchesName(name)) continue
+        if (this.connectionNames.length === MAX_CONNECTION_NAMES) return 'bad-connection-header'
+        this.connectionNames = [...this.connectionNames, name]
       }
     }
     return undefined
@@ -368,6 +370,10 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
 }
 
 const NO_BYTES = Buffer.alloc(0)
+const NO_NAMES: readonly string[] = Object.freeze([])
+
+/** Names that `Connection` may list beyond the standard ones: each is held against each line. Honest peers list one or two. */
+const MAX_CONNECTION_NAMES = 16
 
 /** Bytes. Most heads that come in pieces fit. */
 const SMALLEST_COPY = 1_024

@@ -228,6 +228,13 @@ test('T12: Connection cannot name what somebody relies on, in any spelling', () 
   assert.deepEqual(accepted(withLines('Connection: TE, x-dept, Keep-Alive, trailer')).connectionNames, ['x-dept'])
 })
 
+test('T12: Connection lists at most 16 names', () => {
+  const names = Array.from({ length: 17 }, (_, index) => `x-${index}`)
+  assert.equal(accepted(withLines(`Connection: ${names.slice(1).join(',')}, close, te`)).connectionNames.length, 16)
+  refused(withLines(`Connection: ${names.join(',')}`), 'bad-connection-header')
+  refused(withLines(...names.map((name) => `Connection: ${name}`)), 'bad-connection-header')
+})
+
 test('T12: Connection is a list of tokens', () => {
   for (const value of ['a b', 'a;b', '"close"', 'a,,b\xe9', '(x)'])
     refused(withLines(`Connection: ${value}`), 'bad-connection-header')
