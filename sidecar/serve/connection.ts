@@ -205,6 +205,7 @@ export class HttpConnection implements Downstream, Served {
         if (head.kind === 'problem') return this.#refuse(denialOf(head))
         at = this.#parser.offset
         this.idleSinceMs = undefined
+        this.clearDeadline()
         const next = this.site.transaction?.(this.#engine, this, head) ?? new Exchange(this.#engine, this, head)
         this.#exchange = next
         next.begin()

@@ -15,6 +15,8 @@ import { createInboundPort } from './inbound.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { createLoad } from './load.ts'
 import type { Observer } from './observation.ts'
+import { createProxyPort } from './outbound/proxy-port.ts'
+import { createTcpPort } from './outbound/tcp-port.ts'
 import type { BindAddress, Placement } from './placement.ts'
 import type { Port } from './port.ts'
 import { TcpConnections } from './tcp.ts'
@@ -144,6 +146,20 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
         kind: 'gateway',
         names: group.listeners,
         make: () => createGatewayPort(engine, table, group, { certificates: options.certificates, visiblePort }),
+      })
+    }
+    const { proxy } = placement
+    const { services } = pipeline.config.outbound
+    if (proxy !== undefined && pipeline.config.role === 'sidecar') {
+      ports.set('proxy', { kind: 'proxy', names: ['proxy'], make: () => createProxyPort(engine, table, proxy) })
+    }
+    for (const place of placement.tcp) {
+      const isDeclared = services.some(({ upstream, protocol }) => protocol === 'tcp' && upstream === place.upstream)
+      if (!isDeclared) continue
+      ports.set(`tcp ${place.upstream}`, {
+        kind: 'tcp',
+        names: [place.upstream],
+        make: () => createTcpPort(engine, table, place, tcp, options.appRootPid),
       })
     }
     return ports

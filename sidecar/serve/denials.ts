@@ -1,4 +1,5 @@
-import type { Denial } from '../../model/verdict.ts'
+import type { Denial, Deny, HeaderPair } from '../../model/verdict.ts'
+import type { ConnectError } from '../upstream/connect.ts'
 import type { Problem } from './http1/problem.ts'
 
 /** What the mesh itself says no by, beside the policies. Each has a row in docs/denials.md. */
@@ -72,6 +73,17 @@ export const MESH_DENIALS: readonly Denial[] = [
   CONNECTION_LIMIT,
   FOREIGN_PROCESS,
 ]
+
+/** What a client is told of an upstream that nobody could connect to. */
+export function connectDenial({ reason }: ConnectError): Denial {
+  if (reason === 'forbidden') return OUTBOUND_FORBIDDEN_ADDRESS
+  return reason === 'unresolved' ? OUTBOUND_UNRESOLVED : UPSTREAM_CONNECT
+}
+
+/** The verdict of a site that has no route for a request: one for each denial, saying no allocates nothing. */
+export function refusal(said: Denial, headers?: readonly HeaderPair[]): Deny {
+  return Object.freeze({ kind: 'deny', denial: said, ...(headers === undefined ? {} : { headers }) })
+}
 
 /** A message that nobody may read: the problem's reason is the denial's name. Made once each. */
 export function denialOf(found: Problem): Denial {

@@ -134,6 +134,7 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     if (pipeline === undefined) return this.#refuse(NOT_SERVING)
     if (!engine.load.enter()) return this.#refuse(OVERLOADED, { headers: RETRY_AFTER })
     this.#isCounted = true
+    engine.upstreams.update(pipeline.config, engine.endpoints())
 
     const provenance = this.#findProvenance(pipeline.config.trustedHops)
     this.#provenance = provenance
@@ -142,7 +143,6 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     const resolved = site.resolve(pipeline, view, head, client)
     if (isDeny(resolved)) return this.#refuse(resolved.denial, { headers: resolved.headers ?? [] })
     this.#route = resolved
-    engine.upstreams.update(pipeline.config, engine.endpoints())
 
     const decided = decide(resolved.chain, view, this.#facts)
     if (!('then' in decided)) return this.#onDecision(decided)

@@ -79,16 +79,20 @@ export function provenanceFromWorkload(headers: HeaderLines, own: OwnProvenance,
   return { clientIp: own.remoteIp, proto: own.proto, host: own.host, requestId: requestIdIn(headers) ?? newId() }
 }
 
-/** The headers that tell the next hop. `certificateHeader` is of the immediate peer. */
+/**
+ * The headers that tell the next hop. `certificateHeader` is of the immediate peer. The address is left out on the way out
+ * of a workload: the next hop sees it better, at its socket.
+ */
 export function forwardedHeaders(
   { clientIp, proto, host, requestId }: Provenance,
   certificateHeader: string | undefined,
+  tellsAddress: boolean,
 ): HeaderPair[] {
   const pairs: HeaderPair[] = [
-    ['x-forwarded-for', clientIp],
     ['x-forwarded-proto', proto],
     ['x-request-id', requestId],
   ]
+  if (tellsAddress) pairs.push(['x-forwarded-for', clientIp])
   if (host !== '') pairs.push(['x-forwarded-host', host])
   if (certificateHeader !== undefined) pairs.push(['x-forwarded-client-cert', certificateHeader])
   return pairs

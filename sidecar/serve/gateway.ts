@@ -7,7 +7,7 @@ import { gatewayTlsOptions } from '../identity/tls-options.ts'
 import type { Accepted, ConnectionTable } from './accepted.ts'
 import { outsideClient } from './client.ts'
 import { HttpConnection } from './connection.ts'
-import { MISDIRECTED, NO_ROUTE, NOT_SERVING } from './denials.ts'
+import { MISDIRECTED, NO_ROUTE, NOT_SERVING, refusal } from './denials.ts'
 import type { Engine } from './engine.ts'
 import type { BindAddress, GatewayPlace } from './placement.ts'
 import { createHandshaker, createPort, type Port } from './port.ts'
@@ -148,6 +148,10 @@ function matchLength(pattern: string | undefined, host: string): number {
   return host.endsWith(suffix) && host.length > suffix.length ? suffix.length : -1
 }
 
+const GONE = refusal(NOT_SERVING)
+const ELSEWHERE = refusal(MISDIRECTED)
+const NOWHERE = refusal(NO_ROUTE)
+
 function gatewaySite(engine: Engine, hosts: HostIndex, visiblePort: (configured: number) => number): HttpSite {
   return {
     direction: 'gateway',
@@ -159,12 +163,12 @@ function gatewaySite(engine: Engine, hosts: HostIndex, visiblePort: (configured:
     port: (pipeline) => hosts.first(pipeline)?.listener.port ?? 0,
     visiblePort,
     resolve(pipeline, request, _head, client) {
-      if (hosts.first(pipeline) === undefined) return NOT_SERVING
+      if (hosts.first(pipeline) === undefined) return GONE
       // T14: the certificate was shown for one host, the request may not be for another.
-      if (client.serverName !== undefined && client.serverName !== request.host) return MISDIRECTED
+      if (client.serverName !== undefined && client.serverName !== request.host) return ELSEWHERE
       const gateway = hosts.find(pipeline, request.host)
-      if (gateway === undefined) return client.isSecure ? MISDIRECTED : NO_ROUTE
-      return gateway.route(request) ?? NO_ROUTE
+      if (gateway === undefined) return client.isSecure ? ELSEWHERE : NOWHERE
+      return gateway.route(request) ?? NOWHERE
     },
   }
 }

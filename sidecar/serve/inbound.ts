@@ -9,7 +9,15 @@ import { EndpointPool } from '../upstream/pool.ts'
 import type { Accepted, ConnectionTable } from './accepted.ts'
 import { type Client, meshClient, outsideClient } from './client.ts'
 import { HttpConnection } from './connection.ts'
-import { HANDSHAKE_FAILED, NO_ROUTE, NOT_SERVING, PEER_IDENTITY, PLAINTEXT_REFUSED, WRONG_ALPN } from './denials.ts'
+import {
+  HANDSHAKE_FAILED,
+  NO_ROUTE,
+  NOT_SERVING,
+  PEER_IDENTITY,
+  PLAINTEXT_REFUSED,
+  refusal,
+  WRONG_ALPN,
+} from './denials.ts'
 import type { Engine } from './engine.ts'
 import type { AppAddress, InboundPlace } from './placement.ts'
 import { createHandshaker, createPort, type Port, type PortLabel, sniff, tellRefused } from './port.ts'
@@ -107,6 +115,10 @@ export function createInboundPort(
   }
 }
 
+const GONE = refusal(NOT_SERVING)
+const PLAINTEXT = refusal(PLAINTEXT_REFUSED)
+const NOWHERE = refusal(NO_ROUTE)
+
 /** What requests to one port of the workload are for, however they came to it. */
 export function inboundSite(containerPort: number, name: string, app: EndpointPool): HttpSite {
   return {
@@ -116,10 +128,10 @@ export function inboundSite(containerPort: number, name: string, app: EndpointPo
     port: () => containerPort,
     resolve(pipeline: Pipeline, request, _head, client) {
       const inbound = pipeline.inbound.get(containerPort)
-      if (inbound === undefined) return NOT_SERVING
+      if (inbound === undefined) return GONE
       // A connection that was opened while plaintext was taken does not outlive that.
-      if (inbound.listener.mtls === 'Strict' && client.peer.spiffeId === undefined) return PLAINTEXT_REFUSED
-      return inbound.route(request) ?? NO_ROUTE
+      if (inbound.listener.mtls === 'Strict' && client.peer.spiffeId === undefined) return PLAINTEXT
+      return inbound.route(request) ?? NOWHERE
     },
   }
 }

@@ -14,7 +14,7 @@ export interface Limits {
   readonly connectMs: number
   /** Milliseconds until an upstream's response begins where no route says so. */
   readonly responseMs: number
-  /** Milliseconds that nothing may pass on a tunnel or TCP connection in either direction. */
+  /** Milliseconds that nothing may pass on a tunnel or TCP connection in either direction; `idleMs` once one has ended. */
   readonly tunnelIdleMs: number
   /** Client connections at once; beyond it the longest idle one goes, else the new one. */
   readonly maxConnections: number
@@ -24,8 +24,6 @@ export interface Limits {
   readonly maxConnectionsPerEndpoint: number
   /** Idle connections kept for one endpoint. */
   readonly maxIdlePerEndpoint: number
-  /** Bytes that may wait to be written on one side before the other is no longer read. */
-  readonly maxBufferedBytes: number
   /** Event-loop delay in milliseconds beyond which new requests get 503 with Retry-After. */
   readonly maxLagMs: number
   /** Requests on one client connection; the last one is answered `Connection: close`. */
@@ -45,7 +43,6 @@ export const DEFAULT_LIMITS: Limits = {
   maxInFlight: 4_096,
   maxConnectionsPerEndpoint: 1_024,
   maxIdlePerEndpoint: 256,
-  maxBufferedBytes: 256 * 1024,
   maxLagMs: 1_000,
   maxRequestsPerConnection: 1_000_000,
 }

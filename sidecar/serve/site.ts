@@ -1,4 +1,4 @@
-import type { Denial } from '../../model/verdict.ts'
+import type { Deny } from '../../model/verdict.ts'
 import type { CompiledRoute, Pipeline } from '../compile/pipeline.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { EndpointPool } from '../upstream/pool.ts'
@@ -20,7 +20,7 @@ export interface HttpSite {
   /** `RequestView.port`. */
   port(pipeline: Pipeline): number
   /** The route, or why there is none. */
-  resolve(pipeline: Pipeline, request: HttpRequestView, head: RequestHead, client: Client): CompiledRoute | Denial
+  resolve(pipeline: Pipeline, request: HttpRequestView, head: RequestHead, client: Client): CompiledRoute | Deny
   /** Takes a request out of the usual course: CONNECT, where it is a method. Undefined leaves it there. */
   transaction?(engine: Engine, downstream: Downstream, head: RequestHead): Transaction | undefined
   /** Where `action: app` leads. */
@@ -29,8 +29,8 @@ export interface HttpSite {
   visiblePort?(configured: number): number
 }
 
-export function isDenial(resolved: CompiledRoute | Denial): resolved is Denial {
-  return 'title' in resolved
+export function isDeny(resolved: CompiledRoute | Deny): resolved is Deny {
+  return 'kind' in resolved
 }
 
 /** The connection that a request came on, as whoever answers the request uses it. */

@@ -26,31 +26,39 @@ export interface InboundTcpConnection {
   readonly app: Target
 }
 
-/** The open connections to TCP ports, to be judged again when policy changes. Bounded by the connection table. */
-export class TcpConnections {
-  readonly #open = new Map<InboundTcpConnection, Tunnel>()
+/** Why an open connection may not stay, by the newest pipeline; undefined: it may. */
+export type Rejudge = (pipeline: Pipeline) => Refusal | undefined | Promise<Refusal | undefined>
 
-  add(connection: InboundTcpConnection, tunnel: Tunnel): void {
-    this.#open.set(connection, tunnel)
-    connection.socket.once('close', () => this.#open.delete(connection))
+/** The open connections of opaque TCP, to be judged again when policy changes. Bounded by the connection table. */
+export class TcpConnections {
+  readonly #open = new Map<Tunnel, Rejudge>()
+
+  add(socket: Socket, tunnel: Tunnel, rejudge: Rejudge): void {
+    this.#open.set(tunnel, rejudge)
+    socket.once('close', () => this.#open.delete(tunnel))
   }
 
   /** Cuts those that the newest policies would not let in. */
   judgeAgain(pipeline: Pipeline): void {
-    for (const [connection, tunnel] of [...this.#open]) {
-      const inbound = pipeline.inbound.get(connection.containerPort)
-      const { peer } = connection.client
-      if (inbound === undefined) tunnel.cut(refusalOf(NOT_SERVING.name))
-      else if (inbound.listener.mtls === 'Strict' && peer.spiffeId === undefined) {
-        tunnel.cut(refusalOf(PLAINTEXT_REFUSED.name))
-      } else {
-        // What counts connections has counted this one.
-        const chain: Chain = { enforced: inbound.tcp.enforced.filter(({ filter }) => filter.repeatable) }
-        settle(decide(chain, tcpRequestView(peer, connection.containerPort), {}), ({ verdict, step }) => {
-          if (verdict.kind === 'deny') tunnel.cut(refusalBy(verdict, step))
-        })
-      }
+    for (const [tunnel, rejudge] of [...this.#open]) {
+      settle(rejudge(pipeline), (refusal) => {
+        if (refusal !== undefined) tunnel.cut(refusal)
+      })
     }
+  }
+}
+
+function rejudgeInbound({ client, containerPort }: InboundTcpConnection): Rejudge {
+  return (pipeline) => {
+    const inbound = pipeline.inbound.get(containerPort)
+    const { peer } = client
+    if (inbound === undefined || inbound.listener.protocol !== 'tcp') return refusalOf(NOT_SERVING.name)
+    if (inbound.listener.mtls === 'Strict' && peer.spiffeId === undefined) return refusalOf(PLAINTEXT_REFUSED.name)
+    // What counts connections has counted this one.
+    const chain: Chain = { enforced: inbound.tcp.enforced.filter(({ filter }) => filter.repeatable) }
+    const decided = decide(chain, tcpRequestView(peer, containerPort), {})
+    const refusalIn = ({ verdict, step }: Decision) => (verdict.kind === 'deny' ? refusalBy(verdict, step) : undefined)
+    return 'then' in decided ? decided.then(refusalIn) : refusalIn(decided)
   }
 }
 
@@ -78,7 +86,7 @@ export function serveInboundTcp(engine: Engine, open: TcpConnections, connection
       tellClosed(engine, about, 'denied', refusalBy(verdict, step))
       return void socket.destroy()
     }
-    joinWith(engine, accepted, socket, [app], about, (tunnel) => open.add(connection, tunnel))
+    joinWith(engine, accepted, socket, [app], about, (tunnel) => open.add(socket, tunnel, rejudgeInbound(connection)))
   })
 }
 
@@ -159,9 +167,9 @@ export function refusalOf(denial: string, detail?: string): Refusal {
   return { denial, filter: undefined, rule: undefined, origins: [], detail }
 }
 
-function settle(decided: Decision | Promise<Decision>, then: (decision: Decision) => void): void {
-  if ('then' in decided) void decided.then(then)
-  else then(decided)
+function settle<T extends object | undefined>(value: T | Promise<T>, then: (value: T) => void): void {
+  if (value instanceof Promise) void value.then(then)
+  else then(value)
 }
 
 /** A stream of bytes has no end that could be waited for. */

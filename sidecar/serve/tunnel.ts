@@ -32,6 +32,7 @@ export class Tunnel implements UpstreamUser {
   readonly #deadline: Deadline
   #bytesIn = 0
   #bytesOut = 0
+  #isHalfClosed = false
   #isUpstreamClosed = false
   #error: Error | undefined
   #refusal: ConnectionRecord['refusal']
@@ -49,7 +50,11 @@ export class Tunnel implements UpstreamUser {
     upstream.user = this
     client.on('data', (chunk: Buffer) => this.sendToUpstream(chunk))
     client.on('drain', () => upstream.resume())
-    client.on('end', () => upstream.end())
+    client.on('end', () => {
+      this.#isHalfClosed = true
+      upstream.end()
+      this.#touch()
+    })
     client.on('close', () => this.#onClientClose())
     if (upstream.isClosed) this.onUpstreamClose(undefined)
   }
@@ -87,7 +92,9 @@ export class Tunnel implements UpstreamUser {
   }
 
   onUpstreamEnd(): void {
+    this.#isHalfClosed = true
     this.#client.end()
+    this.#touch()
   }
 
   onUpstreamClose(error: Error | undefined): void {
@@ -103,7 +110,9 @@ export class Tunnel implements UpstreamUser {
   }
 
   #touch(): void {
-    this.#engine.deadlines.set(this.#deadline, this.#engine.limits.tunnelIdleMs)
+    const { tunnelIdleMs, idleMs } = this.#engine.limits
+    // A peer that has closed both of its sides looks as if it had closed one: it is not waited for as long.
+    this.#engine.deadlines.set(this.#deadline, this.#isHalfClosed ? Math.min(idleMs, tunnelIdleMs) : tunnelIdleMs)
   }
 
   #onClientClose(): void {

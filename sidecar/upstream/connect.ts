@@ -1,4 +1,4 @@
-import { connect as connectPlain, type OnReadOpts, type Socket } from 'node:net'
+import { connect as connectPlain, type NetConnectOpts, type OnReadOpts, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import type { MeshAlpn } from '../../contract/alpn.ts'
 import type { SpiffeId } from '../../model/spiffe-id.ts'
@@ -9,9 +9,10 @@ import { msUntilRetire } from '../identity/lifetime.ts'
 import { clientTlsOptions } from '../identity/tls-options.ts'
 import { peerSpiffeId } from '../identity/trust.ts'
 import type { Deadlines } from './deadlines.ts'
+import { ForbiddenAddressError, forbidden, guardedLookup, isForbiddenLiteral, type OutsideTarget } from './outside.ts'
 
 /** Where to connect to, and whom to expect there. */
-export type Target = PlainTarget | UnixTarget | MeshTarget
+export type Target = PlainTarget | UnixTarget | MeshTarget | OutsideTarget
 
 export interface PlainTarget {
   readonly kind: 'plain'
@@ -57,7 +58,7 @@ export interface Connected {
 /** Why nobody is at the other end. */
 export class ConnectError extends Error {
   override readonly name = 'ConnectError'
-  readonly reason: 'timeout' | 'unreachable' | 'identity'
+  readonly reason: 'timeout' | 'unreachable' | 'identity' | 'forbidden' | 'unresolved'
 
   constructor(reason: ConnectError['reason'], message: string, cause?: Error) {
     super(message, cause === undefined ? undefined : { cause })
@@ -141,11 +142,11 @@ export function connect(
     }
     socket = connectTls(options, onReady)
   } else {
-    const address = target.kind === 'unix' ? { path: target.path } : { host: target.host, port: target.port }
-    socket = connectPlain({ ...address, allowHalfOpen, onread }, onReady)
+    socket = connectPlain({ ...addressOf(target), allowHalfOpen, onread }, onReady)
   }
   socket.on('error', onError)
   socket.on('close', onClose)
+  if (target.kind === 'outside' && isForbiddenLiteral(target)) socket.destroy(forbidden(target.host))
   deps.deadlines.set(deadline, deps.connectMs)
   return { abort: () => settle(new ConnectError('unreachable', 'given up')) }
 }
@@ -156,7 +157,22 @@ export function describeTarget(target: Target): string {
   return target.host.includes(':') ? `[${target.host}]:${target.port}` : `${target.host}:${target.port}`
 }
 
+function addressOf(target: Exclude<Target, MeshTarget>): NetConnectOpts {
+  switch (target.kind) {
+    case 'unix':
+      return { path: target.path }
+    case 'plain':
+      return { host: target.host, port: target.port }
+    case 'outside':
+      return { host: target.host, port: target.port, lookup: guardedLookup(target) }
+  }
+}
+
 function asConnectError(error: Error): ConnectError {
+  if (error instanceof ForbiddenAddressError) return new ConnectError('forbidden', error.message, error)
+  if ((error as NodeJS.ErrnoException).syscall === 'getaddrinfo') {
+    return new ConnectError('unresolved', error.message, error)
+  }
   const isIdentity = error.name === 'PeerIdentityError' || (error as NodeJS.ErrnoException).code?.startsWith('ERR_TLS')
   return new ConnectError(isIdentity ? 'identity' : 'unreachable', error.message, error)
 }

@@ -4,7 +4,11 @@ import type { Upstream, WorkloadConfig } from '../../contract/workload-config.ts
 import type { SpiffeId } from '../../model/spiffe-id.ts'
 import { pick } from './balance.ts'
 import type { Target } from './connect.ts'
+import type { OutsideTarget } from './outside.ts'
 import { EndpointPool, type PoolDeps } from './pool.ts'
+
+/** Destinations outside the mesh that are remembered at once; the oldest is forgotten first. */
+const MAX_OUTSIDE = 256
 
 /** The endpoints of one upstream, with all that is known of them. */
 export interface UpstreamGroup {
@@ -21,6 +25,7 @@ export class Upstreams {
   readonly #random: () => number
   #groups = new Map<string, UpstreamGroup>()
   #pools = new Map<string, EndpointPool>()
+  readonly #outside = new Map<string, UpstreamGroup>()
   #config: WorkloadConfig | undefined
   #endpoints: EndpointsDocument | undefined
 
@@ -32,6 +37,7 @@ export class Upstreams {
   /** Brings the groups up to date; two comparisons when nothing came. */
   update(config: WorkloadConfig, endpoints: EndpointsDocument | undefined): void {
     if (config === this.#config && endpoints === this.#endpoints) return
+    if (config !== this.#config) this.#forgetOutside()
     this.#config = config
     this.#endpoints = endpoints
     const groups = new Map<string, UpstreamGroup>()
@@ -54,7 +60,21 @@ export class Upstreams {
   }
 
   get(name: string): UpstreamGroup | undefined {
-    return this.#groups.get(name)
+    return this.#groups.get(name) ?? this.#outside.get(name)
+  }
+
+  /** The upstream for a destination outside the mesh, known as `name` until the config changes. */
+  outside(name: string, target: OutsideTarget): UpstreamGroup {
+    const known = this.#outside.get(name)
+    if (known !== undefined) return known
+    if (this.#outside.size >= MAX_OUTSIDE) {
+      const [oldest, group] = this.#outside.entries().next().value!
+      this.#outside.delete(oldest)
+      for (const pool of group.pools) pool.close()
+    }
+    const group: UpstreamGroup = { name, pools: [new EndpointPool(target, this.#deps)] }
+    this.#outside.set(name, group)
+    return group
   }
 
   /** Undefined: there is no endpoint, or no other than `except`. */
@@ -64,6 +84,12 @@ export class Upstreams {
 
   close(): void {
     for (const pool of this.#pools.values()) pool.close()
+    this.#forgetOutside()
+  }
+
+  #forgetOutside(): void {
+    for (const { pools } of this.#outside.values()) for (const pool of pools) pool.close()
+    this.#outside.clear()
   }
 }
 

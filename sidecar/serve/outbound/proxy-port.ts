@@ -1,0 +1,80 @@
+import type { Endpoint } from '../../../contract/endpoints.ts'
+import type { Pipeline } from '../../compile/pipeline.ts'
+import { isLoopback } from '../../upstream/outside.ts'
+import type { ConnectionTable } from '../accepted.ts'
+import { outsideClient } from '../client.ts'
+import { HttpConnection } from '../connection.ts'
+import type { Engine } from '../engine.ts'
+import type { ProxyPlace } from '../placement.ts'
+import { createPort, type Port } from '../port.ts'
+import type { HttpSite } from '../site.ts'
+import { ConnectTransaction } from './connect-transaction.ts'
+import { createCredentialCheck } from './credential.ts'
+import { compileDestinations, type Destinations, type ServiceDestination } from './destinations.ts'
+import { NO_CREDENTIAL, NOT_HTTP, NOT_PROXIED, OTHER_HOST, UNKNOWN_HOST } from './refusals.ts'
+
+/**
+ * The forward proxy for the workload's own calls (T33, T35): absolute-form requests, and CONNECT, inside which the
+ * plaintext of an HTTP service is read as HTTP with all its policy. Who does not know the workload's credential gets 407.
+ */
+export function createProxyPort(engine: Engine, table: ConnectionTable, { bind, credential }: ProxyPlace): Port {
+  const label = { direction: 'outbound', listener: 'proxy' } as const
+  const destinations = followDestinations(engine)
+  const isOurs = createCredentialCheck(credential)
+  const site: HttpSite = {
+    direction: 'outbound',
+    listener: () => label.listener,
+    port: () => 0,
+    resolve(pipeline, _request, head) {
+      if (!isOurs(head.headers.get('proxy-authorization'))) return NO_CREDENTIAL
+      if (head.form !== 'absolute' || head.scheme !== 'http') return NOT_PROXIED
+      const port = head.port ?? 80
+      const known = destinations(pipeline)
+      const destination = known.service(head.host, port)
+      if (destination !== undefined) return destination.service.protocol === 'http' ? destination.route : NOT_HTTP
+      const egress = known.egress(head.host, port)
+      if (egress === undefined) return UNKNOWN_HOST
+      engine.upstreams.outside(egress.name, egress.target)
+      return egress.route
+    },
+    transaction(_engine, downstream, head) {
+      if (head.method !== 'CONNECT') return undefined
+      return new ConnectTransaction(engine, downstream, head, { isOurs, destinations, siteInside })
+    },
+  }
+  /** What a CONNECT named is the destination; a Host inside that names another one is refused (T33). */
+  const siteInside = ({ service }: ServiceDestination): HttpSite => ({
+    direction: 'outbound',
+    listener: () => label.listener,
+    port: () => service.port,
+    resolve(pipeline, request, head) {
+      const named = destinations(pipeline).service(request.host, head.port ?? 80)
+      if (named === undefined || named.service.upstream !== service.upstream) return OTHER_HOST
+      return named.route
+    },
+  })
+  return createPort(engine, table, bind, label, (accepted) => {
+    const { socket } = accepted
+    accepted.served = new HttpConnection({ engine, socket, client: outsideClient(socket.remoteAddress), site })
+  })
+}
+
+/** The destinations of the newest pipeline, compiled once for each. */
+function followDestinations(engine: Engine): (pipeline: Pipeline) => Destinations {
+  let compiledFor: Pipeline | undefined
+  let compiled: Destinations | undefined
+  const isMeshed = (address: string, port: number) => {
+    const endpoints = engine.endpoints()?.endpoints ?? {}
+    // Every port of a meshed pod is the mesh's; on loopback all pods share the address.
+    const isOf = (endpoint: Endpoint) =>
+      endpoint.address === address && (endpoint.port === port || !isLoopback(address))
+    return Object.values(endpoints).some((group) => group.some(isOf))
+  }
+  return (pipeline) => {
+    if (compiled === undefined || compiledFor !== pipeline) {
+      compiledFor = pipeline
+      compiled = compileDestinations(pipeline.config, engine.limits.responseMs, isMeshed)
+    }
+    return compiled
+  }
+}

@@ -1,0 +1,97 @@
+import type { Accepted, ConnectionTable } from '../accepted.ts'
+import { FOREIGN_PROCESS, NO_ENDPOINTS, NOT_SERVING } from '../denials.ts'
+import type { Engine } from '../engine.ts'
+import type { TcpPlace } from '../placement.ts'
+import { createPort, type Port, type PortLabel, tellRefused } from '../port.ts'
+import { joinWith, refusalOf, type TcpConnections } from '../tcp.ts'
+import { belongsToTree, KNOWS_PROCESSES } from './process-tree.ts'
+
+/**
+ * One Service of opaque TCP that the workload calls, on a port of its own: bytes in plaintext from the workload, mutual TLS
+ * to the Service's sidecar. Nothing in the bytes says who speaks, so the operating system is asked (T33, T35).
+ */
+export function createTcpPort(
+  engine: Engine,
+  table: ConnectionTable,
+  { upstream, bind }: TcpPlace,
+  open: TcpConnections,
+  appRootPid: (() => number | undefined) | undefined,
+): Port {
+  const label: PortLabel = { direction: 'outbound', listener: upstream }
+  if (appRootPid !== undefined && !KNOWS_PROCESSES) {
+    engine.log.warn('whose connections come to TCP ports is not checked on this operating system', {
+      'hauberk.upstream': upstream,
+    })
+  }
+  const serve = (accepted: Accepted): void => {
+    const { socket } = accepted
+    socket.pause()
+    isOfWorkload(accepted, appRootPid).then(
+      (isOurs) => {
+        if (socket.destroyed) return
+        if (isOurs) return join(accepted)
+        tellRefused(engine, label, socket, FOREIGN_PROCESS.name)
+        socket.destroy()
+      },
+      (err: unknown) => {
+        engine.log.error('connection failed in the proxy', { err })
+        socket.destroy()
+      },
+    )
+  }
+
+  const join = (accepted: Accepted): void => {
+    const { socket } = accepted
+    const pipeline = engine.pipeline()
+    if (pipeline === undefined) return refuse(accepted, NOT_SERVING.name)
+    engine.upstreams.update(pipeline.config, engine.endpoints())
+    const group = engine.upstreams.get(upstream)
+    const nowMs = engine.clock.monotonic()
+    const first = group === undefined ? undefined : engine.upstreams.pick(group, nowMs)
+    if (group === undefined || first === undefined) return refuse(accepted, NO_ENDPOINTS.name)
+    const second = engine.upstreams.pick(group, nowMs, first)
+    const about = {
+      decisionId: engine.newId(),
+      ...label,
+      spiffeId: undefined,
+      clientIp: socket.remoteAddress ?? '',
+      upstream,
+      endpoint: first.label,
+      refusal: undefined,
+      rule: undefined,
+      wouldDeny: undefined,
+    }
+    const targets = second === undefined ? [first.target] : [first.target, second.target]
+    joinWith(engine, accepted, socket, targets, about, (tunnel) => {
+      // A Service that is no longer declared is no longer called.
+      open.add(socket, tunnel, (next) =>
+        next.config.outbound.services.some((service) => service.upstream === upstream)
+          ? undefined
+          : refusalOf(NOT_SERVING.name),
+      )
+    })
+  }
+
+  const refuse = ({ socket }: Accepted, denial: string): void => {
+    tellRefused(engine, label, socket, denial)
+    socket.destroy()
+  }
+
+  return createPort(engine, table, bind, label, serve)
+}
+
+async function isOfWorkload(
+  { socket }: Accepted,
+  appRootPid: (() => number | undefined) | undefined,
+): Promise<boolean> {
+  if (appRootPid === undefined || !KNOWS_PROCESSES) return true
+  const rootPid = appRootPid()
+  const { remoteAddress, remotePort, localAddress, localPort } = socket
+  if (rootPid === undefined || remoteAddress === undefined || localAddress === undefined) return false
+  if (remotePort === undefined || localPort === undefined) return false
+  return belongsToTree(
+    rootPid,
+    { address: remoteAddress, port: remotePort },
+    { address: localAddress, port: localPort },
+  )
+}
