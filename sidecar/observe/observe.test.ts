@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { RequestView } from '../../model/request.ts'
+import { createMemorySink } from '../../runtime/log-sink.ts'
+import { createManualClock } from '../../runtime/manual-clock.ts'
+import { createMetrics } from '../../runtime/metrics.ts'
+import type { Refusal, RequestRecord } from '../serve/observation.ts'
+import { createDecisionLog } from './decision-log.ts'
+import { createDecisionRing, MAX_DECISIONS } from './decision-ring.ts'
+import { createDryRunReport } from './dry-run-report.ts'
+import { createSidecarMetrics } from './sidecar-metrics.ts'
+
+const REFUSAL: Refusal = {
+  denial: 'not-allowed',
+  filter: 'authorization',
+  rule: 'own-orders',
+  origins: ['shop/orders@3'],
+  detail: 'no rule matched',
+}
+
+function record(change: Partial<RequestRecord> = {}): RequestRecord {
+  return {
+    timeMs: Date.UTC(2026, 0, 1),
+    durationMs: 1.5,
+    decisionId: 'd1',
+    requestId: 'r1',
+    direction: 'inbound',
+    listener: '8080',
+    spiffeId: 'spiffe://mesh/ns/shop/sa/web',
+    clientIp: '10.0.0.1',
+    route: 'Service/shop/orders:80',
+    upstream: 'app',
+    endpoint: undefined,
+    method: 'GET',
+    host: 'orders.shop',
+    path: '/orders',
+    status: 200,
+    outcome: 'allowed',
+    refusal: undefined,
+    rule: 'web-reads',
+    wouldDeny: undefined,
+    issuer: 'shop',
+    subject: 'alice',
+    bytesIn: 0,
+    bytesOut: 12,
+    retried: false,
+    ...change,
+  }
+}
+
+test('a decision is one ECS line with who, what, the answer and whose rule it was', () => {
+  const sink = createMemorySink()
+  const log = createDecisionLog({ level: 'all', workload: 'shop/orders', sink })
+  log.request(record({ status: 403, outcome: 'denied', refusal: REFUSAL, rule: undefined }))
+  const line = JSON.parse(sink.lines[0] as string)
+  assert.equal(line['event.dataset'], 'hauberk.decision')
+  assert.equal(line['event.outcome'], 'failure')
+  assert.equal(line['service.origin.name'], 'shop/web')
+  assert.equal(line['user.id'], 'alice')
+  assert.equal(line['hauberk.denial'], 'not-allowed')
+  assert.equal(line['rule.name'], 'own-orders')
+  assert.equal(line['rule.ruleset'], 'shop/orders@3')
+  assert.equal(line['http.response.status_code'], 403)
+})
+
+test('the level says which decisions are written', () => {
+  const sink = createMemorySink()
+  const denied = createDecisionLog({ level: 'denied', workload: 'w', sink })
+  denied.request(record())
+  assert.equal(sink.lines.length, 0)
+  denied.request(record({ wouldDeny: REFUSAL }))
+  denied.request(record({ refusal: REFUSAL }))
+  assert.equal(sink.lines.length, 2)
+  createDecisionLog({ level: 'off', workload: 'w', sink }).request(record({ refusal: REFUSAL }))
+  assert.equal(sink.lines.length, 2)
+})
+
+const NO_GAUGES = {
+  certificateNotAfterMs: () => 1_000,
+  configVersion: () => 'v1',
+  configTakenAtMs: () => undefined,
+  operatorConnected: () => true,
+  connections: () => 3,
+  inFlight: () => 1,
+  upstreamConnections: () => 2,
+  logLinesDropped: () => 0,
+}
+
+test('requests, denials and dry-run denials are counted by name, rule and policy', async () => {
+  const metrics = createMetrics()
+  const sidecar = createSidecarMetrics(metrics, NO_GAUGES)
+  sidecar.request(record())
+  sidecar.request(record({ status: 403, outcome: 'denied', refusal: REFUSAL }))
+  sidecar.request(record({ wouldDeny: REFUSAL }))
+  sidecar.count('tokens_cached', 'shop')
+  const text = await metrics.text()
+  const has = (line: string) => assert.ok(text.includes(line), `${line}\nis not in\n${text}`)
+  has(
+    'hauberk_requests_total{direction="inbound",route="Service/shop/orders:80",method="GET",status="200",outcome="allowed"} 2',
+  )
+  has('hauberk_denials_total{direction="inbound",denial="not-allowed",rule="own-orders",policy="shop/orders@3"} 1')
+  has(
+    'hauberk_dry_run_denials_total{direction="inbound",denial="not-allowed",rule="own-orders",policy="shop/orders@3"} 1',
+  )
+  has('hauberk_tokens_cached_total{issuer="shop"} 1')
+  has('hauberk_certificate_not_after_seconds 1')
+  has('hauberk_config_info{version="v1"} 1')
+})
+
+test('methods and routes that clients make up do not make series without end', async () => {
+  const metrics = createMetrics()
+  const sidecar = createSidecarMetrics(metrics, NO_GAUGES)
+  for (let i = 0; i < 5_000; i++) sidecar.request(record({ method: `M${i}`, route: `r${i}` }))
+  const series = (await metrics.text()).split('\n').filter((line) => line.startsWith('hauberk_requests_total{'))
+  assert.ok(series.length <= 1_001, String(series.length))
+})
+
+test('the newest refusals can be explained, and the oldest are forgotten', () => {
+  const ring = createDecisionRing()
+  const request = { method: 'GET', host: 'h', path: '/', peer: { ip: '127.0.0.1' } } as RequestView
+  for (let i = 0; i <= MAX_DECISIONS; i++) {
+    ring.add(`d${i}`, { request, facts: {}, chain: { enforced: [] }, route: 'r' })
+  }
+  assert.equal(ring.explain('d0'), undefined)
+  assert.equal(ring.explain(`d${MAX_DECISIONS}`)?.outcome, 'allowed')
+})
+
+test('dry-run counts are kept until there is somebody to tell', async () => {
+  const clock = createManualClock()
+  const told: number[] = []
+  let connected = false
+  const report = createDryRunReport(clock, (counts) => {
+    if (connected) told.push(...counts.map(({ wouldDeny }) => wouldDeny))
+    return connected
+  })
+  report.add(REFUSAL)
+  report.add(REFUSAL)
+  await clock.advance(10_000)
+  assert.deepEqual(told, [])
+  connected = true
+  report.add(REFUSAL)
+  await clock.advance(10_000)
+  assert.deepEqual(told, [3])
+  assert.equal(clock.pendingTimers(), 0, 'no timer runs while there is nothing to tell')
+})
