@@ -3,6 +3,7 @@ import { authorizationSection } from './authorization/section.ts'
 import { corsSection } from './cors/section.ts'
 import { jwtSection } from './jwt/section.ts'
 import { mtlsSection } from './mtls/section.ts'
+import { rateLimitSection } from './rate-limit/section.ts'
 import { responseSection } from './response/section.ts'
 
 /** LIST 2: every section of a policy, by the filter it configures. */
@@ -12,4 +13,5 @@ export const SECTIONS: readonly Section[] = [
   corsSection,
   jwtSection,
   authorizationSection,
+  rateLimitSection,
 ]

@@ -394,6 +394,7 @@ describe('authorization, whatever the policies', () => {
         const denied = considered.filter(({ outcome }) => outcome === 'denied')
         assert.equal(denied.length, verdict.kind === 'deny' ? 1 : 0)
         if (verdict.kind === 'deny') {
+          assert.equal(denied[0]?.denial, verdict.denial.name)
           assert.equal(denied[0]?.rule, verdict.rule)
           assert.equal(denied[0]?.origin, verdict.origin)
           assert.ok(denied[0]?.change, 'says what would help')

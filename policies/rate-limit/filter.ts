@@ -1,0 +1,198 @@
+import { type Check, type Consideration, defineFilter, type FilterDeps } from '../../model/filter.ts'
+import { lenient } from '../../model/match/lenient-path.ts'
+import { type PathPattern, parsePathPattern } from '../../model/match/path.ts'
+import type { Facts, RequestView } from '../../model/request.ts'
+import { fail, type Issue, ok, type Result, under } from '../../model/result.ts'
+import { CONTINUE, type Denial, type Deny, type Verdict } from '../../model/verdict.ts'
+import { readWire } from '../read-wire.ts'
+import { type Buckets, createBuckets } from './buckets.ts'
+import { type ClientKey, compileClientKey, type Variables } from './client-key.ts'
+import { type Limit, RateLimitConfig } from './config.ts'
+import { type Gcra, gcra } from './gcra.ts'
+
+/** The client has called too often. */
+export const RATE_LIMITED: Denial = {
+  name: 'rate-limited',
+  status: 429,
+  title: 'There were too many requests.',
+}
+
+/**
+ * Limits how often each client may call.
+ *
+ * Every limit that applies must agree before one of them counts the request, so that a refused request spends nothing.
+ * A limit in dry run refuses nobody: it says in `facts.wouldDeny` that it would have.
+ */
+export const rateLimit = defineFilter<RateLimitConfig>({
+  name: 'rate-limit',
+  denials: [RATE_LIMITED],
+  repeatable: false,
+  tcp: false,
+  decode: (wire) => readWire(RateLimitConfig, wire),
+  compile(config, deps) {
+    const limits = compileLimits(config, deps.crypto.sha256)
+    return limits.ok ? ok(checkOf(limits.value, deps)) : limits
+  },
+  explain,
+})
+
+interface CompiledLimit {
+  readonly limit: Limit
+  readonly gcra: Gcra
+  readonly clientKey: ClientKey
+  /** The variables of the path, or undefined where the limit does not apply. */
+  applies(request: RequestView): Variables | undefined
+}
+
+function compileLimits(config: RateLimitConfig, sha256: (text: string) => string): Result<readonly CompiledLimit[]> {
+  const issues: Issue[] = []
+  const compiled: CompiledLimit[] = []
+  for (const [i, limit] of config.limits.entries()) {
+    const applies = compileScope(limit)
+    const clientKey = compileClientKey(limit.key, sha256)
+    if (!applies.ok) issues.push(...applies.issues.map((found) => under(`limits[${i}]`, found)))
+    if (!clientKey.ok) issues.push(...clientKey.issues.map((found) => under(`limits[${i}].key`, found)))
+    if (applies.ok && clientKey.ok) {
+      compiled.push({ limit, gcra: gcra(limit), clientKey: clientKey.value, applies: applies.value })
+    }
+  }
+  return issues.length > 0 ? fail(...issues) : ok(compiled)
+}
+
+const NO_VARIABLES: Variables = Object.freeze(Object.create(null))
+
+/** A limit is a restriction: like a deny rule it covers every spelling that an application may take for its paths. */
+function compileScope({ methods, paths, key }: Limit): Result<(request: RequestView) => Variables | undefined> {
+  const issues: Issue[] = []
+  const readings: Pick<PathPattern, 'matches' | 'variables'>[] = []
+  for (const [i, text] of (paths ?? []).entries()) {
+    const parsed = parsePathPattern(text)
+    if (parsed.ok) readings.push(lenient(parsed.value), parsed.value)
+    else issues.push(...parsed.issues.map((found) => under(`paths[${i}]`, found)))
+  }
+  if (issues.length > 0) return fail(...issues)
+  const accepted = methods === undefined ? undefined : new Set(methods)
+  if (accepted?.has('GET')) accepted.add('HEAD')
+  const readsVariables = key.some(({ kind }) => kind === 'path')
+  return ok(({ method, path }) => {
+    if (accepted !== undefined && !accepted.has(method)) return undefined
+    if (paths === undefined) return NO_VARIABLES
+    if (!readsVariables) return readings.some((reading) => reading.matches(path)) ? NO_VARIABLES : undefined
+    for (const reading of readings) {
+      const variables = reading.variables(path)
+      if (variables !== undefined) return variables
+    }
+    return undefined
+  })
+}
+
+interface LiveLimit extends CompiledLimit {
+  readonly buckets: Buckets
+}
+
+function checkOf(compiled: readonly CompiledLimit[], { clock, count, remember }: FilterDeps): Check {
+  const limits = compiled.map(
+    (one): LiveLimit => ({ ...one, buckets: remember(bucketsName(one.limit), createBuckets) }),
+  )
+  // A check runs to its end before the next one starts, so one set of notes serves all requests.
+  const keys: (string | undefined)[] = limits.map(() => undefined)
+  const ticks = limits.map(() => 0)
+
+  return (request, facts): Verdict => {
+    const nowMs = clock.monotonic()
+    let refusing: LiveLimit | undefined
+    let waitMs = 0
+    for (let i = 0; i < limits.length; i++) {
+      const live = limits[i] as LiveLimit
+      const variables = live.applies(request)
+      keys[i] = undefined
+      if (variables === undefined) continue
+      const key = live.clientKey(request, facts, variables)
+      const nowTicks = live.gcra.ticksAt(nowMs)
+      const early = live.gcra.earliness(live.buckets.get(key), nowTicks)
+      if (early <= 0) {
+        keys[i] = key
+        ticks[i] = nowTicks
+        continue
+      }
+      const ownWaitMs = live.gcra.duration(early)
+      if (live.limit.mode === 'dry-run') {
+        facts.wouldDeny ??= refusal(live.limit, ownWaitMs)
+      } else if (refusing === undefined || ownWaitMs > waitMs) {
+        refusing = live
+        waitMs = ownWaitMs
+      }
+    }
+    if (refusing !== undefined) return refusal(refusing.limit, waitMs)
+    for (let i = 0; i < limits.length; i++) {
+      const key = keys[i]
+      if (key === undefined) continue
+      const { buckets, gcra: rate } = limits[i] as LiveLimit
+      if (buckets.set(key, rate.next(buckets.get(key), ticks[i] as number))) count('rate_limit_keys_evicted')
+    }
+    return CONTINUE
+  }
+}
+
+/** Buckets outlive every push that leaves their limit what it is. */
+function bucketsName({ policy, name, key, requests, perMs, burst }: Limit): string {
+  return JSON.stringify([policy, name, key, requests, perMs, burst])
+}
+
+/** `RateLimit` and `RateLimit-Policy` in the form of draft-ietf-httpapi-ratelimit-headers-10. */
+function refusal({ name, origin, requests, perMs, burst }: Limit, waitMs: number): Deny {
+  const seconds = String(Math.max(1, Math.ceil(waitMs / 1_000)))
+  const window = perMs % 1_000 === 0 ? `;w=${perMs / 1_000}` : ''
+  return {
+    kind: 'deny',
+    denial: RATE_LIMITED,
+    rule: name,
+    origin,
+    detail: `${requests} in ${perMs} ms, ${burst} at once; the next one in ${Math.ceil(waitMs)} ms`,
+    headers: [
+      ['retry-after', seconds],
+      ['ratelimit', `"${name}";r=0;t=${seconds}`],
+      ['ratelimit-policy', `"${name}";q=${requests}${window}`],
+    ],
+  }
+}
+
+/** Which limits count the request, and by what. What they have counted before is the sidecar's alone to know. */
+function explain(config: RateLimitConfig, request: RequestView, facts: Facts): readonly Consideration[] {
+  const compiled = compileLimits(config, () => '...')
+  if (!compiled.ok) throw new Error('explains a config that did not compile')
+  return compiled.value.map(({ limit, applies }): Consideration => {
+    const { name: rule, origin, requests, perMs, burst, key } = limit
+    const common = { filter: 'rate-limit', rule, origin }
+    if (applies(request) === undefined) {
+      const { method, path } = request
+      const expected = [...(limit.methods ?? []), ...(limit.paths ?? [])].join(', ')
+      return { ...common, outcome: 'not-matched', field: 'to', expected, got: `${method} ${path}` }
+    }
+    const by = key.length === 0 ? 'all clients together' : key.map((part) => describePart(part, facts)).join(', ')
+    return {
+      ...common,
+      outcome: 'matched',
+      field: 'limit',
+      expected: `${requests} in ${perMs} ms, ${burst} at once`,
+      got: by,
+    }
+  })
+}
+
+function describePart(part: Limit['key'][number], { token }: Facts): string {
+  switch (part.kind) {
+    case 'service-account':
+      return 'by service account'
+    case 'ip':
+      return 'by address'
+    case 'claim':
+      return token === undefined
+        ? `by identity and address, having no token for ${part.claim}`
+        : `by claim ${part.claim}`
+    case 'header':
+      return `by header ${part.name}`
+    case 'path':
+      return `by path.${part.variable}`
+  }
+}
