@@ -65,6 +65,7 @@ describe('a lenient path pattern', () => {
           if (strict.matches(path)) assert.ok(lenient(strict).matches(path), `${strict.text} on ${path}`)
         },
       ),
+      { numRuns: 5_000 },
     )
   })
 })

@@ -19,8 +19,8 @@ const FOLDS = /[A-Z%;]|\/$|\/\/|^\*$/
  * for what forbids, never for what allows.
  */
 export function lenient({ segments }: PathPattern): LenientPathPattern {
-  const keepsParameters = segments.some((segment) => segment.kind === 'literal' && segment.text.includes(';'))
   const folded = foldSegments(segments)
+  const keepsParameters = folded.some((segment) => segment.kind === 'literal' && segment.text.includes(';'))
   return {
     matches(path) {
       return matchSegments(folded, FOLDS.test(path) ? fold(path, keepsParameters).toLowerCase() : path)
