@@ -20,7 +20,7 @@ export interface Snapshot {
 }
 
 /** A snapshot of these resources. A later one of the same kind, namespace and name replaces an earlier one. */
-export function snapshotOf(resources: Iterable<Resource>): Snapshot {
+export function snapshotOf(resources: Iterable<Resource>): StoredSnapshot {
   const changes = new Map<string, ResourceChange>()
   for (const resource of resources) {
     const { kind, metadata } = resource

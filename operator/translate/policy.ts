@@ -79,7 +79,7 @@ export function createPolicyReader(sections: readonly Section[]): PolicyReader {
 const NO_PARTS: Parts = new Map()
 
 function readWorkloadPolicy(resource: Resource, schema: JsonSchema, sections: readonly Section[]): WorkloadPolicy {
-  const issues = checkStructure(schema, resource.spec ?? {}, 'refuse')
+  const issues = checkStructure(schema, resource.spec === undefined ? {} : resource.spec, 'refuse')
   const written = recordOf(resource.spec)
   const refs = written['targetRefs']
   const refsAreRead = !issues.some(({ path }) => path === '' || path.startsWith('targetRefs'))
@@ -93,7 +93,7 @@ function readWorkloadPolicy(resource: Resource, schema: JsonSchema, sections: re
 }
 
 function readMeshPolicy(resource: Resource, schema: JsonSchema, sections: readonly Section[]): MeshPolicy {
-  const issues = checkStructure(schema, resource.spec ?? {}, 'refuse')
+  const issues = checkStructure(schema, resource.spec === undefined ? {} : resource.spec, 'refuse')
   const written = recordOf(resource.spec)
   const isRead = (field: string) => !issues.some(({ path }) => path === '' || path.startsWith(field))
   const selector = isRead('namespaceSelector') ? ((written['namespaceSelector'] ?? {}) as LabelSelector) : undefined

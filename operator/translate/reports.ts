@@ -124,6 +124,8 @@ function policyReport(policy: Policy, findings: readonly Finding[], absent: read
   const unresolved = of('unresolved')
   const overridden = of('overridden')
   const notApplied = of('not-applied')
+  // A policy for the whole mesh meets ports of every kind; what it says of HTTP was never meant for the others.
+  const isPartial = notApplied.length > 0 && policy.origin.namespace !== undefined
   const issues = [
     ...policy.issues,
     ...absent.map((what) => issue('target-not-found', 'spec.targetRefs', `there is no ${what}`)),
@@ -141,7 +143,7 @@ function policyReport(policy: Policy, findings: readonly Finding[], absent: read
       unresolved.length === 0 ? RESOLVED : refused('RefNotFound', `${listed(unresolved)}. Until then it refuses.`),
     ...(overridden.length > 0
       ? { programmed: refused('Overridden', `${listed(overridden)}.`) }
-      : notApplied.length > 0
+      : isPartial
         ? { programmed: refused('PartiallyProgrammed', `${listed(notApplied)}.`) }
         : {}),
   }

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { egressNames, readMeshSettings } from './mesh-settings.ts'
+
+function settingsOf(spec: unknown) {
+  return readMeshSettings({
+    apiVersion: 'hauberk.dev/v1alpha1',
+    kind: 'MeshConfig',
+    metadata: { name: 'default' },
+    spec,
+  })
+}
+
+const STRICTEST = {
+  trustDomain: 'cluster.local',
+  authorizationDefault: 'Deny',
+  egress: [],
+  trustedHops: 0,
+  requestTimeoutMs: 30_000,
+  certificateLifetimeMs: 86_400_000,
+}
+
+describe('the settings of the mesh', () => {
+  it('are strict where nobody says anything', () => {
+    assert.deepEqual(readMeshSettings(undefined), { settings: STRICTEST, issues: [] })
+    assert.deepEqual(settingsOf({}), { settings: STRICTEST, issues: [] })
+  })
+
+  it('are what MeshConfig says', () => {
+    const { settings, issues } = settingsOf({
+      trustDomain: 'shop.example',
+      certificates: { lifetime: '30s' },
+      authorization: { default: 'Allow' },
+      egress: [{ name: 'web', hosts: ['*.example'], cidrs: ['192.0.2.0/24'], ports: [443] }],
+      trustedHops: 2,
+      requestTimeout: '0s',
+      maxTokenLifetime: '1h',
+    })
+    assert.deepEqual(issues, [])
+    assert.deepEqual(settings, {
+      trustDomain: 'shop.example',
+      authorizationDefault: 'Allow',
+      egress: [
+        { name: 'web', host: '*.example', ports: [443] },
+        { name: 'web', cidr: '192.0.2.0/24', ports: [443] },
+      ],
+      trustedHops: 2,
+      requestTimeoutMs: 0,
+      maxTokenLifetimeSeconds: 3_600,
+      certificateLifetimeMs: 30_000,
+    })
+    assert.equal(egressNames(settings, 'a.example', 443), true)
+    assert.equal(egressNames(settings, 'a.example', 80), false)
+    assert.equal(egressNames(settings, 'example', 443), false)
+  })
+
+  it('F22: are strict, field by field, where something cannot be read', () => {
+    const { settings, issues } = settingsOf({
+      trustDomain: 'shop.example',
+      certificates: { lifetime: '1s' },
+      authorization: { default: 'Maybe' },
+      egress: [{ name: 'web', cidrs: ['192.0.2.1/24'], ports: [443] }],
+      trustedHops: -1,
+      requestTimeout: '9999h',
+      maxTokenLifetime: 5,
+      typo: true,
+    })
+    assert.deepEqual(settings, { ...STRICTEST, trustDomain: 'shop.example', maxTokenLifetimeSeconds: 1 })
+    assert.deepEqual(
+      issues.map(({ path }) => path),
+      [
+        'spec.authorization.default',
+        'spec.trustedHops',
+        'spec.maxTokenLifetime',
+        'spec.typo',
+        'spec.egress[0].cidrs[0]',
+        'spec.requestTimeout',
+        'spec.certificates.lifetime',
+      ],
+    )
+    assert.deepEqual(settingsOf('garbage').settings, STRICTEST)
+  })
+})
