@@ -139,7 +139,10 @@ function bucketsName({ policy, name, key, requests, perMs, burst }: Limit): stri
   return JSON.stringify([policy, name, key, requests, perMs, burst])
 }
 
-/** `RateLimit` and `RateLimit-Policy` in the form of draft-ietf-httpapi-ratelimit-headers-10. */
+/**
+ * `RateLimit` and `RateLimit-Policy` in the form of draft-ietf-httpapi-ratelimit-headers-10. Refusals alone carry them: what
+ * is left of which limit is nobody's concern before, and writing it costs every request.
+ */
 function refusal({ name, origin, requests, perMs, burst }: Limit, waitMs: number): Deny {
   const seconds = String(Math.max(1, Math.ceil(waitMs / 1_000)))
   const window = perMs % 1_000 === 0 ? `;w=${perMs / 1_000}` : ''
