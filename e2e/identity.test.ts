@@ -285,7 +285,7 @@ describe('a gateway’s serving certificates', () => {
     const options = await world.sidecar('gateway', operator)
     await world.giveToken('gateway', operator)
     const identity = await openIdentity(options)
-    const serving = { ...options, identity }
+    const serving = { ...options, identity, stateDirectory: join(options.stateDirectory, 'serving') }
     const certificates = createServingCertificates(serving)
     const changes: string[] = []
     certificates.onChange(({ hostname }) => changes.push(hostname))

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { read } from '../../contract/codec.ts'
@@ -42,11 +43,12 @@ export function createServingCertificate(
   return ok({ ...parts, notAfterMs: leaf.notAfterMs })
 }
 
-/** Keeps it over a restart, beside the identity (0600). */
-export function saveServingCertificate(directory: string, certificate: ServingCertificate): Promise<void> {
+/** Keeps it over a restart, as the identity is: in a file (0600) of a directory (0700, made here if need be). */
+export async function saveServingCertificate(directory: string, certificate: ServingCertificate): Promise<void> {
   const { hostname, privateKey, chain, receivedAtMs } = certificate
   const text = JSON.stringify({ hostname, privateKey, chain, receivedAtMs })
-  return writeFileAtomic(fileIn(directory, hostname), text, 0o600)
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await writeFileAtomic(fileIn(directory, hostname), text, 0o600)
 }
 
 /** What was kept for this hostname, if it is still good. */
