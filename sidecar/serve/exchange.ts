@@ -519,7 +519,8 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     this.#responseFraming = framingTowards(this.#head.minor, head.framing)
     this.#isEarly = !this.#requestReader.done
     this.#willClose =
-      this.#isEarly ||
+      // Who is refused should stop sending; who is answered while it sends may be at it for long.
+      (this.#isEarly && head.status >= 300) ||
       !this.#head.keepAlive ||
       this.#head.upgrade !== undefined ||
       this.#responseFraming.kind === 'until-close' ||

@@ -243,6 +243,7 @@ test('egress: a tunnel goes only to what a rule names, and never to this machine
   client.send('ping')
   await client.text('echo ping')
   outside.sockets[0]!.destroy()
+  client.destroy()
 
   for (const [authority, status, denial] of [
     ['169.254.169.254:80', 403, 'outbound-forbidden-address'],
