@@ -58,6 +58,8 @@ export interface Consideration {
   readonly filter: string
   /** Absent when the consideration is about the filter as a whole. */
   readonly rule?: string
+  /** What the rule does when it matches, where rules do either. */
+  readonly effect?: 'allow' | 'deny'
   readonly origin?: string
   readonly outcome: 'matched' | 'not-matched' | 'allowed' | 'denied' | 'answered' | 'skipped'
   /** With `denied`: the name of the denial that the check's verdict has. */

@@ -119,7 +119,22 @@ export async function runSidecar(options: SidecarOptions, release: string, signa
     token: (await readFile(options.admin.tokenFile, 'utf8')).trim(),
     metrics,
     health,
-    routes: adminRoutes({ control, ring, workload: options.workload }),
+    routes: adminRoutes({
+      control,
+      ring,
+      workload: options.workload,
+      identity: () => identity?.current(),
+      serving: () => {
+        const pipeline = control.pipeline()
+        const hostnames = pipeline === undefined ? [] : [...meshHostnames(pipeline)]
+        return new Map(
+          hostnames.flatMap((hostname) => {
+            const certificate = serving?.get(hostname)
+            return certificate === undefined ? [] : [[hostname, certificate] as const]
+          }),
+        )
+      },
+    }),
     log,
   })
   log.info('starting', { 'service.version': release, 'hauberk.admin_port': admin.port })
@@ -164,7 +179,7 @@ export async function runSidecar(options: SidecarOptions, release: string, signa
         sidecarMetrics.request(record)
         decisions.request(record)
         if (record.wouldDeny !== undefined) dryRuns.add(record.wouldDeny)
-        if (evidence !== undefined) ring.add(record.decisionId, evidence)
+        if (evidence !== undefined) ring.add(record, evidence)
       },
       connection(record) {
         sidecarMetrics.connection(record)

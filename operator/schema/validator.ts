@@ -209,7 +209,7 @@ function typeOf(value: unknown): string {
 }
 
 /** `did you mean X?` where one is near, else what there is. */
-function suggestion(given: string, known: readonly string[]): string | undefined {
+export function suggestion(given: string, known: readonly string[]): string | undefined {
   if (known.length === 0) return undefined
   const nearest = closest(
     given.toLowerCase(),

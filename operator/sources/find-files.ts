@@ -1,5 +1,5 @@
 import { glob, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { isAbsolute, join, relative } from 'node:path'
 
 /** Files that hold resources. */
 const EXTENSIONS = ['.yaml', '.yml', '.json']
@@ -31,7 +31,9 @@ export async function findFiles(paths: readonly string[]): Promise<readonly stri
       const before = files.size
       for await (const match of glob(pattern, { withFileTypes: true })) {
         if (match.isFile() && (found === undefined || isResourceFile(match.name))) {
-          files.add(join(match.parentPath, match.name))
+          const file = join(match.parentPath, match.name)
+          // As whoever named it would call it; and as a watcher of the same path does.
+          files.add(isAbsolute(path) ? file : relative('.', file))
         }
       }
       if (found === undefined && files.size === before) throw new NoSuchPathError(`${path}: no such file or directory`)

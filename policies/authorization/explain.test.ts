@@ -29,6 +29,7 @@ describe('an explanation of authorization', () => {
       {
         filter: 'authorization',
         rule: 'no-dev',
+        effect: 'deny',
         origin,
         outcome: 'not-matched',
         field: 'from.namespaces',
@@ -38,6 +39,7 @@ describe('an explanation of authorization', () => {
       {
         filter: 'authorization',
         rule: 'own-orders',
+        effect: 'allow',
         origin,
         outcome: 'not-matched',
         field: 'to.methods',
@@ -48,6 +50,7 @@ describe('an explanation of authorization', () => {
       {
         filter: 'authorization',
         rule: 'health',
+        effect: 'allow',
         origin,
         outcome: 'not-matched',
         field: 'to.paths',
@@ -102,12 +105,13 @@ describe('an explanation of authorization', () => {
       {
         filter: 'authorization',
         rule: 'no-export',
+        effect: 'deny',
         origin,
         outcome: 'denied',
         denial: 'denied-by-rule',
         change: 'do not match one of: from.namespaces dev; or to.paths /export/{**}',
       },
-      { filter: 'authorization', rule: 'all', origin, outcome: 'matched' },
+      { filter: 'authorization', rule: 'all', effect: 'allow', origin, outcome: 'matched' },
     ])
   })
 

@@ -2,7 +2,7 @@ import type { Consideration } from '../../model/filter.ts'
 import type { Facts, RequestView } from '../../model/request.ts'
 import type { AuthorizationConfig } from './config.ts'
 import { DENIED_BY_RULE, NO_POLICY, NOT_ALLOWED } from './denials.ts'
-import type { CompiledRule, Condition } from './rule.ts'
+import type { CompiledRule, Condition, Effect } from './rule.ts'
 import { compileRules } from './rules.ts'
 
 const FILTER = 'authorization'
@@ -39,12 +39,12 @@ export function explain(config: AuthorizationConfig, request: RequestView, facts
   for (const rule of deny) {
     const failure = failuresOf(rule, request, facts)[0]
     if (failure !== undefined) {
-      considerations.push({ ...named(rule), ...told(failure, request, facts), outcome: 'not-matched' })
+      considerations.push({ ...named(rule, 'deny'), ...told(failure, request, facts), outcome: 'not-matched' })
       continue
     }
     const when = rule.conditions.find(({ field }) => field === 'when')
     considerations.push({
-      ...named(rule),
+      ...named(rule, 'deny'),
       ...(when && told(when, request, facts)),
       ...(isDenied ? { outcome: 'matched' } : DENIED),
       change: escapeFrom(rule),
@@ -57,10 +57,10 @@ export function explain(config: AuthorizationConfig, request: RequestView, facts
     const [failure] = failures
     if (failure !== undefined) {
       const change = changeOf(failures)
-      considerations.push({ ...named(rule), ...told(failure, request, facts), outcome: 'not-matched', change })
+      considerations.push({ ...named(rule, 'allow'), ...told(failure, request, facts), outcome: 'not-matched', change })
       continue
     }
-    considerations.push({ ...named(rule), outcome: isDenied || isAllowed ? 'matched' : 'allowed' })
+    considerations.push({ ...named(rule, 'allow'), outcome: isDenied || isAllowed ? 'matched' : 'allowed' })
     isAllowed = true
   }
 
@@ -72,8 +72,8 @@ function failuresOf(rule: CompiledRule, request: RequestView, facts: Facts): rea
   return rule.conditions.filter((condition) => !condition.holds(request, facts))
 }
 
-function named({ name, origin }: CompiledRule) {
-  return { filter: FILTER, rule: name, origin }
+function named({ name, origin }: CompiledRule, effect?: Effect) {
+  return { filter: FILTER, rule: name, ...(effect !== undefined && { effect }), origin }
 }
 
 function told(condition: Condition, request: RequestView, facts: Facts) {

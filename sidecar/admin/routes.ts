@@ -1,15 +1,20 @@
-import type { WorkloadConfig } from '../../contract/workload-config.ts'
+import { withoutPrivateKeys } from '../../contract/without-keys.ts'
 import type { AdminRoute } from '../../runtime/admin-server.ts'
 import type { Control } from '../control/control.ts'
+import type { Identity, KeyedCertificate } from '../identity/identity.ts'
 import type { DecisionRing } from '../observe/decision-ring.ts'
 
 /** What a sidecar tells whoever holds its admin token. */
 export function adminRoutes(options: {
   readonly workload: string
-  readonly control: Control
+  readonly control: Pick<Control, 'pipeline' | 'endpoints'>
   readonly ring: DecisionRing
+  /** Undefined before the first certificate. */
+  readonly identity: () => Identity | undefined
+  /** What a gateway shows for its hostnames, where the mesh's own CA issued it. */
+  readonly serving: () => ReadonlyMap<string, KeyedCertificate>
 }): readonly AdminRoute[] {
-  const { workload, control, ring } = options
+  const { workload, control, ring, identity, serving } = options
   return [
     {
       method: 'GET',
@@ -17,7 +22,7 @@ export function adminRoutes(options: {
       handle() {
         const pipeline = control.pipeline()
         if (pipeline === undefined) return { status: 404, body: JSON.stringify({ error: 'no configuration yet' }) }
-        return { body: JSON.stringify(withoutKeys(pipeline.config)) }
+        return { body: JSON.stringify(withoutPrivateKeys(pipeline.config)) }
       },
     },
     { method: 'GET', path: '/endpoints', handle: () => ({ body: JSON.stringify(control.endpoints()) }) },
@@ -32,22 +37,30 @@ export function adminRoutes(options: {
         return { body: JSON.stringify({ workload, ...explained }) }
       },
     },
+    {
+      method: 'GET',
+      path: '/identity',
+      handle() {
+        const current = identity()
+        if (current === undefined) return { status: 404, body: JSON.stringify({ error: 'no certificate yet' }) }
+        return { body: JSON.stringify(publicParts(workload, current, serving())) }
+      },
+    },
   ]
 }
 
-/** A gateway's private keys are nobody's business (T31). */
-function withoutKeys(config: WorkloadConfig): WorkloadConfig {
+/** Certificates are public; the keys that they are for are nobody's business (T31). */
+function publicParts(
+  workload: string,
+  { spiffeId, chain, trustBundle, receivedAtMs }: Identity,
+  serving: ReadonlyMap<string, KeyedCertificate>,
+) {
   return {
-    ...config,
-    listeners: config.listeners.map((listener) =>
-      listener.kind === 'inbound'
-        ? listener
-        : {
-            ...listener,
-            certificates: listener.certificates.map((certificate) =>
-              certificate.source === 'secret' ? { ...certificate, privateKey: '[redacted]' } : certificate,
-            ),
-          },
-    ),
+    workload,
+    spiffeId,
+    chain,
+    trustBundle,
+    receivedAt: new Date(receivedAtMs).toISOString(),
+    serving: [...serving].map(([hostname, certificate]) => ({ hostname, chain: certificate.chain })),
   }
 }

@@ -119,10 +119,38 @@ test('the newest refusals can be explained, and the oldest are forgotten', () =>
   const ring = createDecisionRing()
   const request = { method: 'GET', host: 'h', path: '/', peer: { ip: '127.0.0.1' } } as RequestView
   for (let i = 0; i <= MAX_DECISIONS; i++) {
-    ring.add(`d${i}`, { request, facts: {}, chain: { enforced: [] }, route: 'r' })
+    ring.add(record({ decisionId: `d${i}` }), { request, facts: {}, chain: { enforced: [] }, route: 'r' })
   }
   assert.equal(ring.explain('d0'), undefined)
   assert.equal(ring.explain(`d${MAX_DECISIONS}`)?.outcome, 'allowed')
+})
+
+test('a decision is told as it was made, whatever an explanation of now would say', () => {
+  const ring = createDecisionRing()
+  const request = { port: 8080, peer: { ip: '127.0.0.1' } } as RequestView
+  const refusal = { ...REFUSAL, denial: 'token-expired', filter: 'jwt', rule: 'shop', detail: 'exp is past' }
+  ring.add(record({ status: 401, refusal }), { request, facts: {}, chain: { enforced: [] }, route: 'r' })
+  const { considerations: _, ...told } = ring.explain('d1') ?? { considerations: [] }
+  assert.deepEqual(told, {
+    outcome: 'denied',
+    filter: 'jwt',
+    denial: 'token-expired',
+    status: 401,
+    rule: 'shop',
+    origins: ['shop/orders@3'],
+    detail: 'exp is past',
+    decisionId: 'd1',
+    time: '2026-01-01T00:00:00.000Z',
+    route: 'r',
+    method: 'GET',
+    host: 'orders.shop',
+    path: '/orders',
+    port: 8080,
+    clientIp: '10.0.0.1',
+    caller: 'spiffe://mesh/ns/shop/sa/web',
+    issuer: 'shop',
+    subject: 'alice',
+  })
 })
 
 test('dry-run counts are kept until there is somebody to tell', async () => {
