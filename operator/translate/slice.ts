@@ -1,4 +1,5 @@
-import { parseLabelSelector } from '../../model/match/labels.ts'
+import { type LabelMatcher, parseLabelSelector } from '../../model/match/labels.ts'
+import type { LabelSelector } from '../../model/resource.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
 import type { GatewayAttachments } from './attach-gateways.ts'
 import type { GatewaySlice, RouteSlice } from './gateway-config.ts'
@@ -59,9 +60,19 @@ export function meshPoliciesFor(
 ): readonly MeshPolicy[] {
   return policies.filter(({ mode, roles, namespaceSelector }) => {
     if (mode === 'Off' || !roles.includes(role)) return false
-    const selects = namespaceSelector === undefined ? undefined : parseLabelSelector(namespaceSelector)
-    return selects?.ok !== true || selects.value(labels)
+    return namespaceSelector === undefined || matcherOf(namespaceSelector)(labels)
   })
+}
+
+const matchers = new WeakMap<LabelSelector, LabelMatcher>()
+
+function matcherOf(selector: LabelSelector): LabelMatcher {
+  const known = matchers.get(selector)
+  if (known !== undefined) return known
+  const parsed = parseLabelSelector(selector)
+  const matcher: LabelMatcher = parsed.ok ? parsed.value : () => true
+  matchers.set(selector, matcher)
+  return matcher
 }
 
 /** Its own namespace's Services and those that it names. So a config does not grow with the cluster. */
