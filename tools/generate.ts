@@ -1,11 +1,12 @@
 /**
- * Writes what is made from the sources: `crds/`. With `--check` it writes nothing and fails where a file would change.
+ * Writes what is made from the sources: `crds/`, and `docs/security-tests.md` from the names of the tests. With `--check` it writes nothing and fails where a file would change.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { customResourceDefinitions } from '../operator/crds/custom-resource-definitions.ts'
 import { SECTIONS } from '../policies/sections.ts'
+import { readRowTests, threatReport } from './threats.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const HEADER = '# Generated from the sources by `npm run check -- --write`. Changes here are overwritten.\n'
@@ -16,6 +17,7 @@ function generatedFiles(): ReadonlyMap<string, string> {
     const { name } = crd['metadata'] as { readonly name: string }
     files.set(`crds/${name}.yaml`, HEADER + stringify(crd, { lineWidth: 120, aliasDuplicateObjects: false }))
   }
+  files.set('docs/security-tests.md', threatReport(readRowTests(ROOT)))
   return files
 }
 
