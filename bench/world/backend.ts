@@ -1,0 +1,49 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { freePort, startProcess, untilListening } from './process.ts'
+
+/** The application behind every proxy: one nginx worker that answers each GET with the same 1,024 octets. */
+export interface Backend {
+  readonly pid: number
+  readonly port: number
+  readonly body: string
+  stop(): Promise<void>
+}
+
+const BODY = 'hauberk '.repeat(128)
+
+export async function startBackend(directory: string, core: number): Promise<Backend> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const port = await freePort()
+  const config = join(directory, 'nginx.conf')
+  await writeFile(
+    config,
+    `daemon off;
+worker_processes 1;
+pid ${directory}/nginx.pid;
+error_log ${directory}/error.log;
+events { worker_connections 4096; }
+http {
+  access_log off;
+  keepalive_requests 1000000000;
+  keepalive_timeout 1h;
+  client_body_temp_path ${directory};
+  proxy_temp_path ${directory};
+  fastcgi_temp_path ${directory};
+  uwsgi_temp_path ${directory};
+  scgi_temp_path ${directory};
+  server {
+    listen 127.0.0.1:${port};
+    default_type text/plain;
+    location / { return 200 '${BODY}'; }
+  }
+}
+`,
+  )
+  const child = await startProcess(['nginx', '-p', directory, '-c', config, '-e', join(directory, 'error.log')], {
+    core,
+    logFile: join(directory, 'nginx.log'),
+  })
+  await untilListening(port, child)
+  return { pid: child.pid, port, body: BODY, stop: child.stop }
+}

@@ -1,0 +1,24 @@
+import type { Backend } from './backend.ts'
+import type { Certificates } from './certificates.ts'
+import type { Tokens } from './tokens.ts'
+
+/** What all contestants of a run share. */
+export interface World {
+  /** Of this run: gone afterwards. */
+  readonly directory: string
+  readonly cores: Cores
+  readonly certificates: Certificates
+  readonly tokens: Tokens
+  readonly backend: Backend
+  /** The product's own bundle, made from this tree. */
+  readonly bundle: string
+  /** Where V8 profiles of our rows go; absent: none are taken, and that is what may be compared. */
+  readonly profiles?: string
+}
+
+export interface Cores {
+  /** Of the proxy under load. */
+  readonly proxy: number
+  /** Of the generator and the backend. */
+  readonly rest: number
+}
