@@ -131,12 +131,14 @@ export async function runOperator(options: OperatorOptions, release: string, sig
     acknowledgements,
     dryRuns,
     onDesired: (workloads) => push.update(workloads),
-    onTranslation() {
+    onTranslation({ reports }) {
       const snapshot = store.snapshot()
       const egress = meshSettingsOf(snapshot)
       issuerKeys.follow(
         issuerSources({
-          tokenIssuers: snapshot.ofKind('TokenIssuer'),
+          tokenIssuers: snapshot
+            .ofKind('TokenIssuer')
+            .filter(({ metadata }) => reports.get(`TokenIssuer/${metadata.name}`)?.accepted?.status === 'True'),
           secretValue(namespace, name, key) {
             const secret = snapshot.get('Secret', namespace, name)
             return secret && secretText(secret, key)
