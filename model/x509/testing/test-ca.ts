@@ -7,6 +7,7 @@ import {
   KeyUsageFlags,
   KeyUsagesExtension,
   SubjectAlternativeNameExtension,
+  X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509'
 import { EXTENDED_KEY_USAGE } from '../certificate.ts'
@@ -63,6 +64,18 @@ export async function createTestCa(name = 'test root'): Promise<TestCa> {
       new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
     ],
   })
+  return caOf(root, rootKeys.privateKey)
+}
+
+/** One that signs with a key that is there already. `privateKey`: PKCS#8, PEM, P-256. */
+export async function openTestCa(certificate: string, privateKey: string): Promise<TestCa> {
+  const der = Uint8Array.from(atob(privateKey.replace(/-----[^-]+-----|\s/g, '')), (char) => char.charCodeAt(0))
+  return caOf(new X509Certificate(certificate), await crypto.subtle.importKey('pkcs8', der, P256, false, ['sign']))
+}
+
+type SigningKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>
+
+function caOf(root: X509Certificate, signingKey: SigningKey): TestCa {
   return {
     root: encodePem(new Uint8Array(root.rawData), 'CERTIFICATE'),
     async issue(leaf = {}) {
@@ -72,7 +85,7 @@ export async function createTestCa(name = 'test root'): Promise<TestCa> {
         notBefore: new Date(leaf.notBeforeMs ?? Date.now() - 60_000),
         notAfter: new Date(leaf.notAfterMs ?? Date.now() + HOUR_MS),
         publicKey: keys.publicKey,
-        signingKey: rootKeys.privateKey,
+        signingKey,
         signingAlgorithm: ECDSA_SHA256,
         extensions: extensionsOf(leaf),
       })
