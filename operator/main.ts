@@ -39,11 +39,8 @@ import { statusReport } from './status/report.ts'
 import { createStatusFile } from './status/status-file.ts'
 import { createStore } from './store/store.ts'
 import { destinationOf } from './translate/destination.ts'
-import { SYSTEM_NAMESPACE } from './translate/gateways.ts'
+import { OPERATOR_SERVICE_ACCOUNT, SYSTEM_NAMESPACE } from './translate/gateways.ts'
 import { egressNames, meshSettingsOf } from './translate/mesh-settings.ts'
-
-/** The service account of the operator. */
-export const OPERATOR_SERVICE_ACCOUNT = 'hauberk-operator'
 
 /**
  * Runs the operator of a local mesh until `signal` aborts. Resolves with the process's exit code.

@@ -19,6 +19,9 @@ import { ACCEPTED, type ConditionFound, RESOLVED, refused } from './report.ts'
 /** Where gateways and the operator live. Nothing else of this namespace is meshed. */
 export const SYSTEM_NAMESPACE = 'hauberk-system'
 
+/** The service account of the operator, in that namespace. */
+export const OPERATOR_SERVICE_ACCOUNT = 'hauberk-operator'
+
 const GATEWAY_API = 'gateway.networking.k8s.io'
 
 /** A Gateway of a class of ours. */
