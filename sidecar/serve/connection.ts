@@ -67,6 +67,8 @@ export class HttpConnection implements Downstream, Served {
     socket.on('end', this.#onEnd)
     socket.on('error', ignore)
     socket.on('close', () => this.#onClose())
+    // Whoever looked at its first byte may have stopped it.
+    socket.resume()
   }
 
   write(bytes: Buffer): boolean {

@@ -221,6 +221,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       for (const { port } of open.values()) port.close()
       open.clear()
       table.drain()
+      if (deadlineMs === 0) table.destroy()
       const cancel = clock.setTimer(deadlineMs, () => table.destroy())
       await table.whenEmpty()
       cancel()

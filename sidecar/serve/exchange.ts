@@ -147,11 +147,13 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     const decided = decide(resolved.chain, view, this.#facts)
     if (!('then' in decided)) return this.#onDecision(decided)
     this.#downstream.setDeadline(engine.limits.headMs, this.#startMs)
-    decided.then((decision) => {
-      if (this.#phase !== DECIDING) return
-      this.#onDecision(decision)
-      this.#downstream.resume()
-    })
+    decided.then((decision) =>
+      this.#guard(() => {
+        if (this.#phase !== DECIDING) return
+        this.#onDecision(decision)
+        this.#downstream.resume()
+      }),
+    )
   }
 
   consume(chunk: Buffer, start: number, end: number): number {
@@ -201,6 +203,10 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
   }
 
   onDeadline(): void {
+    this.#guard(() => this.#giveUp())
+  }
+
+  #giveUp(): void {
     switch (this.#phase) {
       case DECIDING:
         return this.#refuse(DECISION_TIMEOUT, { outcome: 'failed' })
@@ -300,16 +306,18 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
 
   #open(pool: EndpointPool): void {
     this.#phase = CONNECTING
-    this.#connecting = pool.open((opened) => {
-      this.#connecting = undefined
-      if (opened instanceof UpstreamConnection) {
-        if (this.#phase !== CONNECTING) return opened.destroy()
-        this.#attach(opened)
-        this.#downstream.resume()
-      } else if (this.#phase === CONNECTING) {
-        this.#onConnectFailed(opened)
-      }
-    })
+    this.#connecting = pool.open((opened) =>
+      this.#guard(() => {
+        this.#connecting = undefined
+        if (opened instanceof UpstreamConnection) {
+          if (this.#phase !== CONNECTING) return opened.destroy()
+          this.#attach(opened)
+          this.#downstream.resume()
+        } else if (this.#phase === CONNECTING) {
+          this.#onConnectFailed(opened)
+        }
+      }),
+    )
   }
 
   #onConnectFailed(failure: ConnectError | PoolFullError): void {
@@ -414,13 +422,23 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
   }
 
   onUpstreamDrain(): void {
-    if (!this.#isWaitingForUpstream) return
-    this.#isWaitingForUpstream = false
-    this.#downstream.setDeadline(this.#engine.limits.bodyMs)
-    this.#downstream.resume()
+    this.#guard(() => {
+      if (!this.#isWaitingForUpstream) return
+      this.#isWaitingForUpstream = false
+      this.#downstream.setDeadline(this.#engine.limits.bodyMs)
+      this.#downstream.resume()
+    })
   }
 
   onUpstreamData(bytes: Buffer, length: number): void {
+    try {
+      this.#readResponse(bytes, length)
+    } catch (err) {
+      this.#onFault(err)
+    }
+  }
+
+  #readResponse(bytes: Buffer, length: number): void {
     this.#hasRead = true
     let at = 0
     while (this.#responseReader === undefined) {
@@ -446,14 +464,36 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
   }
 
   onUpstreamEnd(): void {
-    if (this.#isResponseDone || this.#responseReader === undefined) return
-    if (this.#responseReader.close() === undefined && this.#responseReader.done) this.#sendResponse()
+    this.#guard(() => {
+      if (this.#isResponseDone) return
+      const isWhole = this.#responseReader?.close() === undefined && this.#responseReader?.done === true
+      if (isWhole) this.#sendResponse()
+      else this.#connection?.destroy()
+    })
   }
 
   onUpstreamClose(error: Error | undefined): void {
-    this.#connection = undefined
-    if (this.#phase !== STREAMING || this.#isResponseDone) return
-    this.#onUpstreamBroken(UPSTREAM_RESET, error?.message ?? 'closed')
+    this.#guard(() => {
+      this.#connection = undefined
+      if (this.#phase !== STREAMING || this.#isResponseDone) return
+      this.#onUpstreamBroken(UPSTREAM_RESET, error?.message ?? 'closed')
+    })
+  }
+
+  /** A mistake of ours ends this request and no other. */
+  #guard(run: () => void): void {
+    try {
+      run()
+    } catch (err) {
+      this.#onFault(err)
+    }
+  }
+
+  #onFault(err: unknown): void {
+    this.#engine.log.error('request failed in the proxy', { err })
+    this.#dropUpstream()
+    this.#conclude('failed')
+    this.#downstream.abort()
   }
 
   /** The upstream failed while it had the request. */

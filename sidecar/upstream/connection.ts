@@ -31,8 +31,7 @@ export class UpstreamConnection {
   /** While it is idle. */
   idleDeadline: Deadline | undefined
   isClosed = false
-  /** Of this connection's responses. */
-  readonly parser = new ResponseHeadParser()
+  #parser: ResponseHeadParser | undefined
   readonly #socket: Socket
   readonly #owner: ConnectionOwner
   #error: Error | undefined
@@ -51,6 +50,12 @@ export class UpstreamConnection {
     })
     socket.on('drain', () => this.user?.onUpstreamDrain())
     socket.on('close', () => this.#onClose())
+  }
+
+  /** Of this connection's responses. A tunnel has none. */
+  get parser(): ResponseHeadParser {
+    this.#parser ??= new ResponseHeadParser()
+    return this.#parser
   }
 
   onRead(length: number, lent: Buffer): void {

@@ -109,7 +109,10 @@ export class Deadlines {
         deadline.onDue()
       }
     }
-    if (this.#linked > 0 && this.#timerTick === Number.POSITIVE_INFINITY) this.#arm(this.#nextTick())
+    if (this.#linked === 0) return
+    // What was put further on has armed the timer for itself alone.
+    const next = this.#nextTick()
+    if (next < this.#timerTick) this.#arm(next)
   }
 
   #takeUntil(nowTick: number): readonly Deadline[] {

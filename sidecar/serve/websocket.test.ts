@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { before, type TestContext, test } from 'node:test'
+import { WebSocketServer } from 'ws'
+import { rawBackend } from './testing/backend.ts'
+import { dialPlain, get } from './testing/client.ts'
+import { until } from './testing/until.ts'
+import {
+  createTestMesh,
+  inbound,
+  LOOPBACK,
+  meshUpstream,
+  startGateway,
+  startPlane,
+  type TestMesh,
+  type TestPlane,
+  workloadConfig,
+} from './testing/world.ts'
+
+let mesh: TestMesh
+before(async () => {
+  mesh = await createTestMesh()
+})
+
+const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
+const UPGRADE = get('/socket', [
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  `Sec-WebSocket-Key: ${KEY}`,
+  'Sec-WebSocket-Version: 13',
+])
+const ACCEPT = createHash('sha1').update(`${KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
+const SWITCHING = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${ACCEPT}\r\n\r\n`
+
+async function startMeshed(t: TestContext, appPort: number): Promise<TestPlane> {
+  const workload = await startPlane(t, {
+    config: workloadConfig([inbound(8080)]),
+    placement: { inbound: [{ containerPort: 8080, bind: LOOPBACK, app: { host: '127.0.0.1', port: appPort } }] },
+    identity: await mesh.identity('orders'),
+  })
+  return startGateway(t, mesh, workload.port('8080'), {
+    config: { upstreams: { 'shop/orders:80': meshUpstream('orders') } },
+  })
+}
+
+test('a WebSocket passes through two sidecars, whatever the size of its messages', async (t) => {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  await new Promise((resolve) => server.once('listening', resolve))
+  t.after(() => {
+    for (const client of server.clients) client.terminate()
+    server.close()
+  })
+  server.on('connection', (socket) => socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary })))
+  const address = server.address()
+  assert.ok(typeof address === 'object' && address !== null)
+  const plane = await startMeshed(t, address.port)
+
+  const socket = new WebSocket(`ws://127.0.0.1:${plane.port('http')}/socket`)
+  await new Promise((resolve, reject) => {
+    socket.onopen = resolve
+    socket.onerror = reject
+  })
+  for (const message of ['hi', 'x'.repeat(100_000), 'y'.repeat(2_000_000)]) {
+    const echoed = new Promise((resolve) => {
+      socket.onmessage = ({ data }) => resolve(data)
+    })
+    socket.send(message)
+    assert.equal(await echoed, message)
+  }
+  const closed = new Promise((resolve) => {
+    socket.onclose = resolve
+  })
+  socket.close(1000)
+  await closed
+  await until(() => plane.connections.length === 1, 'the tunnel is told of')
+  assert.equal(plane.requests[0]?.status, 101)
+  assert.ok(plane.connections[0]!.bytesIn > 2_000_000)
+})
+
+test('bytes behind the handshake, from either side, are not lost', async (t) => {
+  const app = await rawBackend(t, (text, socket, connection) => {
+    if (connection === 1 && text.includes('upgrade: websocket')) socket.write(`${SWITCHING}early words`)
+  })
+  const plane = await startGateway(t, mesh, app.port)
+  const client = await dialPlain(plane.port('http'))
+  t.after(() => client.destroy())
+  client.send(`${UPGRADE}first frame`)
+  await client.text('early words')
+  assert.match(client.received.toString(), /^HTTP\/1\.1 101 .*\r\nconnection: upgrade\r\nupgrade: websocket\r\n/i)
+  await app.waitFor('first frame')
+  assert.match(app.received(), /connection: upgrade\r\nupgrade: websocket\r\n[\s\S]*Sec-WebSocket-Key: /)
+})
+
+test('T19: without a real 101 there is no tunnel: what follows is read as HTTP, and the backend connection is not used again', async (t) => {
+  const app = await rawBackend(t, (_text, socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'))
+  const plane = await startGateway(t, mesh, app.port)
+  const client = await dialPlain(plane.port('http'))
+  t.after(() => client.destroy())
+  client.send(`${UPGRADE}GET /admin HTTP/1.1\r\nHost: a\r\n\r\n`)
+  const response = await client.response()
+  assert.equal(response.status, 200)
+  assert.equal(response.headers.get('connection'), 'close')
+  await client.closed()
+  assert.doesNotMatch(app.received(), /admin/)
+  const next = await dialPlain(plane.port('http'))
+  t.after(() => next.destroy())
+  assert.equal((await next.request(get('/'))).status, 200)
+  assert.equal(app.sockets.length, 2)
+})
+
+test('T19: a 101 without the proof, for another key, or to who did not ask, is 502', async (t) => {
+  const answers = [
+    SWITCHING.replace(/Sec-WebSocket-Accept.*\r\n/, ''),
+    SWITCHING.replace(ACCEPT, ACCEPT.toLowerCase()),
+    SWITCHING.replace('Upgrade: websocket', 'Upgrade: h2c'),
+    SWITCHING,
+  ]
+  let next = 0
+  const app = await rawBackend(t, (_text, socket) => socket.write(answers[next]!))
+  const plane = await startGateway(t, mesh, app.port)
+  for (next = 0; next < answers.length; next++) {
+    const client = await dialPlain(plane.port('http'))
+    const response = await client.request(next === 3 ? get('/') : UPGRADE)
+    assert.equal(response.status, 502, answers[next])
+    client.destroy()
+  }
+})
+
+test('T19: any other upgrade, h2c among them, is dropped and the request goes on without it', async (t) => {
+  const app = await rawBackend(t, (_text, socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'))
+  const plane = await startGateway(t, mesh, app.port)
+  const client = await dialPlain(plane.port('http'))
+  t.after(() => client.destroy())
+  const response = await client.request(
+    get('/', ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA']),
+  )
+  assert.equal(response.status, 200)
+  assert.doesNotMatch(app.received(), /upgrade|h2c|settings/i)
+})
+
+test('a tunnel ends with the side that closes, and an upstream that resets is seen', async (t) => {
+  const app = await rawBackend(t, (text, socket) => {
+    if (text.includes('upgrade: websocket')) socket.write(SWITCHING)
+    if (text.includes('reset')) socket.resetAndDestroy()
+  })
+  const plane = await startMeshed(t, app.port)
+  const client = await dialPlain(plane.port('http'))
+  t.after(() => client.destroy())
+  client.send(UPGRADE)
+  await client.text('101')
+  client.send('reset')
+  await client.closed()
+  const leaving = await dialPlain(plane.port('http'))
+  leaving.send(UPGRADE)
+  await leaving.text('101')
+  leaving.destroy()
+  await until(
+    () => app.sockets.length === 2 && (app.sockets[1]!.readableEnded || app.sockets[1]!.destroyed),
+    'it is seen',
+  )
+})
