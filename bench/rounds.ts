@@ -1,12 +1,14 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { checkAnswers } from './load/check.ts'
 import type { Probed } from './load/probe.ts'
 import type { Generator } from './load/wrk.ts'
-import { endedChildrenUs, machineBusyUs, usageOf } from './measure/process-tree.ts'
+import { machineBusyUs, type Usage, usageOf } from './measure/process-tree.ts'
 import { orderOf } from './measure/statistics.ts'
 import type { RunningPeer } from './peers/peer.ts'
 import type { Contestant, Scenario } from './scenario.ts'
+import type { Backend } from './world/backend.ts'
 import type { World } from './world/world.ts'
 
 /** What one contestant did in one round. */
@@ -46,6 +48,12 @@ export interface RoundOptions {
 /** A round that does not count. */
 class VoidRound extends Error {}
 
+/**
+ * Seconds of load before and after what is measured: connections are made in the first, and nobody is about to stop in
+ * the second.
+ */
+const SETTLE_SECONDS = 1
+
 /** Rounds that may be made again before the bench gives up. */
 const MAX_VOIDED = 5
 
@@ -75,16 +83,16 @@ export async function runScenario(
     const measureOnce = async (contestant: Contestant, forSeconds: number): Promise<Measured> => {
       const peer = running.get(contestant)!
       const { name, tokens } = contestant
-      const ours = [peer.pid, world.backend.pid]
-      const before = ours.map(usageOf)
-      const ownBefore = ownCpuUs()
-      const busyBefore = machineBusyUs()
-      const startedAt = performance.now()
-      const generated = await generator.generate(peer.port, load, world.tokens.valid.slice(0, tokens), forSeconds)
-      const elapsedUs = (performance.now() - startedAt) * 1_000
-      const busyUs = machineBusyUs() - busyBefore
-      const ownUs = ownCpuUs() - ownBefore
-      const after = ours.map(usageOf)
+      const loaded = world.tokens.valid.slice(0, tokens)
+      const allSeconds = SETTLE_SECONDS + forSeconds + SETTLE_SECONDS
+      const generating = generator.generate(peer.port, load, loaded, allSeconds)
+      // Whoever fails first is told of; the other is waited for below.
+      generating.catch(() => {})
+      await sleep(SETTLE_SECONDS * 1_000)
+      const before = await snapshot(peer.pid, world.backend)
+      await sleep(forSeconds * 1_000)
+      const after = await snapshot(peer.pid, world.backend)
+      const generated = await generating
       const answer = await checkAnswers(world, contestant, peer, load)
 
       const { requests, bytes, refused, broken } = generated
@@ -95,14 +103,16 @@ export async function runScenario(
       if (excess < 0 || excess > load.connections * answer.bytes) {
         throw new VoidRound(`${name}: ${bytes} octets are not ${requests} answers of ${answer.bytes}`)
       }
-      const [cpuUs = 0, backendUs = 0] = after.map((usage, i) => usage.cpuUs - before[i]!.cpuUs)
+      const elapsedUs = after.atUs - before.atUs
+      const counted = after.answered - before.answered
+      const cpuUs = after.proxy.cpuUs - before.proxy.cpuUs
       return {
-        requests,
-        requestsPerSecond: requests / generated.durationS,
-        cpuUsPerRequest: cpuUs / requests,
+        requests: counted,
+        requestsPerSecond: (counted * 1_000_000) / elapsedUs,
+        cpuUsPerRequest: cpuUs / counted,
         cpuShare: cpuUs / elapsedUs,
-        anonymousBytes: after[0]!.anonymousBytes,
-        foreignCpus: Math.max(0, busyUs - cpuUs - backendUs - ownUs) / elapsedUs,
+        anonymousBytes: after.proxy.anonymousBytes,
+        foreignCpus: Math.max(0, after.foreignUs - before.foreignUs) / elapsedUs,
       }
     }
 
@@ -134,10 +144,20 @@ export async function runScenario(
   }
 }
 
-/** Of the bench itself and of what it has run to its end, the generator above all. */
-function ownCpuUs(): number {
-  const { userCPUTime, systemCPUTime } = process.resourceUsage()
-  return userCPUTime + systemCPUTime + endedChildrenUs()
+interface Snapshot {
+  readonly atUs: number
+  /** Requests that the backend has answered so far. */
+  readonly answered: number
+  readonly proxy: Usage
+  /** CPU of whatever is none of ours. */
+  readonly foreignUs: number
+}
+
+async function snapshot(proxy: number, backend: Backend): Promise<Snapshot> {
+  const answered = await backend.answered()
+  // Proxies, backend and generator are all below this process.
+  const foreignUs = machineBusyUs() - usageOf(process.pid).cpuUs
+  return { atUs: performance.now() * 1_000, answered, proxy: usageOf(proxy), foreignUs }
 }
 
 function sameTls(spoken: readonly (readonly [string, string])[]): string {

@@ -24,6 +24,11 @@ export interface Build {
 export interface Load {
   readonly connections: number
   readonly path: string
+  /**
+   * Milliseconds that a connection waits between an answer and its next request: about `connections / pauseMs` requests
+   * per millisecond then, the same for everybody who can keep up. Absent: as fast as answers come.
+   */
+  readonly pauseMs?: number
 }
 
 /** A proxy as one row of the table. */

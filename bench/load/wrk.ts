@@ -39,8 +39,8 @@ export async function makeGenerator(world: World): Promise<Generator> {
   const script = join(directory, 'wrk.lua')
 
   return {
-    async generate(port, { connections, path }, tokens, seconds) {
-      await writeFile(script, scriptFor(tokens), { mode: 0o600 })
+    async generate(port, { connections, path, pauseMs }, tokens, seconds) {
+      await writeFile(script, scriptFor(tokens, pauseMs), { mode: 0o600 })
       const { stdout } = await run(
         'taskset',
         [
@@ -64,8 +64,8 @@ function wire(names: readonly string[]): string {
 }
 
 /** All requests are made before the first is sent, so that making them costs the generator nothing. */
-function scriptFor(tokens: readonly string[]): string {
-  const report = `
+function scriptFor(tokens: readonly string[], pauseMs: number | undefined): string {
+  const report = `${pauseMs === undefined ? '' : `function delay() return ${pauseMs} end`}
 function done(summary)
   local e = summary.errors
   io.write(string.format('\\n${MARK}{"requests":%d,"bytes":%d,"durationS":%f,"refused":%d,"broken":%d}\\n',

@@ -19,19 +19,14 @@ export function usageOf(pid: number): Usage {
   return { cpuUs, anonymousBytes }
 }
 
-/** Microseconds that all CPUs together were not idle since boot: with the usages of all that is ours, what others took. */
+/**
+ * Microseconds that all CPUs together were not idle since boot: with what is ours, what others took. It is sampled, and so
+ * no more than an estimate.
+ */
 export function machineBusyUs(): number {
   const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n', 1)
   const [user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0, steal = 0] = line.split(/\s+/).slice(1).map(Number)
   return (user + nice + system + irq + softIrq + steal) * US_PER_TICK
-}
-
-/** Microseconds that children of this process used which have ended since. */
-export function endedChildrenUs(): number {
-  const stat = readFileSync('/proc/self/stat', 'utf8')
-  // The name of the program, in parentheses, may hold spaces; cutime and cstime are the 16th and 17th field.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[13]) + Number(fields[14])) * US_PER_TICK
 }
 
 /** USER_HZ is 100 on every Linux that Node runs on. */

@@ -40,6 +40,14 @@ export const http1: Scenario = {
   ],
 }
 
+/** The same where nobody is at the limit: a few thousand requests a second, the same number for all. */
+export const http1Paced: Scenario = {
+  ...http1,
+  name: 'http1-paced',
+  title: 'The same at an equal rate',
+  load: { ...http1.load, pauseMs: 6 },
+}
+
 function hauberkRows(build: Build | undefined): Contestant[] {
   const suffix = build === undefined ? '' : `@${build.name}`
   const title = build === undefined ? 'Hauberk' : `Hauberk (${build.name})`

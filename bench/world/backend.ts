@@ -7,6 +7,8 @@ export interface Backend {
   readonly pid: number
   readonly port: number
   readonly body: string
+  /** Requests that it has answered since its start. */
+  answered(): Promise<number>
   stop(): Promise<void>
 }
 
@@ -35,6 +37,7 @@ http {
   server {
     listen 127.0.0.1:${port};
     default_type text/plain;
+    location = /bench-status { stub_status; }
     location / { return 200 '${BODY}'; }
   }
 }
@@ -45,5 +48,18 @@ http {
     logFile: join(directory, 'nginx.log'),
   })
   await untilListening(port, child)
-  return { pid: child.pid, port, body: BODY, stop: child.stop }
+  let asked = 0
+  return {
+    pid: child.pid,
+    port,
+    body: BODY,
+    async answered() {
+      const response = await fetch(`http://127.0.0.1:${port}/bench-status`)
+      const counts = /^ (\d+) (\d+) (\d+) $/m.exec(await response.text())
+      if (counts === null) throw new Error('the backend does not say how many requests it answered')
+      asked += 1
+      return Number(counts[3]) - asked
+    },
+    stop: child.stop,
+  }
 }
