@@ -316,8 +316,11 @@ export class HttpConnection implements Downstream, Served {
     if (this.#isClosing) return
     this.#isClosing = true
     this.#waiting = undefined
-    this.#socket.end()
-    this.setDeadline(LINGER_MS)
+    // What was written may take its time to go out; only then is the client waited for.
+    this.setDeadline(this.#engine.limits.bodyMs)
+    this.#socket.end(() => {
+      if (!this.#socket.destroyed) this.setDeadline(LINGER_MS)
+    })
     this.#socket.resume()
   }
 }

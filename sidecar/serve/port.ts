@@ -62,12 +62,7 @@ export function createPort(
       return
     }
     socket.on('error', ignore)
-    try {
-      serve(accepted)
-    } catch (err) {
-      engine.log.error('connection failed in the proxy', { err })
-      socket.destroy()
-    }
+    guard(engine, socket, () => serve(accepted))
   })
   return {
     label,
@@ -109,7 +104,7 @@ export function createHandshaker(engine: Engine, label: PortLabel, options: TlsO
     waiting.delete(key)
     if (done === undefined) return void socket.destroy()
     socket.on('error', ignore)
-    done(socket)
+    guard(engine, socket, () => done(socket))
   })
   server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
     socket.destroy()
@@ -142,7 +137,7 @@ export function sniff(
     socket.off('end', onGone)
     socket.off('close', onGone)
     socket.pause()
-    done(looksLike)
+    guard(engine, socket, () => done(looksLike))
   }
   const onData = (chunk: Buffer) => {
     socket.pause()
@@ -158,6 +153,16 @@ export function sniff(
   socket.once('data', onData)
   socket.once('end', onGone)
   socket.once('close', onGone)
+}
+
+/** A mistake of ours ends this connection and no other. */
+export function guard(engine: Engine, socket: Socket, run: () => void): void {
+  try {
+    run()
+  } catch (err) {
+    engine.log.error('connection failed in the proxy', { err })
+    socket.destroy()
+  }
 }
 
 /** Tells of a connection that was closed before it was used. */

@@ -108,7 +108,7 @@ function backendPicker(backends: Extract<RouteAction, { kind: 'forward' }>['back
 export function rewritePath(path: string, config: RouteConfig): string {
   const { action } = config
   const rewrite = action.kind === 'forward' || action.kind === 'redirect' ? action.rewritePath : undefined
-  if (rewrite === undefined) return path
+  if (rewrite === undefined || path === '*') return path
   if (rewrite.kind === 'full') return rewrite.path
   const prefix = withoutSlash(matchedPrefix(config))
   const rewritten = withoutSlash(rewrite.path) + path.slice(prefix.length)

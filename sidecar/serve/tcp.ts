@@ -106,7 +106,7 @@ export function joinWith(
   socket.pause()
   const attempt = (index: number): void => {
     const target = targets[index]!
-    const { abort } = dial(engine, target, (result) => {
+    const { abort } = dial(engine, socket, target, (result) => {
       socket.off('close', abort)
       if (result instanceof UpstreamConnection) {
         const tunnel = startTunnel(engine, socket, result, { ...about, endpoint: describeTarget(target) })
@@ -127,17 +127,24 @@ export function joinWith(
   attempt(0)
 }
 
-/** One connection for one tunnel: no pool keeps it. */
+/** One connection for one tunnel with `client`: no pool keeps it. */
 export function dial(
   engine: Engine,
+  client: { destroy(): void },
   target: Target,
   done: (result: UpstreamConnection | ConnectError) => void,
 ): { abort(): void } {
   let made: UpstreamConnection | undefined
   const onConnected = (result: Connected | ConnectError) => {
-    if (result instanceof ConnectError) return done(result)
-    made = new UpstreamConnection(result, Number.POSITIVE_INFINITY, NO_POOL)
-    done(made)
+    try {
+      if (result instanceof ConnectError) return done(result)
+      made = new UpstreamConnection(result, Number.POSITIVE_INFINITY, NO_POOL)
+      done(made)
+    } catch (err) {
+      engine.log.error('connection failed in the proxy', { err })
+      made?.destroy()
+      client.destroy()
+    }
   }
   const onRead = (length: number, lent: Buffer) => made?.onRead(length, lent)
   return connect(target, engine.poolDeps, onRead, onConnected, { allowHalfOpen: true })

@@ -104,9 +104,12 @@ export class Tunnel implements UpstreamUser {
       this.#client.destroy()
       return
     }
-    this.#client.end()
+    const { deadlines, limits } = this.#engine
+    deadlines.set(this.#deadline, limits.bodyMs)
+    this.#client.end(() => {
+      if (!this.#client.destroyed) deadlines.set(this.#deadline, LINGER_MS)
+    })
     this.#client.resume()
-    this.#engine.deadlines.set(this.#deadline, LINGER_MS)
   }
 
   #touch(): void {

@@ -115,7 +115,8 @@ export class ConnectTransaction implements Transaction {
     const target = targets[attempt]
     if (target === undefined) return this.#refuse(refusal(NO_ENDPOINTS, [['retry-after', '1']]), 'failed')
     this.#endpoint = describeTarget(target)
-    const { abort } = dial(this.#engine, target, (result) => {
+    const client = { destroy: () => this.#downstream.abort() }
+    const { abort } = dial(this.#engine, client, target, (result) => {
       this.#abort = undefined
       if (this.#isOver) return void (result instanceof UpstreamConnection && result.destroy())
       if (result instanceof UpstreamConnection) return this.#join(result)
