@@ -70,6 +70,7 @@ export function createOperation(options: OperationOptions): Operation {
       'hauberk.changed': changed.size,
       'event.duration': Math.round((clock.monotonic() - startedAt) * 1_000_000),
     })
+    dryRuns.keepOnly(new Set([...current.reports.values()].map(policyName)))
     onTranslation(current)
     if (changed.size > 0) onDesired(changed)
   }
@@ -137,7 +138,7 @@ export function createOperation(options: OperationOptions): Operation {
       }
       return [...reports.values()].map((report) => ({
         report,
-        status: statusOf(report, report.selected.map(standingOf), dryRuns.of(policyName(report))),
+        status: statusOf(report, report.selected.map(standingOf), dryRuns.of(policyName(report), report.generation)),
       }))
     },
     close() {

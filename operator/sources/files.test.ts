@@ -170,6 +170,17 @@ test('a file replaced by rename, as editors do, is never seen as removed', async
   assert.deepEqual(removed, [])
 })
 
+test('a copy of a file, whatever its name, does not take the place of what is in force', async (t) => {
+  const path = await directory(t, { 'b.yaml': service('a', 80) })
+  const { resources, source } = await running(t, path)
+  await writeFile(join(path, 'a.yaml'), service('a', 81))
+  await until(() => source.issues().length > 0, 'the copy was told')
+  assert.match(describeIssue(source.issues()[0]!), /a\.yaml:1:1: .*is there already, in .*b\.yaml:1/)
+  assert.equal(resources.get('a')?.metadata.generation, 1)
+  await rm(join(path, 'b.yaml'))
+  await until(() => resources.get('a')?.metadata.generation === 2, 'the other one counts when the first is gone')
+})
+
 test('a path that names nothing is an error that names it', async () => {
   await assert.rejects(loadFiles(['/nonexistent/x'], SECTIONS), /\/nonexistent\/x: no such file or directory/)
 })

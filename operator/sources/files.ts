@@ -92,7 +92,7 @@ export function createFilesSource(paths: readonly string[], sections: readonly S
       }
 
       const publish = () => {
-        const merged = merge(good)
+        const merged = merge(good, current)
         const changes: Change[] = []
         for (const [key, located] of merged.resources) {
           if (current.get(key)?.resource !== located.resource) {
@@ -167,20 +167,33 @@ async function readFileOf(
   }
 }
 
-/** One resource is said by one file. Of two that say it, the first by name counts, and the other is told of. */
-function merge(files: ReadonlyMap<string, ResourceFile>): {
+/**
+ * One resource is said by one file. Of two that say it, the one that is in force already counts (a copy of a file must not
+ * take its place), else the first by name; the other is told of.
+ */
+function merge(
+  files: ReadonlyMap<string, ResourceFile>,
+  inForce: ReadonlyMap<string, LocatedResource> = new Map(),
+): {
   readonly resources: ReadonlyMap<string, LocatedResource>
   readonly issues: readonly Issue[]
 } {
   const resources = new Map<string, LocatedResource>()
   const issues: Issue[] = []
-  for (const [, content] of [...files].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))) {
+  const sorted = [...files].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, content]) => content)
+  for (const { resources: said } of sorted) {
+    for (const located of said) {
+      const key = keyOf(located.resource)
+      if (inForce.get(key)?.location.file === located.location.file) resources.set(key, located)
+    }
+  }
+  for (const content of sorted) {
     issues.push(...content.issues)
     for (const located of content.resources) {
       const key = keyOf(located.resource)
       const twin = resources.get(key)
       if (twin === undefined) resources.set(key, located)
-      else {
+      else if (twin !== located) {
         const { file, line } = twin.location
         issues.push({
           ...issue('duplicate', '', `is there already, in ${file}:${line}`),

@@ -1,32 +1,40 @@
 import type { DryRunCounts } from './conditions.ts'
 
-/** What dry runs would have denied, by policy, since the operator started. */
+/** What dry runs would have denied, by policy, since its last edit or the operator's start. */
 export interface DryRunTable {
+  /** `origin` is `namespace/name@generation`. What an older generation would have denied says nothing of this one. */
   add(origin: string, rule: string, wouldDeny: number): void
-  /** By the policy's `namespace/name`, whatever generation the counts came from. */
-  of(policy: string): DryRunCounts | undefined
+  /** Of this very generation of a policy. */
+  of(policy: string, generation: number): DryRunCounts | undefined
   /** Forgets policies that are gone. */
   keepOnly(policies: ReadonlySet<string>): void
 }
 
 /** Policies counted at once, and rules of each; what is beyond is counted as `other`. */
-const MAX_POLICIES = 10_000
-const MAX_RULES = 256
+export const MAX_POLICIES = 10_000
+export const MAX_RULES = 256
 
 export function createDryRunTable(): DryRunTable {
-  const table = new Map<string, Map<string, number>>()
+  const table = new Map<string, { generation: number; counts: Map<string, number> }>()
   return {
     add(origin, rule, wouldDeny) {
-      const policy = origin.replace(/@\d+$/, '')
-      const counts = table.get(policy) ?? new Map<string, number>()
-      if (!table.has(policy)) {
-        if (table.size >= MAX_POLICIES) return
-        table.set(policy, counts)
+      const at = origin.lastIndexOf('@')
+      const policy = origin.slice(0, at)
+      const generation = Number(origin.slice(at + 1))
+      let known = table.get(policy)
+      if (known === undefined || known.generation < generation) {
+        if (known === undefined && table.size >= MAX_POLICIES) return
+        known = { generation, counts: new Map() }
+        table.set(policy, known)
       }
-      const name = counts.has(rule) || counts.size < MAX_RULES ? rule : 'other'
-      counts.set(name, (counts.get(name) ?? 0) + wouldDeny)
+      if (known.generation > generation) return
+      const name = known.counts.has(rule) || known.counts.size < MAX_RULES ? rule : 'other'
+      known.counts.set(name, (known.counts.get(name) ?? 0) + wouldDeny)
     },
-    of: (policy) => table.get(policy),
+    of(policy, generation) {
+      const known = table.get(policy)
+      return known?.generation === generation ? known.counts : undefined
+    },
     keepOnly(policies) {
       for (const policy of [...table.keys()]) if (!policies.has(policy)) table.delete(policy)
     },
