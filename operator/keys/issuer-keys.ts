@@ -12,6 +12,9 @@ export const UNKNOWN_KEY_INTERVAL_MS = 30_000
 /** After a failure: soon, because policies that need these keys may be answering 503. */
 const RETRY_MS = 5_000
 
+/** After the first failure of an issuer whose keys were never had, twice as long after the next: it may be starting, as we are. */
+const FIRST_RETRY_MS = 250
+
 /** Keys that no longer can be refreshed are served for this long (F07). */
 export const MAX_STALE_MS = 24 * 3_600_000
 
@@ -53,6 +56,8 @@ interface Followed {
   source: IssuerFetch
   current: KeysOfIssuer | undefined
   failure: string | undefined
+  /** Since the start or the last success. */
+  failures: number
   /** When an unknown key last made us look. Fetches in the background do not count: they are rare by themselves. */
   lastAskedMs: number
   flight: Promise<void> | undefined
@@ -81,6 +86,7 @@ export function createIssuerKeysStore(options: {
         const changed = JSON.stringify(keys) !== JSON.stringify(followed.current?.keys)
         followed.current = { keys, fetchedAt: clock.now() }
         followed.failure = undefined
+        followed.failures = 0
         if (changed) {
           log.info('keys of a token issuer fetched', { 'hauberk.issuer': name, 'hauberk.keys': keys.length })
           onChange(name)
@@ -88,6 +94,8 @@ export function createIssuerKeysStore(options: {
       } catch (err) {
         if (followed.gone.signal.aborted) return
         followed.failure = err instanceof Error ? err.message : String(err)
+        if (followed.current === undefined) nextMs = Math.min(RETRY_MS, FIRST_RETRY_MS * 2 ** followed.failures)
+        followed.failures += 1
         log.warn('keys of a token issuer could not be fetched', { 'hauberk.issuer': name, err })
         if (followed.current && clock.now() - followed.current.fetchedAt > MAX_STALE_MS) {
           followed.current = undefined
@@ -124,6 +132,7 @@ export function createIssuerKeysStore(options: {
           source,
           current: undefined,
           failure: undefined,
+          failures: 0,
           lastAskedMs: Number.NEGATIVE_INFINITY,
           flight: undefined,
           cancel: () => {},
