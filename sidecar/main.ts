@@ -58,6 +58,7 @@ export async function runSidecar(options: SidecarOptions, release: string, signa
   const health = createHealth()
   const identityReady = health.condition('identity', 'ready')
   const configReady = health.condition('configuration', 'ready')
+  const certificatesReady = health.condition('serving certificates', 'ready')
   const metrics = createMetrics()
   addProcessMetrics(metrics)
   const drain = createDrain({ clock, log, deadlineMs: options.drainMs + 2_000 })
@@ -87,9 +88,20 @@ export async function runSidecar(options: SidecarOptions, release: string, signa
   )
   const decisions = createDecisionLog({ level: options.decisionLog, workload: options.workload, sink })
 
+  const wantCertificates = (pipeline: Pipeline) => {
+    serving?.want(meshHostnames(pipeline))
+    reviewCertificates()
+  }
+  const reviewCertificates = () => {
+    const pipeline = control.pipeline()
+    if (pipeline === undefined || serving === undefined) return
+    const missing = [...meshHostnames(pipeline)].some((hostname) => serving?.get(hostname) === undefined)
+    if (missing) certificatesReady.fail('a listener has no certificate yet')
+    else certificatesReady.pass()
+  }
   const onPipeline = (previous: Pipeline | undefined, pipeline: Pipeline) => {
     configTakenAtMs = clock.now()
-    serving?.want(meshHostnames(pipeline))
+    wantCertificates(pipeline)
     if (identity !== undefined) void adoptRoots(identity, pipeline)
     dataPlane?.apply(previous, pipeline).then(
       () => configReady.pass(),
@@ -166,6 +178,7 @@ export async function runSidecar(options: SidecarOptions, release: string, signa
     signal: work.signal,
   })
   serving = certificates
+  certificates.onChange(reviewCertificates)
 
   await control.restore()
   const plane = createDataPlane({
@@ -196,7 +209,7 @@ export async function runSidecar(options: SidecarOptions, release: string, signa
   dataPlane = plane
   const restored = control.pipeline()
   if (restored !== undefined) {
-    certificates.want(meshHostnames(restored))
+    wantCertificates(restored)
     configReady.pass()
   }
 
