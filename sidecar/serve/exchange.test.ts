@@ -614,6 +614,25 @@ test('a client that goes away takes its request to the backend with it', async (
   assert.equal(plane.plane.stats().inFlight, 0)
 })
 
+test('a client that goes away while its request waits for a connection is no failure of the endpoint', async (t) => {
+  // Accepts, and never shakes hands.
+  const mute = await rawBackend(t)
+  const plane = await startGateway(t, mesh, mute.port, {
+    config: { upstreams: { 'shop/orders:80': meshUpstream('orders') } },
+    endpoints: { 'shop/orders:80': [endpoint(mute.port), endpoint(mute.port)] },
+  })
+  for (let i = 0; i < 4; i++) {
+    const client = await dialPlain(plane.port('http'))
+    client.send(get('/'))
+    await until(() => mute.sockets.length === i + 1, 'it is being connected')
+    client.socket.resetAndDestroy()
+    await until(() => plane.requests.length === i + 1, 'it is told of')
+  }
+  assert.deepEqual(new Set(plane.requests.map(({ outcome }) => outcome)), new Set(['aborted']))
+  assert.deepEqual(new Set(plane.requests.map(({ retried }) => retried)), new Set([false]))
+  await until(() => plane.plane.stats().upstreamConnections === 0, 'nothing is left')
+})
+
 test('a client that has sent all it has may close its side and still gets the answer', async (t) => {
   const app = await httpBackend(t, (_request, response) => setImmediate(() => response.end('late')))
   const { client } = await startPair(t, app)

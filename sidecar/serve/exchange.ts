@@ -185,7 +185,8 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
   onDownstreamDrain(): void {
     if (this.#phase !== STREAMING || this.#isResponseDone) return
     if (this.#isResponseHeadSent) {
-      this.#downstream.clearDeadline()
+      if (this.#requestReader.done) this.#downstream.clearDeadline()
+      else this.#downstream.setDeadline(this.#engine.limits.bodyMs)
       this.#connection?.resume()
     }
   }
@@ -308,12 +309,13 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     this.#phase = CONNECTING
     this.#connecting = pool.open((opened) =>
       this.#guard(() => {
+        const isWanted = this.#connecting !== undefined
         this.#connecting = undefined
         if (opened instanceof UpstreamConnection) {
-          if (this.#phase !== CONNECTING) return opened.destroy()
+          if (!isWanted) return opened.destroy()
           this.#attach(opened)
           this.#downstream.resume()
-        } else if (this.#phase === CONNECTING) {
+        } else if (isWanted) {
           this.#onConnectFailed(opened)
         }
       }),
@@ -601,7 +603,7 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
         return this.#refuse(UNWRITABLE_HEAD, { outcome: 'failed' })
       }
       this.#isResponseHeadSent = true
-      if (!done) this.#downstream.clearDeadline()
+      if (!done && this.#requestReader.done) this.#downstream.clearDeadline()
     } else {
       bytes = this.#responseFraming!.kind === 'chunked' ? encodeChunk(slices, done) : Buffer.concat(slices, bodyBytes)
       slices.length = 0
@@ -719,8 +721,9 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
   }
 
   #dropUpstream(): void {
-    this.#connecting?.abort()
+    const connecting = this.#connecting
     this.#connecting = undefined
+    connecting?.abort()
     const connection = this.#connection
     this.#connection = undefined
     if (connection === undefined) return

@@ -89,8 +89,8 @@ export class ConnectTransaction implements Transaction {
 
   onClientGone(): void {
     if (this.#isOver) return
-    this.#abort?.()
     this.#conclude(0, 'aborted', undefined)
+    this.#abort?.()
   }
 
   onDeadline(): void {}
