@@ -60,6 +60,7 @@ test('T05: a peer whose certificate is no SVID of this mesh is closed before a b
     'a dot segment': { uris: ['spiffe://cluster.local/ns/../sa/storefront'] },
     'an upper-case scheme': { uris: [id.replace('spiffe', 'SPIFFE')] },
     'a CA': { isCa: true },
+    'an id of no service account': { uris: ['spiffe://cluster.local/orders'] },
   }
   for (const [name, leaf] of Object.entries(leaves)) {
     const client = await dialMesh(

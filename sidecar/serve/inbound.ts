@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { MESH_ALPN } from '../../contract/alpn.ts'
+import { serviceAccountOf } from '../../model/spiffe-id.ts'
 import type { InboundPipeline, Pipeline } from '../compile/pipeline.ts'
 import { followIdentity, serverTlsOptions } from '../identity/tls-options.ts'
 import { peerSpiffeId } from '../identity/trust.ts'
@@ -64,6 +65,8 @@ export function createInboundPort(
     const self = engine.identity.current()
     const peer = peerSpiffeId(socket, { trustDomain: self.trustDomain, role: 'client', nowMs: engine.clock.now() })
     if (!peer.ok) return refuse(socket, PEER_IDENTITY.name, peer.reason)
+    // The mesh's authority issues no other ids: whoever has one had it from somebody who should not have signed it.
+    if (serviceAccountOf(peer.spiffeId) === undefined) return refuse(socket, PEER_IDENTITY.name, 'no-service-account')
     const { protocol } = inbound.listener
     if (socket.alpnProtocol !== MESH_ALPN[protocol]) return refuse(socket, WRONG_ALPN.name)
     hand(accepted, socket, meshClient(socket, peer, self.spiffeId), inbound)
