@@ -108,7 +108,9 @@ export function createHandshaker(engine: Engine, label: PortLabel, options: TlsO
   })
   server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
     socket.destroy()
-    tellRefused(engine, label, socket, HANDSHAKE_FAILED.name, error.code ?? error.message)
+    // A certificate that is not accepted ends as a reset; which fault it had (a code, whatever the types say) stands here.
+    const fault = socket.authorizationError as unknown as string | null | undefined
+    tellRefused(engine, label, socket, HANDSHAKE_FAILED.name, fault ?? error.code ?? error.message)
   })
   return {
     server,
