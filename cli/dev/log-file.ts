@@ -1,6 +1,7 @@
 import { closeSync, openSync, renameSync, statSync } from 'node:fs'
 import type { Clock } from '../../runtime/clock.ts'
 import { createFileSink, type FileSink } from '../../runtime/log-sink.ts'
+import type { StateDirectory } from './state.ts'
 
 /** A log on disk that does not grow for ever. */
 export interface LogFile {
@@ -58,4 +59,21 @@ export function openLogFile(path: string, clock: Clock, maxChars = MAX_LOG_CHARS
 function open(path: string, clock: Clock): { fd: number; sink: FileSink; chars: number } {
   const fd = openSync(path, 'a', 0o600)
   return { fd, sink: createFileSink({ fd, clock }), chars: statSync(path).size }
+}
+
+/** The logs of a mesh, each opened when it is first asked for. */
+export function createLogs(state: StateDirectory, clock: Clock) {
+  const logs = new Map<string, LogFile>()
+  return {
+    open(name: string): LogFile {
+      const log = logs.get(name) ?? openLogFile(state.at('logs', `${name}.log`), clock)
+      logs.set(name, log)
+      return log
+    },
+    async close(): Promise<void> {
+      const open = [...logs.values()]
+      logs.clear()
+      await Promise.all(open.map((log) => log.close()))
+    },
+  }
 }

@@ -75,12 +75,17 @@ export async function openPortBook(file: string): Promise<PortBook> {
   }
 }
 
-/** Whether nobody listens on a port of loopback. */
+/** Whether nobody listens on a port of loopback, and we may. */
 export async function isFree(port: number): Promise<boolean> {
-  const server = await listenOn(port)
-  if (server === undefined) return false
+  return (await whyNotFree(port)) === undefined
+}
+
+/** Why a port of loopback cannot be listened on: `EADDRINUSE`, `EACCES`; undefined when it can. */
+export async function whyNotFree(port: number): Promise<string | undefined> {
+  const server = await tryListen(port)
+  if (typeof server === 'string') return server
   await new Promise((closed) => server.close(closed))
-  return true
+  return undefined
 }
 
 async function takeBlock(guards: ReadonlyMap<number, Server>): Promise<readonly [number, Server]> {
@@ -102,11 +107,16 @@ function blockOf(port: number): number {
 }
 
 /** Undefined: the port is taken, or not ours to take. */
-function listenOn(port: number): Promise<Server | undefined> {
+async function listenOn(port: number): Promise<Server | undefined> {
+  const server = await tryListen(port)
+  return typeof server === 'string' ? undefined : server
+}
+
+function tryListen(port: number): Promise<Server | string> {
   return new Promise((resolve) => {
     const server = createServer((socket) => socket.destroy())
     server.unref()
-    server.once('error', () => resolve(undefined))
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
     server.listen({ host: '127.0.0.1', port, exclusive: true }, () => resolve(server))
   })
 }
