@@ -1,0 +1,230 @@
+import { type Command, InvalidArgumentError } from 'commander'
+import { read } from '../contract/codec.ts'
+import { WorkloadConfig } from '../contract/workload-config.ts'
+import { describeIssue } from '../model/result.ts'
+import { compile } from '../sidecar/compile/compile.ts'
+import type { Pipeline } from '../sidecar/compile/pipeline.ts'
+import type { ExplainedDecision } from '../sidecar/observe/decision-ring.ts'
+import { CommandError, EXIT } from './exit-code.ts'
+import { type Answer, answerFor } from './explain/answer.ts'
+import { type AskWords, ask } from './explain/ask.ts'
+import { readClaims } from './explain/claims-file.ts'
+import { formatAnswer, type Place } from './explain/text.ts'
+import { type FileMesh, OFFLINE, readFileMesh } from './file-mesh.ts'
+import { addFileOption } from './file-option.ts'
+import { pathOfRule, resourceOfOrigin } from './origin.ts'
+import { printDocument } from './output/document.ts'
+import { addOutputOption, type OutputFormat } from './output-format.ts'
+import { painterOf } from './paint.ts'
+import { askAdmin, DEFAULT_STATE, findRunningMesh } from './running-mesh.ts'
+import { readSoundFiles } from './sound-files.ts'
+import { findWorkload } from './workload-name.ts'
+
+interface ExplainOptions {
+  readonly file?: readonly string[]
+  readonly state: string
+  readonly from?: string
+  readonly claims?: string
+  readonly header: readonly string[]
+  readonly host?: string
+  readonly port?: number
+  readonly clientIp?: string
+  readonly exitCode?: true
+  readonly output: OutputFormat
+}
+
+/** `hauberk explain`: why a request was refused, or what would become of one. */
+export function defineExplain(command: Command): void {
+  addOutputOption(addFileOption(command))
+    .usage('[options] DECISION-ID\n       hauberk explain [options] WORKLOAD METHOD PATH')
+    .argument('<what>', 'the id of a decision, or a workload: namespace/name, its name, or gateway')
+    .argument('[method]', 'GET, POST, ...; left out for a port of opaque TCP')
+    .argument('[path]', 'the path, with its query if that matters')
+    .option('--from <caller>', 'who calls: a service account (namespace/name), or a SPIFFE ID')
+    .option('--claims <file>', 'what a verified token says, as JSON or YAML; without it there is no token')
+    .option('--header <name:value>', 'a header; may be given several times', collect, [])
+    .option('--host <host>', 'the host that is asked for')
+    .option('--port <port>', 'the port of the container, the Service or the listener', parsePort)
+    .option('--client-ip <address>', 'where the client is (default: 127.0.0.1)')
+    .option('--state <directory>', 'the state of the mesh that runs', DEFAULT_STATE)
+    .option('--exit-code', `end with ${EXIT.findings} when the request is refused`)
+    .addHelpText('after', HELP)
+    .action(async (what: string, method: string | undefined, path: string | undefined, options: ExplainOptions) => {
+      const isDecision = method === undefined && DECISION_ID.test(what)
+      const { answer, place } = isDecision
+        ? await explainDecision(what, options.state)
+        : await explainRequest(what, { method, target: path, headers: options.header }, options)
+      if (options.output !== 'table') printDocument(answer, options.output, process.stdout)
+      else process.stdout.write(formatAnswer(answer, painterOf(process.stdout), place))
+      if (options.exitCode === true && answer.outcome === 'denied') throw new CommandError(EXIT.findings)
+    })
+}
+
+const HELP = `
+Examples:
+  hauberk explain 9f86d081884c7d65
+      why that request was refused: the id is in the answer and in the log
+  hauberk explain orders GET /users/ann/orders --from shop/storefront --claims ann.json
+      what the running mesh would say to this request
+  hauberk explain orders GET /users/ann/orders --from shop/storefront --claims ann.json -f samples/shop
+      the same from files alone, before anybody obeys them
+  hauberk explain gateway GET /api/catalog/products --host shop.localhost
+  hauberk explain orders-db --from shop/catalog
+
+A claims file holds what the token says: {"iss": "https://auth.shop.example", "sub": "ann", "scope": "orders:read"}.
+Neither signatures nor times are judged, and rate limits are taken as not reached.
+Exit codes: 0 explained, 1 failed, 2 wrong usage; with --exit-code 79 for a request that is refused.`
+
+/** As sidecars make them: eight random bytes. */
+const DECISION_ID = /^[0-9a-f]{16}$/
+
+const NOWHERE: Place = () => undefined
+
+async function explainRequest(
+  word: string,
+  words: Pick<AskWords, 'method' | 'target' | 'headers'>,
+  options: ExplainOptions,
+): Promise<{ readonly answer: Answer; readonly place: Place }> {
+  const { pipeline, gateway, place } =
+    options.file === undefined ? await fromRunningMesh(word, options.state) : await fromFiles(word, options.file)
+  const claims = options.claims === undefined ? undefined : await readClaims(options.claims)
+  const { from, host, port, clientIp } = options
+  const asked = ask(pipeline, { ...words, from, gateway, claims, host, port, clientIp })
+  if (asked.kind === 'asked') return { answer: answerFor(pipeline, asked.asked, asked.notes), place }
+  const { method = '', target = '' } = words
+  const answer: Answer = {
+    workload: pipeline.config.workload,
+    request: {
+      method,
+      path: target,
+      port: asked.port,
+      ...(asked.caller !== undefined && { caller: asked.caller }),
+      clientIp: clientIp ?? '127.0.0.1',
+    },
+    outcome: 'denied',
+    denial: asked.reason,
+    status: asked.status,
+    detail: 'no proxy of the mesh passes such a target on, whatever the policies say: it can be read in two ways',
+    considerations: [],
+    notes: [],
+  }
+  return { answer, place }
+}
+
+interface Explained {
+  readonly pipeline: Pipeline
+  /** The id of the only gateway. */
+  readonly gateway: string | undefined
+  readonly place: Place
+}
+
+async function fromFiles(word: string, files: readonly string[]): Promise<Explained> {
+  const mesh = await readSoundFiles(files, process.stderr)
+  const configs = [...mesh.translation.configs.values()]
+  return {
+    pipeline: pipelineOf(findWorkload(word, configs)),
+    gateway: onlyGateway(configs),
+    place: placeIn(mesh),
+  }
+}
+
+async function fromRunningMesh(word: string, state: string): Promise<Explained> {
+  const { proxies, files } = await findRunningMesh(state)
+  const { workload, admin } = findWorkload(word, proxies)
+  const answer = await askAdmin(`the sidecar of ${workload}`, admin, '/config')
+  if (!answer.ok) throw new CommandError(EXIT.failure, `the sidecar of ${workload} has no configuration yet`)
+  const config = read(WorkloadConfig, answer.body)
+  if (!config.ok) {
+    const [first] = config.issues
+    throw new CommandError(
+      EXIT.failure,
+      `the sidecar of ${workload} is of another release: ${first === undefined ? '' : describeIssue(first)}`,
+    )
+  }
+  return {
+    pipeline: pipelineOf(config.value),
+    gateway: onlyGateway(proxies),
+    place: await placeInFiles(files),
+  }
+}
+
+function placeIn(mesh: FileMesh): Place {
+  return (origin, rule) => {
+    const paths = (['deny', 'allow'] as const).map((effect) => pathOfRule(mesh.snapshot, origin, effect, rule ?? ''))
+    const path = paths.find((found) => found !== 'spec') ?? 'spec'
+    const location = mesh.locate(resourceOfOrigin(origin), path)
+    return location && `${location.file}:${location.line}`
+  }
+}
+
+/** The files of a mesh that runs may be gone, or broken by now: then nobody knows the place. */
+async function placeInFiles(files: readonly string[]): Promise<Place> {
+  try {
+    return placeIn(await readFileMesh(files))
+  } catch {
+    return NOWHERE
+  }
+}
+
+function pipelineOf(config: WorkloadConfig): Pipeline {
+  const compiled = compile(config, undefined, OFFLINE)
+  if (compiled.ok) return compiled.value
+  throw new CommandError(EXIT.failure, `${config.workload}: ${compiled.issues.map(describeIssue).join('; ')}`)
+}
+
+function onlyGateway(workloads: readonly Pick<WorkloadConfig, 'workload' | 'role'>[]): string | undefined {
+  const [only, ...others] = new Set(workloads.filter(({ role }) => role === 'gateway').map(({ workload }) => workload))
+  return others.length === 0 ? only : undefined
+}
+
+/** Whoever made the decision remembers it; the others are asked in vain. */
+async function explainDecision(id: string, state: string): Promise<{ readonly answer: Answer; readonly place: Place }> {
+  const { proxies, files } = await findRunningMesh(state)
+  const answers = await Promise.allSettled(
+    proxies.map(({ workload, admin }) => askAdmin(`the sidecar of ${workload}`, admin, `/decision?id=${id}`)),
+  )
+  for (const answer of answers) {
+    if (answer.status !== 'fulfilled' || !answer.value.ok) continue
+    return { answer: answerOf(answer.value.body as WireDecision), place: await placeInFiles(files) }
+  }
+  const silent = answers.filter(({ status }) => status === 'rejected').length
+  throw new CommandError(
+    EXIT.failure,
+    [
+      `no sidecar remembers the decision ${id}: refusals are remembered, the newest 512 of each sidecar`,
+      ...(silent === 0 ? [] : [`${silent} of ${proxies.length} sidecars did not answer`]),
+    ].join('\n'),
+  )
+}
+
+type WireDecision = ExplainedDecision & { readonly workload: string }
+
+function answerOf(decision: WireDecision): Answer {
+  const { workload, method, host, path, port, clientIp, caller, issuer, subject, change, ...rest } = decision
+  return {
+    ...rest,
+    workload,
+    request: {
+      method,
+      path,
+      host,
+      port,
+      clientIp,
+      ...(caller !== undefined && { caller }),
+      ...(issuer !== undefined && { issuer }),
+      ...(subject !== undefined && { subject }),
+    },
+    ...(change !== undefined && { changes: [[change]] }),
+    notes: [],
+  }
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value]
+}
+
+function parsePort(text: string): number {
+  const port = Number(text)
+  if (!Number.isInteger(port) || port < 1 || port > 65535) throw new InvalidArgumentError('It is no port.')
+  return port
+}

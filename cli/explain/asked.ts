@@ -1,0 +1,38 @@
+import type { Peer, RequestView } from '../../model/request.ts'
+import { parseSpiffeId, serviceAccountOf, trustDomainOf } from '../../model/spiffe-id.ts'
+import { isIdentityHeader } from '../../sidecar/serve/forwarded.ts'
+
+/** A request that nobody has sent. */
+export interface Asked {
+  readonly protocol: 'http' | 'tcp'
+  readonly method: string
+  /** In the one normal form. */
+  readonly path: string
+  readonly query: string
+  readonly host: string
+  /** The container port, or the port of a Gateway's listener. */
+  readonly port: number
+  readonly scheme: 'http' | 'https'
+  /** SPIFFE ID of the caller; undefined: it shows no certificate of the mesh. */
+  readonly caller: string | undefined
+  readonly clientIp: string
+  /** Names in lower case. */
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  /** What a token says whose signature is taken to be good; undefined: no token. */
+  readonly claims: Claims | undefined
+}
+
+export type Claims = Readonly<Record<string, unknown>>
+
+/** As the filters of a sidecar would see it: headers that say who is asking are never believed, so they are not there. */
+export function viewOf({ headers, caller, claims: _, ...asked }: Asked): RequestView {
+  const values = (name: string): readonly string[] =>
+    isIdentityHeader(name) ? [] : headers.filter(([sent]) => sent === name).map(([, value]) => value)
+  return { ...asked, peer: peerOf(caller, asked.clientIp), header: (name) => values(name)[0], headers: values }
+}
+
+function peerOf(caller: string | undefined, ip: string): Peer {
+  const parsed = caller === undefined ? undefined : parseSpiffeId(caller)
+  if (parsed?.ok !== true) return { ip }
+  return { ip, spiffeId: parsed.value, trustDomain: trustDomainOf(parsed.value), ...serviceAccountOf(parsed.value) }
+}
