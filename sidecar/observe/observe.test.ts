@@ -107,6 +107,24 @@ test('requests, denials and dry-run denials are counted by name, rule and policy
   has('hauberk_config_info{version="v1"} 1')
 })
 
+test('requests of one route that come out differently in turn are each counted as they came out', async () => {
+  const metrics = createMetrics()
+  const sidecar = createSidecarMetrics(metrics, NO_GAUGES)
+  for (let i = 0; i < 3; i++) {
+    sidecar.request(record())
+    sidecar.request(record({ status: 500 }))
+    sidecar.request(record({ method: 'POST' }))
+    sidecar.request(record({ outcome: 'failed' }))
+    sidecar.request(record({ direction: 'outbound' }))
+    sidecar.request(record({ method: 'PURGE' }))
+    sidecar.request(record({ method: 'LINK' }))
+  }
+  const counts = (await metrics.text())
+    .split('\n')
+    .flatMap((line) => /^hauberk_requests_total\{.*\} (\d+)$/.exec(line)?.[1] ?? [])
+  assert.deepEqual(counts, ['3', '3', '3', '3', '3', '6'])
+})
+
 test('methods and routes that clients make up do not make series without end', async () => {
   const metrics = createMetrics()
   const sidecar = createSidecarMetrics(metrics, NO_GAUGES)

@@ -28,6 +28,12 @@ const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PAT
 /** Combinations remembered in front of the registry; it bounds them as well. */
 const MAX_REMEMBERED = 2_000
 
+/** What requests that came out alike are counted by. */
+interface RequestSeries extends Pick<RequestRecord, 'direction' | 'method' | 'status' | 'outcome'> {
+  readonly requests: CounterHandle
+  readonly durations: HistogramHandle
+}
+
 export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): SidecarMetrics {
   const requests = metrics.counter({
     name: 'hauberk_requests_total',
@@ -105,31 +111,43 @@ export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): S
     shownVersion = version
   })
 
-  const remembered = new Map<string, CounterHandle>()
-  const rememberedDurations = new Map<string, HistogramHandle>()
+  const remembered = new Map<string, RequestSeries>()
+  /** By route: how its last request came out, so that the next one like it is counted without a key being made. */
+  const newest = new Map<string, RequestSeries>()
+  const seriesOf = (record: RequestRecord): RequestSeries => {
+    const { direction, route, method, status, outcome } = record
+    const last = newest.get(route)
+    const isLike =
+      last !== undefined &&
+      last.status === status &&
+      last.method === method &&
+      last.outcome === outcome &&
+      last.direction === direction
+    if (isLike) return last
+    const counted = METHODS.has(method) ? method : 'other'
+    const key = `${direction} ${route} ${counted} ${status} ${outcome}`
+    let series = remembered.get(key)
+    if (series === undefined) {
+      series = {
+        ...{ direction, method: counted, status, outcome },
+        requests: requests.handle({ direction, route, method: counted, status: String(status), outcome }),
+        durations: durations.handle({ direction, route }),
+      }
+      if (remembered.size < MAX_REMEMBERED) remembered.set(key, series)
+    }
+    if (newest.size < MAX_REMEMBERED || newest.has(route)) newest.set(route, series)
+    return series
+  }
   const refuse = (family: typeof denials, direction: string, { denial, rule, origins }: Refusal) =>
     family.handle({ direction, denial, rule: rule ?? '', policy: origins.join(' ') }).add()
 
   return {
     request(record) {
-      const { direction, route, status, outcome } = record
-      const method = METHODS.has(record.method) ? record.method : 'other'
-      const key = `${direction} ${route} ${method} ${status} ${outcome}`
-      let handle = remembered.get(key)
-      if (handle === undefined) {
-        handle = requests.handle({ direction, route, method, status: String(status), outcome })
-        if (remembered.size < MAX_REMEMBERED) remembered.set(key, handle)
-      }
-      handle.add()
-      const durationKey = `${direction} ${route}`
-      let duration = rememberedDurations.get(durationKey)
-      if (duration === undefined) {
-        duration = durations.handle({ direction, route })
-        if (rememberedDurations.size < MAX_REMEMBERED) rememberedDurations.set(durationKey, duration)
-      }
-      duration.observe(record.durationMs / 1_000)
-      if (record.refusal !== undefined) refuse(denials, direction, record.refusal)
-      if (record.wouldDeny !== undefined) refuse(dryRunDenials, direction, record.wouldDeny)
+      const series = seriesOf(record)
+      series.requests.add()
+      series.durations.observe(record.durationMs / 1_000)
+      if (record.refusal !== undefined) refuse(denials, record.direction, record.refusal)
+      if (record.wouldDeny !== undefined) refuse(dryRunDenials, record.direction, record.wouldDeny)
     },
     connection({ direction, listener, outcome, refusal, wouldDeny, ...record }) {
       connections.handle({ direction, listener, outcome }).add()
