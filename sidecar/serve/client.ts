@@ -1,6 +1,7 @@
 import type { TLSSocket } from 'node:tls'
 import type { Peer } from '../../model/request.ts'
 import { type SpiffeId, serviceAccountOf, trustDomainOf } from '../../model/spiffe-id.ts'
+import { ForwardedLines } from './forwarded.ts'
 
 /** Who is at the other end of one downstream connection. Found out once, used by every request on it. */
 export interface Client {
@@ -9,8 +10,8 @@ export interface Client {
   readonly isSecure: boolean
   /** What SNI named: lower case, no trailing dot; undefined without TLS or without SNI. */
   readonly serverName: string | undefined
-  /** What `x-forwarded-client-cert` says of the peer. Undefined: it has proven nothing. */
-  readonly certificateHeader: string | undefined
+  /** What the next hop is told of the peer and its requests. */
+  readonly forwarded: ForwardedLines
   /** End of the peer's certificate; infinite without one. Milliseconds since the epoch. */
   readonly notAfterMs: number
 }
@@ -31,7 +32,7 @@ export function meshClient(
   // Envoy's form, and only for the immediate peer. The characters of a SPIFFE id need no quotes.
   const hash = socket.getPeerX509Certificate()?.fingerprint256.replaceAll(':', '').toLowerCase() ?? ''
   const certificateHeader = `By=${ownSpiffeId};Hash=${hash};URI=${spiffeId}`
-  return { peer, isSecure: true, serverName: undefined, certificateHeader, notAfterMs }
+  return { peer, isSecure: true, serverName: undefined, forwarded: new ForwardedLines(certificateHeader), notAfterMs }
 }
 
 /** Someone of whom only the address is known. */
@@ -43,7 +44,7 @@ export function outsideClient(
     peer: { ip: addressOf(remoteAddress) },
     isSecure: tls !== undefined,
     serverName: tls?.serverName,
-    certificateHeader: undefined,
+    forwarded: new ForwardedLines(undefined),
     notAfterMs: Number.POSITIVE_INFINITY,
   }
 }

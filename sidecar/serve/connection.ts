@@ -104,12 +104,12 @@ export class HttpConnection implements Downstream, Served {
     this.#engine.deadlines.clear(this.#deadline)
   }
 
-  finished(keepAlive: boolean): void {
+  finished(keepAlive: boolean, nowMs: number): void {
     this.#exchange = undefined
     this.#requests += 1
     if (!keepAlive || this.#hasClientEnded) return this.#close()
     if (this.#socket.writableNeedDrain) this.setDeadline(this.#engine.limits.bodyMs)
-    else this.#becomeIdle(this.#engine.clock.monotonic())
+    else this.#becomeIdle(nowMs)
     this.resume()
   }
 

@@ -23,24 +23,19 @@ import {
   UPSTREAM_TIMEOUT,
 } from './denials.ts'
 import type { Engine } from './engine.ts'
-import {
-  forwardedHeaders,
-  type Provenance,
-  provenanceFromOutside,
-  provenanceFromPeer,
-  provenanceFromWorkload,
-} from './forwarded.ts'
+import { type Provenance, provenanceFromOutside, provenanceFromPeer, provenanceFromWorkload } from './forwarded.ts'
 import { bodyReader } from './http1/body.ts'
 import { encodeChunk, totalLength } from './http1/chunk.ts'
 import type { HeaderLines } from './http1/header-lines.ts'
 import type { BodyReader, BodySink, Framing, RequestHead, ResponseHead } from './http1/message.ts'
+import { UNWRITABLE } from './http1/problem.ts'
 import { isUpgradeAccepted } from './http1/websocket.ts'
 import { framingTowards, writeRequestHead, writeResponseHead } from './http1/write-head.ts'
 import { writeLocalResponse } from './local-response.ts'
 import type { Evidence, Outcome, Refusal, RequestRecord } from './observation.ts'
 import { redirectLocation } from './redirect.ts'
 import { HttpRequestView } from './request-view.ts'
-import { type HeaderPlan, headersToSet, planOf, type RoutePlan, rewritePath } from './route-plan.ts'
+import { type HeaderPlan, headersToSet, planOf, type RoutePlan, rewritePath, withoutIdentity } from './route-plan.ts'
 import { type Downstream, isDeny, type Transaction } from './site.ts'
 import { tellRefusal } from './tell-refusal.ts'
 
@@ -229,11 +224,11 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
 
   #findProvenance(trustedHops: number): Provenance {
     const { client, site } = this.#downstream
-    const { headers, host, port } = this.#head
+    const { headers, authority } = this.#head
     const own = {
       remoteIp: client.peer.ip,
       proto: client.isSecure ? ('https' as const) : ('http' as const),
-      host: port === undefined ? host : `${host}:${port}`,
+      host: authority,
     }
     // The id of the decision serves for the request too where it begins here: one thing less to look up.
     const newId = () => this.#decisionId
@@ -387,11 +382,12 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     const facts = this.#facts
     const plan = this.#plan ?? planOf(this.#route!)
     const { client, site } = this.#downstream
-    const own = forwardedHeaders(this.#provenance!, client.certificateHeader, site.direction !== 'outbound')
+    const lines = client.forwarded.for(this.#provenance!, site.direction !== 'outbound')
+    if (lines === undefined) return UNWRITABLE
     const path = rewritePath(head.path, route)
     const { action } = route
     const rewriteHost = action.kind === 'forward' ? action.rewriteHost : undefined
-    const host = rewriteHost ?? (head.port === undefined ? head.host : `${head.host}:${head.port}`)
+    const host = rewriteHost ?? head.authority
     return writeRequestHead(
       {
         method: head.method,
@@ -401,7 +397,9 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
         connectionNames: head.connectionNames,
         edits: {
           drop: plan.request.drop,
-          set: headersToSet(head.headers, plan.request, facts.setRequestHeaders, own),
+          set: headersToSet(head.headers, plan.request, withoutIdentity(facts.setRequestHeaders)),
+          lines,
+          requestId: this.#provenance!.requestId,
           ...(facts.removeRequestHeaders === undefined ? {} : { remove: facts.removeRequestHeaders }),
         },
         framing: head.framing,
@@ -619,15 +617,16 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
 
   #onResponseDone(): void {
     this.#isResponseDone = true
+    const nowMs = this.#engine.clock.monotonic()
     const connection = this.#connection
     this.#connection = undefined
     if (connection !== undefined) {
       connection.user = undefined
       const isClean = this.#requestReader.done && !this.#isEarly && !this.#hasExcess && this.#head.upgrade === undefined
-      if (isClean && this.#response!.keepAlive) this.#pool!.giveBack(connection)
+      if (isClean && this.#response!.keepAlive) this.#pool!.giveBack(connection, nowMs)
       else connection.destroy()
     }
-    this.#finish()
+    this.#finish(nowMs)
   }
 
   #startTunnel(head: ResponseHead, early: Buffer): void {
@@ -658,7 +657,7 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
 
   #responseHeadersToSet(received: HeaderLines, plan: HeaderPlan): readonly HeaderPair[] {
     const { setResponseHeaders, addResponseHeaders } = this.#facts
-    return headersToSet(received, plan, setResponseHeaders, [], addResponseHeaders)
+    return headersToSet(received, plan, setResponseHeaders, addResponseHeaders)
   }
 
   #refuse(denial: Denial, given: RefuseOptions = {}): void {
@@ -714,10 +713,10 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     this.#downstream.abort()
   }
 
-  #finish(): void {
+  #finish(nowMs: number = this.#engine.clock.monotonic()): void {
     const keepAlive = !this.#willClose && this.#requestReader.done
-    this.#conclude(undefined)
-    this.#downstream.finished(keepAlive)
+    this.#conclude(undefined, nowMs)
+    this.#downstream.finished(keepAlive, nowMs)
   }
 
   #dropUpstream(): void {
@@ -732,7 +731,7 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
   }
 
   /** It is over: tells of it, once. */
-  #conclude(outcome: Outcome | undefined): void {
+  #conclude(outcome: Outcome | undefined, nowMs: number = this.#engine.clock.monotonic()): void {
     if (this.#phase === OVER) return
     this.#phase = OVER
     const engine = this.#engine
@@ -742,7 +741,7 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     const facts = this.#facts
     const record: RequestRecord = {
       timeMs: this.#timeMs,
-      durationMs: engine.clock.monotonic() - this.#startMs,
+      durationMs: nowMs - this.#startMs,
       decisionId: this.#decisionId,
       requestId: this.#provenance?.requestId ?? this.#decisionId,
       direction: site.direction,

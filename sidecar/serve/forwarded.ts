@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import type { HeaderPair } from '../../model/verdict.ts'
 import { compileHeaderFilter, type HeaderFilterSource } from './http1/header-filter.ts'
 import type { HeaderLines } from './http1/header-lines.ts'
-import { isFieldValue } from './http1/write-head.ts'
+import { type CheckedLines, checkLines, compileDrop, isFieldValue } from './http1/write-head.ts'
 
 /**
  * Headers that say who is asking, from where and for what, or that some servers take for the target itself. What a client
@@ -79,23 +79,49 @@ export function provenanceFromWorkload(headers: HeaderLines, own: OwnProvenance,
   return { clientIp: own.remoteIp, proto: own.proto, host: own.host, requestId: requestIdIn(headers) ?? newId() }
 }
 
+/** What every request to an upstream leaves out of the received lines. */
+export const IDENTITY_DROP = compileDrop(IDENTITY_HEADERS)
+
 /**
- * The headers that tell the next hop. `certificateHeader` is of the immediate peer. The address is left out on the way out
- * of a workload: the next hop sees it better, at its socket.
+ * The lines that tell the next hop, for the requests of one connection: most of them are told the same, but for their id.
+ * `certificateHeader` is of the immediate peer; undefined where it has proven nothing.
  */
-export function forwardedHeaders(
-  { clientIp, proto, host, requestId }: Provenance,
-  certificateHeader: string | undefined,
-  tellsAddress: boolean,
-): HeaderPair[] {
-  const pairs: HeaderPair[] = [
-    ['x-forwarded-proto', proto],
-    ['x-request-id', requestId],
-  ]
-  if (tellsAddress) pairs.push(['x-forwarded-for', clientIp])
-  if (host !== '') pairs.push(['x-forwarded-host', host])
-  if (certificateHeader !== undefined) pairs.push(['x-forwarded-client-cert', certificateHeader])
-  return pairs
+export class ForwardedLines {
+  readonly #certificateHeader: string | undefined
+  #clientIp: string | undefined
+  #proto: Provenance['proto'] = 'http'
+  #host = ''
+  #tellsAddress = false
+  #lines: CheckedLines | undefined
+
+  constructor(certificateHeader: string | undefined) {
+    this.#certificateHeader = certificateHeader
+  }
+
+  /**
+   * The address is left out on the way out of a workload: the next hop sees it better, at its socket. Undefined: something
+   * in it is no field value.
+   */
+  for({ clientIp, proto, host }: Provenance, tellsAddress: boolean): CheckedLines | undefined {
+    const isTold =
+      this.#clientIp === clientIp && this.#host === host && this.#proto === proto && this.#tellsAddress === tellsAddress
+    if (!isTold) {
+      this.#clientIp = clientIp
+      this.#proto = proto
+      this.#host = host
+      this.#tellsAddress = tellsAddress
+      this.#lines = this.#write(clientIp, proto, host, tellsAddress)
+    }
+    return this.#lines
+  }
+
+  #write(clientIp: string, proto: string, host: string, tellsAddress: boolean): CheckedLines | undefined {
+    const pairs: HeaderPair[] = [['x-forwarded-proto', proto]]
+    if (tellsAddress) pairs.push(['x-forwarded-for', clientIp])
+    if (host !== '') pairs.push(['x-forwarded-host', host])
+    if (this.#certificateHeader !== undefined) pairs.push(['x-forwarded-client-cert', this.#certificateHeader])
+    return checkLines(pairs, IDENTITY_DROP)
+  }
 }
 
 const AUTHORITY = /^(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$/

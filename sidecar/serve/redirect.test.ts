@@ -28,6 +28,7 @@ function locationOf(
     query,
     host: 'shop.example',
     port,
+    authority: port === undefined ? 'shop.example' : `shop.example:${port}`,
     minor: 1,
     headers: NO_HEADERS,
     framing: NO_BODY,

@@ -5,7 +5,7 @@ import type { PathRewrite, RouteAction, RouteConfig } from '../../contract/workl
 import type { CompiledRoute } from '../compile/pipeline.ts'
 import { type HeaderLines, NO_HEADERS } from './http1/header-lines.ts'
 import { RequestHeadParser } from './http1/request-head.ts'
-import { headersToSet, planOf, rewritePath } from './route-plan.ts'
+import { headersToSet, planOf, rewritePath, withoutIdentity } from './route-plan.ts'
 
 function routeWith(action: RouteAction, prefix = '/', more: Partial<RouteConfig> = {}): RouteConfig {
   return {
@@ -95,16 +95,16 @@ test('what policies say wins over the route, and what the mesh says over both', 
     ),
   )
   const received = receivedLines('x-c: sent', 'x-b: sent')
-  assert.deepEqual(headersToSet(received, plan.request, [['x-b', 'policy']], [['x-request-id', '1']]).toSorted(), [
+  assert.deepEqual(headersToSet(received, plan.request, [['x-b', 'policy']], [['x-d', 'added by policy']]).toSorted(), [
     ['x-a', 'route'],
     ['x-b', 'policy'],
     ['x-c', 'added'],
     ['x-c', 'sent'],
-    ['x-request-id', '1'],
+    ['x-d', 'added by policy'],
   ])
 })
 
-test('T12: a route cannot speak for the mesh', () => {
+test('T12: neither a route nor a policy can speak for the mesh', () => {
   const forged: [string, string][] = [
     ['x-forwarded-client-cert', 'URI=spiffe://a/b'],
     ['x-forwarded-for', '1.1.1.1'],
@@ -113,4 +113,5 @@ test('T12: a route cannot speak for the mesh', () => {
   const edits = { set: forged, add: forged, remove: [] }
   const plan = planOf(compiled(routeWith(forward(), '/', { requestHeaders: edits })))
   assert.deepEqual(headersToSet(NO_HEADERS, plan.request, undefined, []), [])
+  assert.deepEqual(withoutIdentity([...forged, ['x-own', '1']]), [['x-own', '1']])
 })

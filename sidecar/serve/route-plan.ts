@@ -2,7 +2,7 @@ import type { RouteAction, RouteConfig, HeaderEdits as RouteEdits } from '../../
 import type { HeaderPair } from '../../model/verdict.ts'
 import type { CompiledRoute } from '../compile/pipeline.ts'
 import { matchedPrefix } from '../compile/router.ts'
-import { IDENTITY_HEADERS, isIdentityHeader } from './forwarded.ts'
+import { IDENTITY_DROP, IDENTITY_HEADERS, isIdentityHeader } from './forwarded.ts'
 import type { HeaderLines } from './http1/header-lines.ts'
 import { compileDrop, type DropFilter } from './http1/write-head.ts'
 
@@ -43,7 +43,6 @@ function makePlan({ requestHeaders, responseHeaders, action }: RouteConfig): Rou
 /** A route cannot speak for the mesh: edits of identity headers are void. */
 function headerPlan(edits: RouteEdits | undefined): HeaderPlan {
   if (edits === undefined) return PLAIN
-  const isOpen = ([name]: HeaderPair) => !isIdentityHeader(name)
   return {
     drop: compileDrop(IDENTITY_HEADERS, { names: edits.remove }),
     set: edits.set.filter(isOpen),
@@ -51,7 +50,11 @@ function headerPlan(edits: RouteEdits | undefined): HeaderPlan {
   }
 }
 
-const PLAIN: HeaderPlan = { drop: compileDrop(IDENTITY_HEADERS), set: [], add: [] }
+function isOpen([name]: HeaderPair): boolean {
+  return !isIdentityHeader(name)
+}
+
+const PLAIN: HeaderPlan = { drop: IDENTITY_DROP, set: [], add: [] }
 
 /**
  * What of a request or response is written beside the received lines. Later lists win over earlier ones; what policies
@@ -61,13 +64,17 @@ export function headersToSet(
   received: HeaderLines,
   { set, add }: HeaderPlan,
   byPolicies: readonly HeaderPair[] | undefined,
-  own: readonly HeaderPair[],
   addedByPolicies: readonly HeaderPair[] = NO_PAIRS,
 ): readonly HeaderPair[] {
-  if (set.length + add.length + addedByPolicies.length === 0 && byPolicies === undefined) return own
+  if (set.length + add.length + addedByPolicies.length === 0 && byPolicies === undefined) return NO_PAIRS
   const edited = withAdded([...set], add, received)
   const byAll = byPolicies === undefined ? edited : overlay(edited, byPolicies)
-  return overlay(withAdded(byAll, addedByPolicies, received), own)
+  return withAdded(byAll, addedByPolicies, received)
+}
+
+/** A policy cannot speak for the mesh either. */
+export function withoutIdentity(pairs: readonly HeaderPair[] | undefined): readonly HeaderPair[] | undefined {
+  return pairs?.filter(isOpen)
 }
 
 const NO_PAIRS: readonly HeaderPair[] = []

@@ -46,8 +46,8 @@ export interface Downstream {
   /** Calls `onDeadline` after that time. */
   setDeadline(delayMs: number, nowMs?: number): void
   clearDeadline(): void
-  /** The response is written and the request read, or never will be: then `keepAlive` is false. */
-  finished(keepAlive: boolean): void
+  /** The response is written and the request read, or never will be: then `keepAlive` is false. `nowMs` is monotonic. */
+  finished(keepAlive: boolean, nowMs: number): void
   /** The response ends here, and the client must see that it is not whole. */
   abort(): void
   /** Whether no request after this one is wanted. */

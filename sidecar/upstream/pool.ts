@@ -109,17 +109,17 @@ export class EndpointPool implements Candidate, ConnectionOwner {
     )
   }
 
-  /** The response is complete and nothing is left on the wire: the connection may serve again. */
-  giveBack(connection: UpstreamConnection): void {
+  /** The response is complete and nothing is left on the wire: the connection may serve again. `nowMs` is monotonic. */
+  giveBack(connection: UpstreamConnection, nowMs: number = this.#deps.clock.monotonic()): void {
     connection.user = undefined
-    const { limits, deadlines, clock } = this.#deps
-    const usableMs = connection.retireAtMs - clock.monotonic()
+    const { limits, deadlines } = this.#deps
+    const usableMs = connection.retireAtMs - nowMs
     if (connection.isClosed || this.#isClosed || usableMs <= 0 || this.#idle.length >= limits.maxIdlePerEndpoint) {
       connection.destroy()
       return
     }
     connection.idleDeadline ??= deadlines.create(() => connection.destroy())
-    deadlines.set(connection.idleDeadline, Math.min(limits.upstreamIdleMs, usableMs))
+    deadlines.set(connection.idleDeadline, Math.min(limits.upstreamIdleMs, usableMs), nowMs)
     this.#idle.push(connection)
     this.#deps.counts.idle += 1
   }

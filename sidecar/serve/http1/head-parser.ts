@@ -67,6 +67,8 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
   protected connectionNames: readonly string[] = NO_NAMES
 
   readonly #sender: Sender
+  /** Whether the lines of a head are of use only until the next chunk is read, and need not be copied. */
+  readonly #lends: boolean
   readonly #fields: FieldTable
   readonly #protected: HeaderFilter
   /** As in {@link HeaderLines}, but counted from the start of the head. */
@@ -83,6 +85,7 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
   constructor(sender: Sender, fields: FieldTable, protectedNames: HeaderFilter, limits: Partial<HeadLimits> = {}) {
     this.limits = { ...DEFAULT_HEAD_LIMITS, ...limits }
     this.#sender = sender
+    this.#lends = sender === 'upstream'
     this.#fields = fields
     this.#protected = protectedNames
   }
@@ -109,9 +112,7 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
     }
     if (outcome !== COMPLETE) return this.#refuse(outcome)
 
-    const fields = this.bytes.subarray(this.fieldsStart, this.at)
-    const block = held === 0 ? Buffer.from(fields) : fields
-    const headers = new HeaderLines(block, this.#marks.slice(0, this.#lines * MARKS_PER_LINE))
+    const headers = this.#takeLines()
     const head = this.finish(headers)
     this.offset = start + (this.at - this.base - held)
     if (typeof head === 'string') return this.#refuse(head)
@@ -142,6 +143,16 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
     this.saysUpgrade = false
     this.upgradesToWebSocket = false
     this.connectionNames = NO_NAMES
+  }
+
+  #takeLines(): HeaderLines {
+    const { bytes, fieldsStart } = this
+    const marks = this.#marks.slice(0, this.#lines * MARKS_PER_LINE)
+    // A copy of a head in pieces is ours alone already.
+    if (this.#lends || this.#held > 0) return new HeaderLines(bytes, fieldsStart, marks)
+    const block = Buffer.allocUnsafe(this.at - fieldsStart)
+    bytes.copy(block, 0, fieldsStart, this.at)
+    return new HeaderLines(block, 0, marks)
   }
 
   #refuse(reason: ProblemReason): Problem {

@@ -7,18 +7,20 @@ export const MARKS_PER_LINE = 5
 /**
  * The field lines of one message in the order received: read-only, looked up without a prototype in sight.
  *
- * It owns its bytes, so it may outlive the chunk that it was read from. Strings are made when they are asked for, not
- * before: most lines are passed on as bytes and never become one. Every `name` argument is in lower case. Values are
+ * Strings are made when they are asked for, not before: most lines are passed on as bytes and never become one. Every `name` argument is in lower case. Values are
  * latin1, one character an octet, without the white space around them.
  */
 export class HeaderLines {
-  /** The lines as received, from the first name to the last CRLF. Not to be written to. */
+  /** Holds the lines as received. Not to be written to. */
   readonly block: Buffer
-  /** Of each line: the hash of its folded name, then where in `block` name and value start and end. */
+  /** Where in `block` the first name starts. */
+  readonly origin: number
+  /** Of each line: the hash of its folded name, then where name and value start and end, counted from `origin`. */
   readonly marks: readonly number[]
 
-  constructor(block: Buffer, marks: readonly number[]) {
+  constructor(block: Buffer, origin: number, marks: readonly number[]) {
     this.block = block
+    this.origin = origin
     this.marks = marks
   }
 
@@ -30,18 +32,18 @@ export class HeaderLines {
   /** In lower case. */
   name(index: number): string {
     const mark = index * MARKS_PER_LINE
-    return latin1(this.block, this.marks[mark + 1]!, this.marks[mark + 2]!).toLowerCase()
+    return this.#text(this.marks[mark + 1]!, this.marks[mark + 2]!).toLowerCase()
   }
 
   value(index: number): string {
     const mark = index * MARKS_PER_LINE
-    return latin1(this.block, this.marks[mark + 3]!, this.marks[mark + 4]!)
+    return this.#text(this.marks[mark + 3]!, this.marks[mark + 4]!)
   }
 
   /** The octets of a value, to compare or hash without making a string: a view, not to be written to. */
   bytes(index: number): Buffer {
     const mark = index * MARKS_PER_LINE
-    return this.block.subarray(this.marks[mark + 3]!, this.marks[mark + 4]!)
+    return this.block.subarray(this.origin + this.marks[mark + 3]!, this.origin + this.marks[mark + 4]!)
   }
 
   /** The first value. */
@@ -79,9 +81,13 @@ export class HeaderLines {
     for (let index = 0; index < this.count; index++) yield [this.name(index), this.value(index)]
   }
 
+  #text(start: number, end: number): string {
+    return latin1(this.block, this.origin + start, this.origin + end)
+  }
+
   #isNamed(mark: number, name: string): boolean {
-    const start = this.marks[mark + 1]!
-    if (this.marks[mark + 2]! - start !== name.length) return false
+    if (this.marks[mark + 2]! - this.marks[mark + 1]! !== name.length) return false
+    const start = this.origin + this.marks[mark + 1]!
     for (let at = 0; at < name.length; at++) {
       const octet = this.block[start + at]!
       // The hash is of the folded name; the name asked for is meant to the letter, `_` apart from `-`.
@@ -94,4 +100,4 @@ export class HeaderLines {
 
 const NONE: readonly string[] = Object.freeze([])
 
-export const NO_HEADERS = new HeaderLines(Buffer.alloc(0), [])
+export const NO_HEADERS = new HeaderLines(Buffer.alloc(0), 0, [])

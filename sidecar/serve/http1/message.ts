@@ -51,6 +51,8 @@ export interface RequestHead {
   readonly host: string
   /** The port written beside the host, 1..65535; undefined when none was. */
   readonly port: number | undefined
+  /** `host[:port]`: both in one. */
+  readonly authority: string
   /** The minor version: 1.0 or 1.1. */
   readonly minor: 0 | 1
   readonly headers: HeaderLines
@@ -66,13 +68,14 @@ export interface RequestHead {
   readonly connectionNames: readonly string[]
 }
 
-/** The head of a response that is unambiguous, as strict as {@link RequestHead}: the backend may be hostile. */
+/**
+ * The head of a response that is unambiguous, as strict as {@link RequestHead}: the backend may be hostile. Its lines are
+ * where they were read, and good only until that chunk is read over.
+ */
 export interface ResponseHead {
   readonly kind: 'response'
   /** 100..599. */
   readonly status: number
-  /** As sent; may be empty. Not worth passing on. */
-  readonly statusText: string
   readonly minor: 0 | 1
   /** 1xx but not 101: another head follows on the same connection. The caller bounds how many. */
   readonly interim: boolean

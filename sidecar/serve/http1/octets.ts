@@ -45,6 +45,12 @@ export function latin1(bytes: Buffer, start: number, end: number): string {
   return (bytes as unknown as { latin1Slice(start: number, end: number): string }).latin1Slice(start, end)
 }
 
+/** Whether `bytes[start...]` goes on with the octets of `text`, to the letter. What is beyond the end equals nothing. */
+export function continuesWith(bytes: Uint8Array, start: number, text: string): boolean {
+  for (let at = 0; at < text.length; at++) if (bytes[start + at] !== text.charCodeAt(at)) return false
+  return true
+}
+
 /** {@link FOLDED_TOKEN} for a character of a string; 0 beyond ASCII. */
 export function foldedOctet(code: number): number {
   return code < 0x80 ? FOLDED_TOKEN[code]! : 0
@@ -90,7 +96,13 @@ export function foldName(name: string): string {
   return name.toLowerCase().replaceAll('_', '-')
 }
 
+/** Up to this length a loop writes a text sooner than the way into the runtime and back takes. */
+const SHORT_TEXT = 64
+
 /** Writes a text of one octet a character at `at`; returns where it ended. */
 export function writeLatin1(out: Buffer, text: string, at: number): number {
-  return at + out.write(text, at, 'latin1')
+  const { length } = text
+  if (length > SHORT_TEXT) return at + out.write(text, at, 'latin1')
+  for (let index = 0; index < length; index++) out[at + index] = text.charCodeAt(index)
+  return at + length
 }

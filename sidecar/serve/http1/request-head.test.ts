@@ -41,6 +41,7 @@ test('a request comes out with all that is decided by its head', () => {
     query: 'a=%2F',
     host: 'shop.example',
     port: 8443,
+    authority: 'shop.example:8443',
     minor: 1,
     framing: { kind: 'length', bytes: 3 },
     keepAlive: true,

@@ -4,7 +4,7 @@ import { COMMON_FIELDS, COMPLETE, FIELD_START, HeadScanner, INCOMPLETE, type Sca
 import { compileHeaderFilter, type HeaderFilterSource, PROTECTED } from './header-filter.ts'
 import type { HeaderLines } from './header-lines.ts'
 import { CHUNKED, type HeadLimits, NO_BODY, type RequestHead } from './message.ts'
-import { CR, FOLDED_TOKEN, foldsTo, LF, latin1, SP, VISIBLE } from './octets.ts'
+import { CR, continuesWith, FOLDED_TOKEN, foldsTo, LF, latin1, SP, VISIBLE } from './octets.ts'
 import type { ProblemReason } from './problem.ts'
 
 export interface RequestHeadOptions {
@@ -40,6 +40,7 @@ export class RequestHeadParser extends HeadScanner<RequestHead> {
   /** Hosts rarely change on a connection. */
   #lastHost = ''
   #lastAuthority: Authority | undefined
+  #lastText = ''
 
   constructor({ limits, connect = false, trusted }: RequestHeadOptions = {}) {
     const names = trusted === undefined ? DEFAULT_PROTECTED : compileHeaderFilter(PROTECTED, trusted)
@@ -118,7 +119,7 @@ export class RequestHeadParser extends HeadScanner<RequestHead> {
   #scanVersion(): Scanned {
     const { bytes, at, limit } = this
     if (limit - at < VERSION_LINE_LENGTH) return INCOMPLETE
-    if (latin1(bytes, at, at + 5) !== 'HTTP/' || bytes[at + 6] !== FULL_STOP) return 'bad-version'
+    if (!continuesWith(bytes, at, 'HTTP/') || bytes[at + 6] !== FULL_STOP) return 'bad-version'
     const major = bytes[at + 5]! - DIGIT_ZERO
     const minor = bytes[at + 7]! - DIGIT_ZERO
     if (major < 0 || major > 9 || minor < 0 || minor > 9 || major === 0 || major === 2) return 'bad-version'
@@ -169,7 +170,7 @@ export class RequestHeadParser extends HeadScanner<RequestHead> {
 
     const hasHost = this.#hostStart !== -1
     if (!hasHost && minor === 1) return 'missing-host'
-    const named = hasHost ? this.#readHost(latin1(bytes, base + this.#hostStart, base + this.#hostEnd)) : NOBODY
+    const named = hasHost ? this.#readHost(base + this.#hostStart, base + this.#hostEnd) : NOBODY
     if (typeof named === 'string') return named
 
     const target = latin1(bytes, base + this.#targetStart, base + this.#targetEnd)
@@ -191,6 +192,7 @@ export class RequestHeadParser extends HeadScanner<RequestHead> {
       query: addressed.query,
       host: addressed.authority.host,
       port: addressed.authority.port,
+      authority: addressed.authority === this.#lastAuthority ? this.#lastText : textOf(addressed.authority),
       minor,
       headers,
       framing,
@@ -208,12 +210,18 @@ export class RequestHeadParser extends HeadScanner<RequestHead> {
     this.#expects = false
   }
 
-  #readHost(raw: string): Authority | ProblemReason {
-    if (this.#lastAuthority !== undefined && raw === this.#lastHost) return this.#lastAuthority
+  #readHost(start: number, end: number): Authority | ProblemReason {
+    const { bytes } = this
+    const last = this.#lastHost
+    if (this.#lastAuthority !== undefined && last.length === end - start && continuesWith(bytes, start, last)) {
+      return this.#lastAuthority
+    }
+    const raw = latin1(bytes, start, end)
     const authority = normaliseHost(raw)
     if ('kind' in authority) return authority.reason
     this.#lastHost = raw
     this.#lastAuthority = authority
+    this.#lastText = textOf(authority)
     return authority
   }
 
@@ -290,6 +298,10 @@ const VERSION = 4
 
 /** `HTTP/1.1` and its CRLF. */
 const VERSION_LINE_LENGTH = 10
+
+function textOf({ host, port }: Authority): string {
+  return port === undefined ? host : `${host}:${port}`
+}
 
 const NOBODY: Authority = Object.freeze({ host: '', port: undefined })
 

@@ -21,7 +21,6 @@ test('a response comes out with all that is decided by its head', () => {
   assert.deepEqual(rest, {
     kind: 'response',
     status: 404,
-    statusText: 'Not Found',
     minor: 1,
     interim: false,
     framing: { kind: 'length', bytes: 5 },
@@ -34,9 +33,9 @@ test('a response comes out with all that is decided by its head', () => {
 })
 
 test('a reason phrase may be missing, with its space or without', () => {
-  assert.equal(accepted('HTTP/1.1 200 \r\n\r\n').statusText, '')
-  assert.equal(accepted('HTTP/1.1 200\r\n\r\n').statusText, '')
-  assert.equal(accepted('HTTP/1.1 200 \xc0 la carte\r\n\r\n').statusText, '\xc0 la carte')
+  for (const line of ['HTTP/1.1 200 ', 'HTTP/1.1 200', 'HTTP/1.1 200 \xc0 la carte']) {
+    assert.equal(accepted(`${line}\r\n\r\n`).status, 200)
+  }
 })
 
 test('the body ends by chunks, by length, or by close, in that order (RFC 9112, 6.3)', () => {

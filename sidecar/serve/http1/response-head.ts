@@ -3,7 +3,7 @@ import { COMMON_FIELDS, COMPLETE, FIELD_START, HeadScanner, INCOMPLETE, type Sca
 import { compileHeaderFilter, type HeaderFilterSource, PROTECTED } from './header-filter.ts'
 import type { HeaderLines } from './header-lines.ts'
 import { CHUNKED, type Framing, type HeadLimits, NO_BODY, type ResponseHead, UNTIL_CLOSE } from './message.ts'
-import { CR, FIELD_VALUE, LF, latin1, SP } from './octets.ts'
+import { CR, continuesWith, FIELD_VALUE, LF, SP } from './octets.ts'
 import type { ProblemReason } from './problem.ts'
 
 export interface ResponseHeadOptions {
@@ -31,7 +31,6 @@ export class ResponseHeadParser extends HeadScanner<ResponseHead> {
   #toUpgrade = false
   #minor: 0 | 1 = 1
   #status = 0
-  #reasonStart = 0
 
   constructor({ limits, trusted }: ResponseHeadOptions = {}) {
     super(
@@ -53,7 +52,7 @@ export class ResponseHeadParser extends HeadScanner<ResponseHead> {
       const { at } = this
       // `HTTP/1.1 200` and the octet after it.
       if (limit - at < STATUS_LENGTH + 1) return INCOMPLETE
-      if (latin1(bytes, at, at + 7) !== 'HTTP/1.' || bytes[at + 8] !== SP) return 'bad-status-line'
+      if (!continuesWith(bytes, at, 'HTTP/1.') || bytes[at + 8] !== SP) return 'bad-status-line'
       const minor = bytes[at + 7]! - DIGIT_ZERO
       if (minor !== 0 && minor !== 1) return 'bad-version'
       const status = readStatus(bytes, at + 9)
@@ -64,7 +63,6 @@ export class ResponseHeadParser extends HeadScanner<ResponseHead> {
       // Many servers leave the space out where there is no reason phrase.
       if (bytes[this.at] === SP) this.at++
       else if (bytes[this.at] !== CR) return bytes[this.at] === LF ? 'bare-lf' : 'bad-status-line'
-      this.#reasonStart = this.at - this.base
       this.state = REASON
     }
     let { at } = this
@@ -111,11 +109,9 @@ export class ResponseHeadParser extends HeadScanner<ResponseHead> {
       upgrade = 'websocket'
     }
     const framing = isBodyless || status === 304 || this.#toHead ? NO_BODY : this.#framing()
-    const lineEnd = this.fieldsStart - 2
     return {
       kind: 'response',
       status,
-      statusText: latin1(this.bytes, this.base + this.#reasonStart, lineEnd),
       minor,
       interim: status < 200 && status !== 101,
       headers,

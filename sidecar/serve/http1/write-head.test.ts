@@ -11,6 +11,7 @@ import { clientOracle, serverOracle } from './testing/llhttp.ts'
 import { requestOctets } from './testing/messages.ts'
 import { octets, readRequests } from './testing/transcript.ts'
 import {
+  checkLines,
   compileDrop,
   framingTowards,
   type HeaderEdits,
@@ -337,4 +338,37 @@ test('names that were set are remembered up to a bound', () => {
   assert.equal(names.remembered, WritableNames.MAX_REMEMBERED)
   assert.equal(names.hashOf('x y'), undefined)
   assert.equal(names.hashOf('content-length'), undefined)
+})
+
+test('T12: lines that were checked before replace what was received, and nothing else can be such a line', () => {
+  const drop = compileDrop({ names: ['x-a', 'x-request-id'] })
+  const lines = checkLines([['x-a', 'ours']], drop)
+  assert.ok(lines)
+  const { headers } = request('X-A: theirs', 'X-Request-Id: theirs', 'X-B: 1')
+  const message = { method: 'GET', target: '/', host: 'a', headers, framing: NONE }
+  const written = writeRequestHead({ ...message, edits: { drop, lines, requestId: '1' } })
+  assert.ok(Buffer.isBuffer(written))
+  assert.equal(
+    written.toString('latin1'),
+    'GET / HTTP/1.1\r\nhost: a\r\nx-request-id: 1\r\nx-a: ours\r\nX-B: 1\r\n\r\n',
+  )
+
+  assert.equal(checkLines([['x-b', 'not dropped']], drop), undefined)
+  assert.equal(checkLines([['x-a', 'a\r\nx-evil: 1']], drop), undefined)
+  assert.equal(checkLines([['content-length', '1']], compileDrop({ names: ['content-length'] })), undefined)
+  assert.equal(writeRequestHead({ ...message, edits: { drop, requestId: 'a\nb' } }), UNWRITABLE)
+})
+
+test('texts of any length are written octet by octet the same', () => {
+  const write = (value: string) =>
+    writeRequestHead({
+      ...{ method: 'GET', target: '/', host: 'a', headers: NO_HEADERS, framing: NONE },
+      edits: { set: [['x-a', value]] },
+    })
+  for (const length of [0, 1, 63, 64, 65, 1_000]) {
+    const value = '\xe9'.repeat(length)
+    const written = write(value)
+    assert.ok(Buffer.isBuffer(written))
+    assert.equal(written.toString('latin1'), `GET / HTTP/1.1\r\nhost: a\r\nx-a: ${value}\r\n\r\n`)
+  }
 })

@@ -14,6 +14,28 @@ export interface HeaderEdits {
   readonly remove?: readonly string[]
   /** Lines that are written. Received lines of the same names are left out, in every spelling; `Connection` cannot name these. */
   readonly set?: readonly HeaderPair[]
+  /** Lines that are written as they are. */
+  readonly lines?: CheckedLines
+  /** The value of `x-request-id`, a name that `drop` then has. */
+  readonly requestId?: string
+}
+
+/** Field lines that passed the last gate before: for what is the same in many messages. */
+export type CheckedLines = Buffer & { readonly [linesBrand]: true }
+
+declare const linesBrand: unique symbol
+
+/**
+ * Makes lines of pairs whose names `drop` leaves out of what was received; it must be a part of the filter of every message
+ * that they are written into. Undefined: one of them would split, or may not be set.
+ */
+export function checkLines(pairs: readonly HeaderPair[], drop: DropFilter): CheckedLines | undefined {
+  let text = ''
+  for (const [name, value] of pairs) {
+    if (writableNames.hashOf(name) === undefined || !drop.matchesName(name) || !isFieldValue(value)) return undefined
+    text += `${name}: ${value}\r\n`
+  }
+  return Buffer.from(text, 'latin1') as CheckedLines
 }
 
 /** A filter that holds the hop-by-hop fields besides its own. */
@@ -77,7 +99,9 @@ export function writeRequestHead(message: RequestToWrite, first: FirstBody = NOT
   const { method, target, host, framing } = message
   if (!isMadeOf(method, FOLDED_TOKEN) || !isMadeOf(target, VISIBLE) || !isMadeOf(host, VISIBLE)) return UNWRITABLE
   if (framing.kind === 'until-close') return UNWRITABLE
-  return writeMessage(`${method} ${target} HTTP/1.1\r\nhost: ${host}\r\n${framingLine(framing)}`, message, first)
+  const pieces = [method, ' ', target, ' HTTP/1.1\r\nhost: ', host, '\r\n']
+  addFraming(pieces, framing)
+  return writeMessage(pieces, message, first)
 }
 
 /**
@@ -88,15 +112,15 @@ export function writeRequestHead(message: RequestToWrite, first: FirstBody = NOT
 export function writeResponseHead(message: ResponseToWrite, first: FirstBody = NOTHING_YET): Buffer | Problem {
   const { status, framing, declaredLength } = message
   if (!Number.isInteger(status) || status < 100 || status > 599) return UNWRITABLE
-  let framed = ''
+  const pieces = [statusLine(status)]
   if (status < 200 || status === 204) {
     if (framing.kind !== 'none' && !(framing.kind === 'length' && framing.bytes === 0)) return UNWRITABLE
   } else if (framing.kind !== 'none') {
-    framed = framingLine(framing)
+    addFraming(pieces, framing)
   } else if (declaredLength !== undefined) {
-    framed = framingLine({ kind: 'length', bytes: declaredLength })
+    addFraming(pieces, { kind: 'length', bytes: declaredLength })
   }
-  return writeMessage(statusLine(status) + framed, message, first)
+  return writeMessage(pieces, message, first)
 }
 
 /**
@@ -119,7 +143,8 @@ export function isFieldValue(text: string): boolean {
 
 const NOTHING_YET: FirstBody = Object.freeze({ slices: [], done: false })
 
-function writeMessage(start: string, message: MessageToWrite, first: FirstBody): Buffer | Problem {
+/** `pieces` are those of the start line and the framing; they are checked already, and the rest is added to them. */
+function writeMessage(pieces: string[], message: MessageToWrite, first: FirstBody): Buffer | Problem {
   const { headers, edits, connectionNames, framing, close, upgrade } = message
   const { slices, done } = first
   const bodyLength = framing.kind === 'chunked' ? chunkLength(slices, done) : totalLength(slices)
@@ -127,10 +152,14 @@ function writeMessage(start: string, message: MessageToWrite, first: FirstBody):
   if (framing.kind === 'length' && (bodyLength > framing.bytes || (done && bodyLength < framing.bytes)))
     return UNWRITABLE
 
-  let text = start
-  if (upgrade !== undefined) text += 'connection: upgrade\r\nupgrade: websocket\r\n'
-  else if (close === true || framing.kind === 'until-close') text += 'connection: close\r\n'
+  if (upgrade !== undefined) pieces.push('connection: upgrade\r\nupgrade: websocket\r\n')
+  else if (close === true || framing.kind === 'until-close') pieces.push('connection: close\r\n')
   const left = new LeftOut(edits, connectionNames)
+  const requestId = edits?.requestId
+  if (requestId !== undefined) {
+    if (!isFieldValue(requestId)) return UNWRITABLE
+    pieces.push('x-request-id: ', requestId, '\r\n')
+  }
   const set = edits?.set
   if (set !== undefined) {
     for (let index = 0; index < set.length; index++) {
@@ -139,20 +168,24 @@ function writeMessage(start: string, message: MessageToWrite, first: FirstBody):
       const hash = writableNames.hashOf(name)
       if (hash === undefined || !isFieldValue(value)) return UNWRITABLE
       left.add(name, hash)
-      text += `${name}: ${value}\r\n`
+      pieces.push(name, ': ', value, '\r\n')
     }
   }
 
   let runs = runsOf(headers, left)
   if (runs === undefined) {
-    text += linesOf(headers, left)
+    pieces.push(linesOf(headers, left))
     runs = NO_RUNS
   }
-  let length = text.length + 2 + bodyLength
+  const lines = edits?.lines ?? NO_LINES
+  let length = lines.length + 2 + bodyLength
+  for (let index = 0; index < pieces.length; index++) length += pieces[index]!.length
   for (let index = 0; index < runs.length; index += 2) length += runs[index + 1]! - runs[index]!
 
   const out = Buffer.allocUnsafe(length)
-  let at = writeLatin1(out, text, 0)
+  let at = 0
+  for (let index = 0; index < pieces.length; index++) at = writeLatin1(out, pieces[index]!, at)
+  at += lines.copy(out, at)
   for (let index = 0; index < runs.length; index += 2) at += headers.block.copy(out, at, runs[index]!, runs[index + 1]!)
   out[at++] = CR
   out[at++] = LF
@@ -173,10 +206,10 @@ class LeftOut {
     if (edits?.remove !== undefined) for (const name of edits.remove) this.add(name, hashOfName(name))
   }
 
-  has({ block, marks }: HeaderLines, mark: number): boolean {
+  has({ block, origin, marks }: HeaderLines, mark: number): boolean {
     const hash = marks[mark]!
-    const start = marks[mark + 1]!
-    const end = marks[mark + 2]!
+    const start = origin + marks[mark + 1]!
+    const end = origin + marks[mark + 2]!
     if (this.#drop.matches(hash, block, start, end)) return true
     const hashes = this.#hashes
     for (let index = 0; index < hashes.length; index++) {
@@ -215,6 +248,7 @@ export class WritableNames {
 
 const writableNames = new WritableNames()
 
+const NO_LINES = Buffer.alloc(0)
 const NO_RUNS: readonly number[] = Object.freeze([])
 
 /**
@@ -222,15 +256,16 @@ const NO_RUNS: readonly number[] = Object.freeze([])
  * of them is not written as we would write it, `name: value`.
  */
 function runsOf(headers: HeaderLines, left: LeftOut): readonly number[] | undefined {
-  const { block, marks } = headers
+  const { block, origin, marks } = headers
   const runs: number[] = []
   let runEnd = -1
   for (let mark = 0; mark < marks.length; mark += MARKS_PER_LINE) {
     if (left.has(headers, mark)) continue
-    const nameEnd = marks[mark + 2]!
-    const valueEnd = marks[mark + 4]!
-    if (marks[mark + 3] !== nameEnd + 2 || block[nameEnd + 1] !== SP || block[valueEnd] !== CR) return undefined
-    const start = marks[mark + 1]!
+    const nameEnd = origin + marks[mark + 2]!
+    const valueEnd = origin + marks[mark + 4]!
+    if (origin + marks[mark + 3]! !== nameEnd + 2 || block[nameEnd + 1] !== SP || block[valueEnd] !== CR)
+      return undefined
+    const start = origin + marks[mark + 1]!
     if (start === runEnd) runs[runs.length - 1] = valueEnd + 2
     else runs.push(start, valueEnd + 2)
     runEnd = valueEnd + 2
@@ -247,9 +282,9 @@ function linesOf(headers: HeaderLines, left: LeftOut): string {
   return text
 }
 
-function framingLine(framing: Framing): string {
-  if (framing.kind === 'length') return `content-length: ${framing.bytes}\r\n`
-  return framing.kind === 'chunked' ? 'transfer-encoding: chunked\r\n' : ''
+function addFraming(pieces: string[], framing: Framing): void {
+  if (framing.kind === 'length') pieces.push('content-length: ', String(framing.bytes), '\r\n')
+  else if (framing.kind === 'chunked') pieces.push('transfer-encoding: chunked\r\n')
 }
 
 function isMadeOf(text: string, table: Uint8Array): boolean {
@@ -260,8 +295,12 @@ function isMadeOf(text: string, table: Uint8Array): boolean {
   return text.length > 0
 }
 
+/** By status; made when it is first used, and there are no more than 500. */
+const statusLines: (string | undefined)[] = new Array(600).fill(undefined)
+
 function statusLine(status: number): string {
-  return `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n`
+  statusLines[status] ??= `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n`
+  return statusLines[status]
 }
 
 /** RFC 9110, 15, and what else is met in practice. The reason phrase may be empty. */

@@ -158,7 +158,7 @@ export class ConnectTransaction implements Transaction {
       }),
     )
     this.#conclude(denial.status, outcome, refusalOf(denial.name, detail))
-    this.#downstream.finished(!close)
+    this.#downstream.finished(!close, this.#engine.clock.monotonic())
   }
 
   #conclude(status: number, outcome: Outcome, refused: Refusal | undefined): void {
