@@ -150,8 +150,7 @@ async function fromRunningMesh(word: string, state: string): Promise<Explained> 
 
 function placeIn(mesh: FileMesh): Place {
   return (origin, rule) => {
-    const paths = (['deny', 'allow'] as const).map((effect) => pathOfRule(mesh.snapshot, origin, effect, rule ?? ''))
-    const path = paths.find((found) => found !== 'spec') ?? 'spec'
+    const path = rule === undefined ? 'spec' : pathOfRule(mesh.snapshot, origin, rule)
     const location = mesh.locate(resourceOfOrigin(origin), path)
     return location && `${location.file}:${location.line}`
   }

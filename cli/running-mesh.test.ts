@@ -35,7 +35,7 @@ async function orders(notAfterMs = Date.now() + 3_600_000) {
   const known = createIdentity({ ...leaf, trustBundle: [ca.root], receivedAtMs: 0 }, spiffeId, notAfterMs - 1_000)
   assert.ok(known.ok)
   const ring = createDecisionRing()
-  ring.add(refusal(pipeline), evidence(pipeline))
+  ring.add(refusal(), evidence(pipeline))
   return {
     version: pipeline.version,
     proxy: {
@@ -73,7 +73,7 @@ function evidence(pipeline: Pipeline) {
   return { request: viewOf(ASKED), facts: {}, chain: judgement.chain, route: 'Service/shop/orders:80' }
 }
 
-function refusal(_: Pipeline): RequestRecord {
+function refusal(): RequestRecord {
   return {
     timeMs: Date.UTC(2026, 0, 1),
     durationMs: 1,
@@ -284,6 +284,17 @@ test('what a mesh that runs does not do is told, and ends with 79', async (t) =>
     ['yaml', 'would-deny', 'not-programmed', 'no-keys', 'refused-by-sidecar'],
   )
   assert.equal(summary.errors, 4)
+})
+
+test('without its operator a mesh still tells who shows which certificate', async (t) => {
+  const { proxy } = await orders()
+  const state = await runningMesh(t, { proxies: [proxy], status: undefined })
+  const { code, stdout } = await runHauberk(['check', '--live', '--state', state], { cwd: '/' })
+  assert.equal(code, 79)
+  assert.match(
+    stdout,
+    /^WORKLOAD +CERTIFICATE\nshop\/orders +59m\d+s\n\n[^\n]*HBK0904 +Operator +the operator cannot be asked/,
+  )
 })
 
 test('no mesh, or one that does not answer, is a failure that says so', async (t) => {

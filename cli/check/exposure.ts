@@ -115,7 +115,7 @@ function goesByToken({ from, when }: Rule): boolean {
 }
 
 function placeOf(snapshot: Snapshot, { origin, name }: Rule, effect: 'allow' | 'deny') {
-  return { resource: resourceOfOrigin(origin), path: pathOfRule(snapshot, origin, effect, name) }
+  return { resource: resourceOfOrigin(origin), path: pathOfRule(snapshot, origin, name, `authorization.${effect}`) }
 }
 
 function unique(found: readonly Found[]): readonly Found[] {

@@ -5,44 +5,41 @@ import { type Column, formatTable } from '../table.ts'
 import type { LiveMesh } from './live.ts'
 
 /** A mesh that runs at a glance: what is enforced by whom, and who shows which certificate. */
-export function formatLive({ status, proxies }: LiveMesh, paint: Paint, nowMs: number): string {
+export function formatLive({ status, operatorSilent, proxies }: LiveMesh, paint: Paint, nowMs: number): string {
+  const certificate: Column<{ readonly workload: string }> = {
+    title: 'CERTIFICATE',
+    cell({ workload }) {
+      const proxy = proxies.find((each) => each.workload === workload)
+      const found = proxy?.certificates.find(({ kind }) => kind === 'svid')
+      return found === undefined ? paint('red', 'none') : formatRemaining(found.notAfterMs, nowMs)
+    },
+  }
+  const name: Column<{ readonly workload: string }> = { title: 'WORKLOAD', cell: ({ workload }) => workload }
+  // Without the operator nobody knows what should be; what is can be told.
+  if (operatorSilent !== undefined) return formatTable(proxies, [name, certificate])
   const resources = status.resources.filter(({ status: { conditions } }) => conditions.length > 0)
-  const certificateOf = (workload: string) =>
-    proxies.find((proxy) => proxy.workload === workload)?.certificates.find(({ kind }) => kind === 'svid')
   const workloads: readonly Column<ReportedWorkload>[] = [
-    { title: 'WORKLOAD', cell: ({ workload }) => workload },
+    name,
     { title: 'VERSION', cell: ({ version }) => version.slice(0, 12) },
     { title: 'OBEYED BY', cell: obeyedBy },
-    {
-      title: 'CERTIFICATE',
-      cell({ workload }) {
-        const certificate = certificateOf(workload)
-        return certificate === undefined ? paint('red', 'none') : formatRemaining(certificate.notAfterMs, nowMs)
-      },
-    },
+    certificate,
+  ]
+  const issuers: readonly Column<(typeof status.issuers)[number]>[] = [
+    { title: 'TOKEN ISSUER', cell: (issuer) => issuer.name },
+    { title: 'KEYS', cell: ({ keys }) => String(keys) },
+    { title: 'FETCHED', cell: ({ fetchedAt }) => (fetchedAt === undefined ? 'never' : timeOf(fetchedAt)) },
   ]
   return [
     formatTable(resources, resourceColumns(paint)),
     formatTable(status.workloads, workloads),
-    ...(status.issuers.length === 0
-      ? []
-      : [
-          formatTable(status.issuers, [
-            { title: 'TOKEN ISSUER', cell: ({ name }) => name },
-            { title: 'KEYS', cell: ({ keys }) => String(keys) },
-            {
-              title: 'FETCHED',
-              cell: ({ fetchedAt }) => (fetchedAt === undefined ? 'never' : new Date(fetchedAt).toISOString()),
-            },
-          ]),
-        ]),
+    ...(status.issuers.length === 0 ? [] : [formatTable(status.issuers, issuers)]),
   ].join('\n')
 }
 
 function resourceColumns(paint: Paint): readonly Column<ReportedResource>[] {
-  const condition = (type: string) => ({
+  const condition = (type: string): Column<ReportedResource> => ({
     title: type.toUpperCase(),
-    cell({ status }: ReportedResource) {
+    cell({ status }) {
       const found = status.conditions.find((each) => each.type === type)
       if (found === undefined) return ''
       return paint(found.status === 'True' ? 'green' : found.status === 'False' ? 'red' : 'yellow', found.status)
@@ -61,4 +58,8 @@ function resourceColumns(paint: Paint): readonly Column<ReportedResource>[] {
 function obeyedBy({ version, sidecars }: ReportedWorkload): string {
   const obeying = sidecars.filter(({ acknowledged }) => acknowledged === version).length
   return `${obeying}/${sidecars.length}`
+}
+
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
 }

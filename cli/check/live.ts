@@ -7,7 +7,10 @@ import { compareFindings, type Finding, findingOf } from './finding.ts'
 
 /** A mesh that runs, as its operator and its sidecars tell of it. */
 export interface LiveMesh {
+  /** Empty when the operator is silent. */
   readonly status: StatusReport
+  /** Why the operator could not be asked. Sidecars go on without it. */
+  readonly operatorSilent?: string
   readonly proxies: readonly ProxyState[]
 }
 
@@ -15,8 +18,16 @@ export interface LiveMesh {
 const RENEWAL_FAILED = 0.2
 
 /** Everything that is not as it should be in a mesh that runs. */
-export function inspectLive({ status, proxies }: LiveMesh, nowMs: number): readonly Finding[] {
+export function inspectLive({ status, operatorSilent, proxies }: LiveMesh, nowMs: number): readonly Finding[] {
   return [
+    ...(operatorSilent === undefined
+      ? []
+      : [
+          finding('silent', 'error', 'Operator', {
+            path: '',
+            message: `${operatorSilent}; sidecars go on as they are`,
+          }),
+        ]),
     ...status.fileIssues.map(findingOf),
     ...status.resources.flatMap(resourceFindings),
     ...status.workloads.flatMap((workload) => workloadFindings(workload, proxies)),

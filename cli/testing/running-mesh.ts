@@ -28,7 +28,11 @@ export async function runningMesh(
     proxies,
     status,
     files = [],
-  }: { readonly proxies: readonly TestProxy[]; readonly status: StatusReport; readonly files?: readonly string[] },
+  }: {
+    readonly proxies: readonly TestProxy[] /** Undefined: the operator has ended. */
+    readonly status: StatusReport | undefined
+    readonly files?: readonly string[]
+  },
 ): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'hauberk-mesh-'))
   t.after(() => rm(directory, { recursive: true, force: true }))
@@ -48,7 +52,10 @@ export async function runningMesh(
     t.after(() => server.close())
     return { url: server.url, tokenFile }
   }
-  const operator = await serve([{ method: 'GET', path: '/status', handle: () => ({ body: JSON.stringify(status) }) }])
+  const operator =
+    status === undefined
+      ? { url: 'http://127.0.0.1:9', tokenFile }
+      : await serve([{ method: 'GET', path: '/status', handle: () => ({ body: JSON.stringify(status) }) }])
   const mesh: MeshFile = {
     process: markOf(process.pid),
     files,
