@@ -28,6 +28,7 @@ test('an app gets what its container says, what hauberk sets, and four variables
     HOST: '127.0.0.1',
     PORT: '20001',
     HTTP_PROXY: 'http://w:secret@127.0.0.1:20002',
+    HTTPS_PROXY: 'http://w:secret@127.0.0.1:20002',
     NO_PROXY: 'localhost,127.0.0.1,::1',
     NODE_USE_ENV_PROXY: '1',
   })

@@ -45,6 +45,8 @@ export function appEnvironment(options: AppEnvironmentOptions): Readonly<Record<
     HOST: '127.0.0.1',
     ...(port !== undefined && { PORT: String(port) }),
     HTTP_PROXY: proxy,
+    // What leaves the mesh by TLS is for `egress` to allow, as it is in a pod.
+    HTTPS_PROXY: proxy,
     NO_PROXY,
     NODE_USE_ENV_PROXY: '1',
   }

@@ -88,7 +88,7 @@ function derivedTries({ listeners, caFile, snapshot }: MeshFacts, path: (absolut
   for (const resource of snapshot().ofKind('HTTPRoute')) {
     const read = readHTTPRoute(resource)
     if (!read.ok) continue
-    for (const { matches = [] } of read.value.spec.rules ?? []) {
+    for (const { matches = [{}] } of read.value.spec.rules ?? []) {
       for (const match of matches) paths.set(match.path?.value ?? '/', resource.metadata.name)
     }
   }
