@@ -12,6 +12,7 @@ import { translate } from '../../operator/translate/translate.ts'
 import { SECTIONS } from '../../policies/sections.ts'
 import { APP_ID } from '../world/certificates.ts'
 import { freePort, startProcess, untilListening } from '../world/process.ts'
+import type { Tokens } from '../world/tokens.ts'
 import type { World } from '../world/world.ts'
 import type { Peer } from './peer.ts'
 
@@ -89,12 +90,7 @@ async function sidecarOptions(world: World, directory: string, port: number): Pr
 /** What the sidecar would have kept of an operator: identity, config and keys. */
 async function writeState(world: World, state: string, policy: HauberkOptions['policy']): Promise<void> {
   const { server, root } = world.certificates
-  const { config, endpoints } = await translated(policy, root)
-  const keys: KeysDocument = {
-    contract: CONTRACT_VERSION,
-    version: 'bench',
-    issuers: { bench: { keys: [{ ...world.tokens.publicJwk }], fetchedAt: Date.now() } },
-  }
+  const { config, endpoints } = await translatePolicy(policy, root)
   const identity = {
     privateKey: server.privateKey,
     chain: server.chain,
@@ -104,10 +100,21 @@ async function writeState(world: World, state: string, policy: HauberkOptions['p
   await writeJson(join(state, 'identity'), 'identity.json', identity)
   await writeJson(join(state, 'last-good'), 'config.json', config)
   await writeJson(join(state, 'last-good'), 'endpoints.json', endpoints)
-  await writeJson(join(state, 'last-good'), 'keys.json', { ...keys, version: versionOf(keys, sha256) })
+  await writeJson(join(state, 'last-good'), 'keys.json', keysFor(world.tokens))
 }
 
-async function translated(policy: HauberkOptions['policy'], root: string) {
+/** What an operator would send of the issuer's keys. */
+export function keysFor(tokens: Tokens): KeysDocument {
+  const document: KeysDocument = {
+    contract: CONTRACT_VERSION,
+    version: '',
+    issuers: { bench: { keys: [{ ...tokens.publicJwk }], fetchedAt: Date.now() } },
+  }
+  return { ...document, version: versionOf(document, sha256) }
+}
+
+/** What an operator makes of a file of `bench/mesh/`. */
+export async function translatePolicy(policy: HauberkOptions['policy'], root: string) {
   const file = join(import.meta.dirname, '..', 'mesh', `${policy}.yaml`)
   const { resources, issues } = await loadFiles([file], SECTIONS)
   const { configs, endpoints, reports } = translate(snapshotOf(resources.map(({ resource }) => resource)), {
@@ -116,7 +123,9 @@ async function translated(policy: HauberkOptions['policy'], root: string) {
   })
   const found = [...issues, ...[...reports.values()].flatMap((report) => report.issues)]
   if (found.length > 0) throw new Error(`${file}: ${found.map(describeIssue).join('; ')}`)
-  return { config: configs.get(WORKLOAD), endpoints: endpoints.get(WORKLOAD) }
+  const config = configs.get(WORKLOAD)
+  if (config === undefined) throw new Error(`${file} has no ${WORKLOAD}`)
+  return { config, endpoints: endpoints.get(WORKLOAD) }
 }
 
 async function writeJson(directory: string, name: string, value: unknown): Promise<void> {

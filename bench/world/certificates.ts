@@ -29,6 +29,7 @@ export interface Certificates {
 }
 
 export const APP_ID = idOf('app')
+export const CLIENT_ID = idOf('client')
 
 /** Good for a day: nothing is renewed while it is measured. */
 export async function makeCertificates(directory: string): Promise<Certificates> {

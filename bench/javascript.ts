@@ -1,0 +1,210 @@
+/**
+ * `node bench/javascript.ts [tokens]`: nanoseconds of our own code for one request, and nothing else.
+ *
+ * The connection, exchange, parsers, policies and metrics of the product run between sockets that take everything and do
+ * nothing: no kernel, no TLS, no backend. It shows on a shared machine what a change to the request path gains, which the
+ * real rounds of `npm run bench` then have to confirm. With `--cpu-prof` it says where the time goes.
+ *
+ * `tokens` is how many of them come in turn; 0, the default, is the identity rule alone.
+ */
+import { EventEmitter } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
+import { describeIssue } from '../model/result.ts'
+import { systemClock as clock } from '../runtime/clock.ts'
+import { silentLog } from '../runtime/log.ts'
+import { createMetrics } from '../runtime/metrics.ts'
+import { compile } from '../sidecar/compile/compile.ts'
+import { createIssuerKeys } from '../sidecar/control/keys.ts'
+import { openssl } from '../sidecar/crypto/openssl.ts'
+import { createIdentity } from '../sidecar/identity/identity.ts'
+import { createIdentityStore } from '../sidecar/identity/identity-store.ts'
+import { createDecisionLog } from '../sidecar/observe/decision-log.ts'
+import { createSidecarMetrics } from '../sidecar/observe/sidecar-metrics.ts'
+import type { Client } from '../sidecar/serve/client.ts'
+import { HttpConnection } from '../sidecar/serve/connection.ts'
+import type { Engine } from '../sidecar/serve/engine.ts'
+import { ForwardedLines } from '../sidecar/serve/forwarded.ts'
+import { createIdSource } from '../sidecar/serve/ids.ts'
+import { inboundSite } from '../sidecar/serve/inbound.ts'
+import { DEFAULT_LIMITS } from '../sidecar/serve/limits.ts'
+import { createLoad } from '../sidecar/serve/load.ts'
+import type { RequestRecord } from '../sidecar/serve/observation.ts'
+import { UpstreamConnection } from '../sidecar/upstream/connection.ts'
+import { Deadlines } from '../sidecar/upstream/deadlines.ts'
+import { EndpointPool, type PoolDeps } from '../sidecar/upstream/pool.ts'
+import { Upstreams } from '../sidecar/upstream/upstreams.ts'
+import { summarise } from './measure/statistics.ts'
+import { keysFor, translatePolicy } from './peers/hauberk.ts'
+import { APP_ID, CLIENT_ID, makeCertificates } from './world/certificates.ts'
+import { makeTokens } from './world/tokens.ts'
+
+const CONNECTIONS = 32
+const WARM_UP_MS = 2_500
+const ROUND_MS = 1_000
+const ROUNDS = 5
+const BATCHES_PER_TURN = 50
+
+const tokenCount = Number(process.argv[2] ?? 0)
+if (!Number.isInteger(tokenCount) || tokenCount < 0) throw new RangeError('tokens is a whole number from 0')
+
+const directory = await mkdtemp(join(tmpdir(), 'hauberk-bench-'))
+const certificates = await makeCertificates(directory)
+await rm(directory, { recursive: true })
+const tokens = await makeTokens(Math.max(1, tokenCount))
+const { config } = await translatePolicy(tokenCount === 0 ? 'identity' : 'jwt-limit', certificates.root)
+const keys = createIssuerKeys(clock, () => false)
+keys.replace(keysFor(tokens))
+const metrics = createSidecarMetrics(createMetrics(), {
+  certificateNotAfterMs: () => undefined,
+  configVersion: () => undefined,
+  configTakenAtMs: () => undefined,
+  operatorConnected: () => false,
+  connections: () => 0,
+  inFlight: () => 0,
+  upstreamConnections: () => 0,
+  logLinesDropped: () => 0,
+})
+const compiled = compile(config, undefined, { clock, crypto: openssl, keys, count: metrics.count })
+if (!compiled.ok) throw new Error(compiled.issues.map(describeIssue).join('; '))
+const pipeline = compiled.value
+const identity = createIdentity(
+  { ...certificates.server, trustBundle: [certificates.root], receivedAtMs: clock.now() },
+  APP_ID,
+  clock.now(),
+)
+if (!identity.ok) throw new Error(identity.issues.map(describeIssue).join('; '))
+
+const limits = { ...DEFAULT_LIMITS, maxRequestsPerConnection: Number.MAX_SAFE_INTEGER, maxLagMs: Number.MAX_VALUE }
+const deadlines = new Deadlines(clock)
+const readBuffer = Buffer.allocUnsafeSlow(65_536)
+const poolDeps: PoolDeps = {
+  identity: createIdentityStore(identity.value),
+  clock,
+  deadlines,
+  connectMs: limits.connectMs,
+  readBuffer,
+  limits,
+  counts: { open: 0, idle: 0 },
+}
+const decisions = createDecisionLog({
+  level: 'denied',
+  workload: 'bench/app',
+  sink: { write() {}, drop() {}, dropped: 0 },
+})
+let newest: RequestRecord | undefined
+const engine: Engine = {
+  pipeline: () => pipeline,
+  endpoints: () => undefined,
+  upstreams: new Upstreams(poolDeps, Math.random),
+  poolDeps,
+  identity: poolDeps.identity,
+  observer: {
+    request(record) {
+      newest = record
+      metrics.request(record)
+      decisions.request(record)
+    },
+    connection() {},
+  },
+  clock,
+  log: silentLog,
+  limits,
+  deadlines,
+  load: createLoad(clock, limits),
+  newId: createIdSource(),
+  isDraining: () => false,
+}
+
+/** Takes what is written and has nothing to say. */
+class IdleSocket extends EventEmitter {
+  readonly writableNeedDrain = false
+  write(): boolean {
+    return true
+  }
+  pause(): void {}
+  resume(): void {}
+  end(): void {
+    throw new Error(`a connection was closed after status ${newest?.status}`)
+  }
+  destroy(): void {
+    this.end()
+  }
+}
+
+const idleSocket = () => new IdleSocket() as unknown as Socket & IdleSocket
+const app = new EndpointPool({ kind: 'plain', host: '127.0.0.1', port: 9 }, poolDeps)
+const upstreams = Array.from({ length: CONNECTIONS }, () => {
+  const connected = { socket: idleSocket(), peer: undefined, usableMs: Number.POSITIVE_INFINITY }
+  const connection = new UpstreamConnection(connected, Number.POSITIVE_INFINITY, app)
+  connection.uses = 1
+  app.giveBack(connection)
+  return connection
+})
+const site = inboundSite(8080, '8080', app)
+const clients = Array.from({ length: CONNECTIONS }, () => {
+  const socket = idleSocket()
+  const client: Client = {
+    peer: {
+      spiffeId: CLIENT_ID,
+      trustDomain: identity.value.trustDomain,
+      namespace: 'bench',
+      serviceAccount: 'client',
+      ip: '127.0.0.1',
+    },
+    isSecure: true,
+    serverName: undefined,
+    forwarded: new ForwardedLines(`By=${APP_ID};Hash=${'0'.repeat(64)};URI=${CLIENT_ID}`),
+    notAfterMs: Number.POSITIVE_INFINITY,
+  }
+  new HttpConnection({ engine, socket, client, site })
+  return socket
+})
+
+const requests = tokens.valid.map((token) => {
+  const authorization = tokenCount === 0 ? '' : `Authorization: Bearer ${token}\r\n`
+  return Buffer.from(`GET /orders/1 HTTP/1.1\r\nHost: 127.0.0.1:12345\r\n${authorization}\r\n`)
+})
+const answer = Buffer.from(
+  `HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sun, 22 Nov 2026 22:10:45 GMT\r\nContent-Type: text/plain\r\n` +
+    `Content-Length: 1024\r\nConnection: keep-alive\r\n\r\n${'hauberk '.repeat(128)}`,
+)
+answer.copy(readBuffer)
+
+let sent = 0
+/** One request on each connection, then one answer on each. */
+function runBatch(): void {
+  for (const client of clients) {
+    // As TLS hands it over: a chunk of its own, whose memory is not on V8's heap.
+    client.emit('data', Buffer.from(new Uint8Array(requests[sent++ % requests.length]!).buffer))
+  }
+  for (const upstream of upstreams) if (upstream.user !== undefined) upstream.onRead(answer.length, readBuffer)
+}
+
+/** Nanoseconds of this process's CPU for a request, over `forMs`. */
+async function round(forMs: number): Promise<number> {
+  const until = clock.monotonic() + forMs
+  const before = process.cpuUsage()
+  let count = 0
+  while (clock.monotonic() < until) {
+    for (let i = 0; i < BATCHES_PER_TURN; i++) runBatch()
+    count += BATCHES_PER_TURN * CONNECTIONS
+    await turn()
+  }
+  const { user, system } = process.cpuUsage(before)
+  return ((user + system) * 1_000) / count
+}
+
+runBatch()
+if (newest?.status !== 200) throw new Error(`the answer is ${newest?.status}, ${newest?.refusal?.detail}`)
+await round(WARM_UP_MS)
+const rounds: number[] = []
+for (let i = 0; i < ROUNDS; i++) rounds.push(await round(ROUND_MS))
+const { median, min, max } = summarise(rounds)
+process.stdout.write(
+  `${tokenCount} tokens: ${median.toFixed(0)} ns a request [${min.toFixed(0)} - ${max.toFixed(0)}]\n`,
+)
+process.exit()
