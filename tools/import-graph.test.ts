@@ -172,6 +172,17 @@ test('a file that is not there, a test imported by the product, and a folder wit
   )
 })
 
+test('what e2e is made of may use what tests use, but no test', () => {
+  const tree = { 'model/testing/ca.ts': '', 'model/ca.test.ts': '' }
+  assert.deepEqual(findings({ ...tree, 'e2e/world/a.ts': "import '../../model/testing/ca.ts'" }), [])
+  assert.deepEqual(findings({ ...tree, 'e2e/world/a.ts': "import '../../model/ca.test.ts'" }), [
+    'e2e/world/a.ts:1 model/ca.test.ts is a test',
+  ])
+  assert.deepEqual(findings({ ...tree, 'model/a.ts': "import './testing/ca.ts'" }), [
+    'model/a.ts:1 model/testing/ca.ts is a test',
+  ])
+})
+
 test('imports are read in every form they take', () => {
   const { imports } = readImports(
     [

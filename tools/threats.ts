@@ -1,5 +1,5 @@
 import { globSync } from 'node:fs'
-import { isTest, readSourceTree, type SourceTree } from './import-graph.ts'
+import { readSourceTree, type SourceTree } from './import-graph.ts'
 
 /** A row of docs/security.md: `T` for a threat, `F` for a fault, and two digits. */
 const ROW = /\b[TF]\d\d\b/g
@@ -45,7 +45,8 @@ export function rowTests(tree: SourceTree, pairs: Iterable<string>): readonly Ro
     for (const row of new Set(name.match(ROW))) found.push({ row, file, name })
   }
   for (const [file, source] of tree) {
-    if (!isTest(file) || !file.endsWith('.test.ts')) continue
+    // Scenarios are run as tests under their titles, on whatever a mesh runs.
+    if (!file.endsWith('.test.ts') && !file.startsWith('e2e/scenarios/')) continue
     // The tests of this very scan hold names that are no tests.
     if (file.startsWith('tools/')) continue
     for (const name of namesIn(source)) add(file, name)
