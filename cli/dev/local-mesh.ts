@@ -181,7 +181,8 @@ async function start(options: LocalMeshOptions, undo: (() => unknown)[]): Promis
 
   const program = options.program ?? ownProgram()
   const environment = { ...inheritedEnvironment(), NODE_COMPILE_CACHE: state.at('cache') }
-  const warmUp = createWarmUp(environment.NODE_COMPILE_CACHE, clock)
+  const operatorReady = Promise.withResolvers<void>()
+  const warmUp = createWarmUp(environment.NODE_COMPILE_CACHE, operatorReady.promise, clock)
   const reaper = startReaper(program, environment)
   undo.push(() => reaper.close())
   const logs = createLogs(state, clock)
@@ -262,6 +263,7 @@ async function start(options: LocalMeshOptions, undo: (() => unknown)[]): Promis
     context,
   )
   const running = operator
+  running.part.ready.then(operatorReady.resolve, operatorReady.resolve)
   const allReady = (some: readonly { readonly part: Part }[]) => Promise.all(some.map(({ part }) => part.ready))
   await Promise.all([
     step('certificate authority and operator', () => running.part.ready),
