@@ -623,10 +623,18 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     if (connection !== undefined) {
       connection.user = undefined
       const isClean = this.#requestReader.done && !this.#isEarly && !this.#hasExcess && this.#head.upgrade === undefined
-      if (isClean && this.#response!.keepAlive) this.#pool!.giveBack(connection, nowMs)
+      if (isClean && this.#response!.keepAlive && !this.#mayBeFollowed(connection))
+        this.#pool!.giveBack(connection, nowMs)
       else connection.destroy()
     }
     this.#finish(nowMs)
+  }
+
+  /** Some applications send the body that a response only tells of: it must not be taken for the next answer (T15). */
+  #mayBeFollowed({ peerSpiffeId }: UpstreamConnection): boolean {
+    if (peerSpiffeId !== undefined) return false
+    const { status, declaredLength = 0 } = this.#response!
+    return this.#head.method === 'HEAD' || (status === 304 && declaredLength > 0)
   }
 
   #startTunnel(head: ResponseHead, early: Buffer): void {
