@@ -26,7 +26,7 @@ before(async () => {
   mesh = await createTestMesh()
 })
 
-async function certificateFor(hostname: string): Promise<ListenerCertificate> {
+async function certificateFor(hostname: string): Promise<Extract<ListenerCertificate, { source: 'secret' }>> {
   const { chain, privateKey } = await mesh.ca.issue({ uris: [], dnsNames: [hostname] })
   return { source: 'secret', name: hostname, certificate: chain, privateKey }
 }
@@ -287,6 +287,42 @@ test('each name gets its own certificate, and a renewed one without closing anyt
     a.destroy()
   }
   assert.equal((await b.request(get('/', [], 'x.b.example'))).status, 200)
+})
+
+test('a Secret that holds no certificate, or the key of another, takes no other listener with it', async (t) => {
+  const good = await certificateFor('good.example')
+  const other = await certificateFor('other.example')
+  const broken = (name: string, privateKey: string) =>
+    https(name, `${name}.example`, {
+      certificates: [{ source: 'secret', name: 'shop/broken', certificate: other.certificate, privateKey }],
+    })
+  const nonsense = await https('nonsense', 'nonsense.example', {
+    certificates: [{ source: 'secret', name: 'shop/nonsense', certificate: 'nonsense', privateKey: 'nonsense' }],
+  })
+  const app = await httpBackend(t, (_request, response) => response.end('ok'))
+  const fine = await https('good', 'good.example', { certificates: [good] })
+  const listeners = [nonsense, await broken('other', good.privateKey), fine]
+  const plane = await startGateway(t, mesh, app.port, { listeners })
+  const ask = async (name: string) => {
+    const servername = `${name}.example`
+    const options = { host: '127.0.0.1', port: plane.port(name), servername, rejectUnauthorized: false }
+    const client = await dialTls(options)
+    t.after(() => client.destroy())
+    return (await client.request(get('/', [], servername))).status
+  }
+  assert.equal(await ask('good'), 200)
+  await assert.rejects(ask('nonsense'))
+  await assert.rejects(ask('other'))
+
+  const mended = await broken('other', other.privateKey)
+  await plane.swap(
+    workloadConfig([nonsense, mended, fine], {
+      role: 'gateway',
+      upstreams: { 'shop/orders:80': plaintextUpstream() },
+    }),
+  )
+  assert.equal(await ask('other'), 200)
+  assert.equal(await ask('good'), 200)
 })
 
 test('a redirect names the port that clients dial', async (t) => {

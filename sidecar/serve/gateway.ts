@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
 import type { ListenerCertificate } from '../../contract/workload-config.ts'
+import type { Log } from '../../runtime/log.ts'
 import type { GatewayPipeline, Pipeline } from '../compile/pipeline.ts'
 import type { ServingCertificates } from '../identity/serving-certificates.ts'
 import { gatewayTlsOptions } from '../identity/tls-options.ts'
@@ -59,7 +60,7 @@ export function createGatewayPort(
     })
   }
 
-  const chooser = createCertificateChooser(certificates)
+  const chooser = createCertificateChooser(certificates, engine.log)
   const certificateFor = (serverName: string | undefined): ChosenCertificate | undefined => {
     const pipeline = engine.pipeline()
     if (pipeline === undefined) return undefined
@@ -184,24 +185,40 @@ interface ChosenCertificate {
   readonly context: SecureContext
 }
 
-/** Chooses among certificates, and keeps the TLS context of each: making one costs 0.3 ms. */
-function createCertificateChooser(certificates: GatewayDeps['certificates']) {
-  /** By certificate chain. Emptied when it holds more than a Gateway may have. */
-  const made = new Map<string, ChosenCertificate & { readonly leaf: X509Certificate }>()
+interface UsableCertificate extends ChosenCertificate {
+  readonly leaf: X509Certificate
+}
 
-  const madeOf = (privateKey: string, chain: string) => {
-    const known = made.get(chain)
-    if (known !== undefined) return known
+/** Chooses among certificates, and keeps the TLS context of each: making one costs 0.3 ms. */
+function createCertificateChooser(certificates: GatewayDeps['certificates'], log: Log) {
+  /** By key and chain; undefined for what cannot be used. Emptied when it holds more than a Gateway may have. */
+  const made = new Map<string, UsableCertificate | undefined>()
+
+  const madeOf = (privateKey: string, chain: string, name: string) => {
+    const id = `${privateKey}\n${chain}`
+    if (made.has(id)) return made.get(id)
     if (made.size >= MAX_CONTEXTS) made.clear()
-    const context = createSecureContext(gatewayTlsOptions({ privateKey, chain }))
-    const entry = { privateKey, chain, context, leaf: new X509Certificate(chain) }
-    made.set(chain, entry)
+    const entry = usable(privateKey, chain, name)
+    made.set(id, entry)
     return entry
   }
+  /** A Secret that holds nonsense takes no other listener with it. */
+  const usable = (privateKey: string, chain: string, name: string): UsableCertificate | undefined => {
+    try {
+      const context = createSecureContext(gatewayTlsOptions({ privateKey, chain }))
+      return { privateKey, chain, context, leaf: new X509Certificate(chain) }
+    } catch (err) {
+      log.error('a serving certificate cannot be used', { err, 'hauberk.certificate': name })
+      return undefined
+    }
+  }
   const entryOf = (certificate: ListenerCertificate) => {
-    if (certificate.source === 'secret') return madeOf(certificate.privateKey, certificate.certificate)
-    const issued = certificates?.get(certificate.hostname)
-    return issued === undefined ? undefined : madeOf(issued.privateKey, issued.chain)
+    if (certificate.source === 'secret') {
+      return madeOf(certificate.privateKey, certificate.certificate, certificate.name)
+    }
+    const { hostname } = certificate
+    const issued = certificates?.get(hostname)
+    return issued === undefined ? undefined : madeOf(issued.privateKey, issued.chain, hostname)
   }
 
   return {
