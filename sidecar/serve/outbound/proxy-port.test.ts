@@ -264,6 +264,21 @@ test('egress: a tunnel goes only to what a rule names, and never to this machine
   assert.equal(caller.connections[0]?.upstream, `egress/box 127.0.0.1:${outside.port}`)
 })
 
+test('T33: no spelling of the address of a workload of the mesh is outside', async (t) => {
+  const app = await rawBackend(t)
+  const { callee, proxyPort } = await startPair(t, app.port, {
+    egress: [{ name: 'all', cidr: '127.0.0.0/8', ports: Array.from({ length: 65_535 }, (_, port) => port + 1) }],
+  })
+  const port = callee.port('8080')
+  for (const host of ['127.0.0.1', '[::ffff:127.0.0.1]', '[::ffff:7f00:1]', '[0:0:0:0:0:ffff:127.0.0.1]']) {
+    const client = await dialPlain(proxyPort)
+    t.after(() => client.destroy())
+    client.send(connect(`${host}:${port}`))
+    const response = await client.response({ toHead: true })
+    assert.equal(response.status, 403, host)
+  }
+})
+
 test('egress in absolute form is forwarded as plain HTTP, on kept connections', async (t) => {
   const outside = await httpBackend(t, (request, response) => response.end(request.headers.host))
   const { proxyPort } = await startPair(t, 1, {

@@ -1,4 +1,5 @@
 import type { Endpoint } from '../../../contract/endpoints.ts'
+import { formatIpAddress, readIpAddress } from '../../../model/match/ip-address.ts'
 import type { Pipeline } from '../../compile/pipeline.ts'
 import { isLoopback } from '../../upstream/outside.ts'
 import type { ConnectionTable } from '../accepted.ts'
@@ -64,10 +65,11 @@ function followDestinations(engine: Engine): (pipeline: Pipeline) => Destination
   let compiledFor: Pipeline | undefined
   let compiled: Destinations | undefined
   const isMeshed = (address: string, port: number) => {
+    const called = oneSpelling(address)
     const endpoints = engine.endpoints()?.endpoints ?? {}
     // Every port of a meshed pod is the mesh's; on loopback all pods share the address.
     const isOf = (endpoint: Endpoint) =>
-      endpoint.address === address && (endpoint.port === port || !isLoopback(address))
+      oneSpelling(endpoint.address) === called && (endpoint.port === port || !isLoopback(address))
     return Object.values(endpoints).some((group) => group.some(isOf))
   }
   return (pipeline) => {
@@ -77,4 +79,10 @@ function followDestinations(engine: Engine): (pipeline: Pipeline) => Destination
     }
     return compiled
   }
+}
+
+/** `::ffff:10.0.0.1` is `10.0.0.1`, and an IPv6 address may be written in many ways. */
+function oneSpelling(address: string): string {
+  const parsed = readIpAddress(address)
+  return parsed === undefined ? address : formatIpAddress(parsed)
 }
