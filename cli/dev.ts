@@ -99,7 +99,6 @@ async function dev(options: DevOptions & { readonly file: readonly string[] }, o
     onEvent: (event) => tell(event, progress, paint),
   }).catch((error: unknown) => {
     progress.close()
-    process.exitCode = EXIT.failure
     throw asCommandError(error, paint)
   })
   forced.addEventListener('abort', () => mesh.abort(), { once: true })
@@ -119,13 +118,21 @@ async function dev(options: DevOptions & { readonly file: readonly string[] }, o
   process.exit(forced.aborted ? INTERRUPTED : EXIT.ok)
 }
 
+/** Milliseconds within which a second signal is the same Ctrl-C: the terminal sends it to us, and npm passes it on once more. */
+const SAME_MS = 400
+
 /** The first Ctrl-C (or its like) asks, the second forces. A reader of our output who is gone, as with `| head`, asks too. */
 function listenForEnd(out: Output): { readonly asked: AbortSignal; readonly forced: AbortSignal } {
   const asked = new AbortController()
   const forced = new AbortController()
+  let askedAt = 0
   const end = () => {
-    if (asked.signal.aborted) forced.abort()
-    else asked.abort(new CommandError(EXIT.failure, 'given up before everything was ready'))
+    if (!asked.signal.aborted) {
+      askedAt = performance.now()
+      asked.abort(new CommandError(EXIT.failure, 'given up before everything was ready'))
+    } else if (performance.now() - askedAt > SAME_MS) {
+      forced.abort()
+    }
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end)
   out.on('error', () => {

@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { mkdir, rm, symlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { writeFileAtomic } from '../../runtime/atomic-file.ts'
@@ -70,7 +70,8 @@ export async function startAppPart(options: AppPartOptions, context: MeshContext
           start,
           onStarted(running) {
             context.onStarted(name, running, app.kind === 'postgres' ? 'SIGINT' : 'SIGTERM')
-            writeFileAtomic(pidFile, String(running.pid)).catch((error: unknown) => log.write(String(error)))
+            // Before the app can dial anybody: its sidecar looks at whose connection it is.
+            writeFileSync(pidFile, String(running.pid), { mode: 0o600 })
           },
           onEnded(how, waitMs) {
             postgres = undefined
