@@ -78,6 +78,23 @@ test('an issuer that was down is asked again within seconds', async () => {
   store.close()
 })
 
+test('an issuer that starts with the mesh is asked again soon, then less often', async () => {
+  const { clock, store, source, fetches, settle } = world(Array.from({ length: 32 }, () => broken))
+  store.follow(new Map([['corp', source]]))
+  await settle()
+  const after: number[] = []
+  for (let second = 1; second <= 30; second++) {
+    for (let tenth = 0; tenth < 10; tenth++) {
+      await clock.advance(100)
+      await settle()
+    }
+    if ([1, 10, 30].includes(second)) after.push(fetches())
+  }
+  const [soon = 0, later = 0, end = 0] = after
+  assert.ok(soon >= 3 && later <= 7 && end - later <= 5, `${after}`)
+  store.close()
+})
+
 test('an issuer that is gone is no longer asked, and a changed one starts anew', async () => {
   const { clock, store, source, fetches, settle } = world([set('a')])
   store.follow(new Map([['corp', source]]))
