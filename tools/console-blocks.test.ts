@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { renderPage } from './console-blocks.ts'
 
-const DOCS = join(import.meta.dirname, '..', 'docs')
+const ROOT = join(import.meta.dirname, '..')
 
-for (const page of ['explain.md', 'issues.md']) {
-  test(`every command of docs/${page} prints what the page shows (else: node tools/console-blocks.ts docs/${page})`, async () => {
-    const text = readFileSync(join(DOCS, page), 'utf8')
+for (const page of ['README.md', 'docs/explain.md', 'docs/issues.md']) {
+  test(`every command of ${page} prints what the page shows (else: node tools/console-blocks.ts ${page})`, async () => {
+    const text = readFileSync(join(ROOT, page), 'utf8')
     assert.equal(await renderPage(text), text)
   })
 }

@@ -7,6 +7,9 @@ import { readMeshState } from './mesh-state.ts'
 import { copyShop } from './shop-copy.ts'
 
 export interface OwnWorld extends LocalWorld {
+  /** What `.hauberk` is for `npm start`. */
+  readonly stateDirectory: string
+  readonly httpsPort: number
   /** Ends the mesh, and removes all that it kept. */
   stop(): Promise<void>
 }
@@ -48,6 +51,8 @@ export async function startOwnWorld({ soakMs = 0, signal }: OwnWorldOptions = {}
     })
     return {
       ...world,
+      stateDirectory: started.stateDirectory,
+      httpsPort: started.httpsPort,
       async stop() {
         await world.close()
         await end()
