@@ -79,6 +79,10 @@ export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): S
     ]),
   ) as Record<FilterCounter, ReturnType<typeof metrics.counter<'issuer'>>>
 
+  const counted = Object.fromEntries(
+    Object.keys(tokens).map((name) => [name, new Map<string, CounterHandle>()]),
+  ) as Record<FilterCounter, Map<string, CounterHandle>>
+
   const gauge = (name: string, help: string, read: () => number | undefined) => {
     const handle = metrics.gauge({ name, help }).handle()
     metrics.beforeScrape(() => handle.set(read() ?? 0))
@@ -156,7 +160,13 @@ export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): S
       if (wouldDeny !== undefined) refuse(dryRunDenials, direction, wouldDeny)
     },
     count(name, issuer = '') {
-      counters[name].handle({ issuer }).add()
+      const known = counted[name]
+      let handle = known.get(issuer)
+      if (handle === undefined) {
+        handle = counters[name].handle({ issuer })
+        if (known.size < MAX_REMEMBERED) known.set(issuer, handle)
+      }
+      handle.add()
     },
   }
 }
