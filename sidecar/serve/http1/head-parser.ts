@@ -13,6 +13,7 @@ import {
   HTAB,
   LF,
   latin1,
+  NOT_VALUE,
   nextHash,
   SP,
   UNDERSCORE,
@@ -255,7 +256,16 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
       }
       if (state === IN_VALUE) {
         let octet = CR
-        // RFC 9110, 5.5, in comparisons: most octets of a head are looked at here, and this takes half the time of a table.
+        // RFC 9110, 5.5: four octets by table while all of them are plain, then one by one in comparisons. Most octets of a
+        // head are looked at here; of a value of 500 this takes half the time of comparisons alone.
+        for (const last = limit - 4; at <= last; at += 4) {
+          const notPlain =
+            NOT_VALUE[bytes[at]!]! |
+            NOT_VALUE[bytes[at + 1]!]! |
+            NOT_VALUE[bytes[at + 2]!]! |
+            NOT_VALUE[bytes[at + 3]!]!
+          if (notPlain !== 0) break
+        }
         for (; at < limit; at++) {
           octet = bytes[at]!
           if (octet >= SP) {

@@ -54,10 +54,11 @@ export class HeaderLines {
 
   /** Every value in the order received. */
   all(name: string): readonly string[] {
-    const first = this.indexOf(name)
+    const hash = hashOfName(name)
+    const first = this.#find(name, hash, 0)
     if (first === -1) return NONE
     const values = [this.value(first)]
-    for (let index = this.indexOf(name, first + 1); index !== -1; index = this.indexOf(name, index + 1)) {
+    for (let index = this.#find(name, hash, first + 1); index !== -1; index = this.#find(name, hash, index + 1)) {
       values.push(this.value(index))
     }
     return values
@@ -69,16 +70,19 @@ export class HeaderLines {
 
   /** The first line at or after `from` that has this name, or -1. */
   indexOf(name: string, from = 0): number {
-    const { marks } = this
-    const hash = hashOfName(name)
-    for (let mark = from * MARKS_PER_LINE; mark < marks.length; mark += MARKS_PER_LINE) {
-      if (marks[mark] === hash && this.#isNamed(mark, name)) return mark / MARKS_PER_LINE
-    }
-    return -1
+    return this.#find(name, hashOfName(name), from)
   }
 
   *[Symbol.iterator](): Iterator<HeaderPair> {
     for (let index = 0; index < this.count; index++) yield [this.name(index), this.value(index)]
+  }
+
+  #find(name: string, hash: number, from: number): number {
+    const { marks } = this
+    for (let mark = from * MARKS_PER_LINE; mark < marks.length; mark += MARKS_PER_LINE) {
+      if (marks[mark] === hash && this.#isNamed(mark, name)) return mark / MARKS_PER_LINE
+    }
+    return -1
   }
 
   #text(start: number, end: number): string {

@@ -27,6 +27,9 @@ export const FOLDED_TOKEN = table((octet) => {
 /** 1 for what a field value may hold (RFC 9110, 5.5): visible characters, SP, HTAB and obs-text. */
 export const FIELD_VALUE = table((octet) => (octet === HTAB || (octet >= SP && octet !== DELETE) ? 1 : 0))
 
+/** The reverse: 0 for what a field value may hold. */
+export const NOT_VALUE = table((octet) => 1 - FIELD_VALUE[octet]!)
+
 /** 1 for visible ASCII: all that a request target is ever made of. */
 export const VISIBLE = table((octet) => (octet > SP && octet < DELETE ? 1 : 0))
 
