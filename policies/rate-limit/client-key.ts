@@ -1,6 +1,6 @@
 import { formatIpAddress, readIpAddress } from '../../model/match/ip-address.ts'
 import { parseJsonPointer } from '../../model/match/json-pointer.ts'
-import type { Facts, RequestView } from '../../model/request.ts'
+import type { Facts, RequestView, VerifiedToken } from '../../model/request.ts'
 import { fail, type Issue, ok, type Result, under } from '../../model/result.ts'
 import type { KeyPart } from './config.ts'
 
@@ -30,18 +30,36 @@ export function compileClientKey(parts: readonly KeyPart[], sha256: (text: strin
   if (issues.length > 0) return fail(...issues)
   const bounded = (value: string) => (value.length > MAX_PLAIN_LENGTH ? `#${sha256(value)}` : `=${value}`)
 
-  return ok((request, facts, variables) => {
+  const keyOf: ClientKey = (request, facts, variables) => {
     let key = ''
     for (const read of readers) {
       const value = read(request, facts, variables)
-      if (value === undefined) return `?${bounded(request.peer.spiffeId ?? '')} ${addressOf(request)}`
+      if (value === undefined) return `${WITHOUT_CLAIM}${bounded(request.peer.spiffeId ?? '')} ${addressOf(request)}`
       const part = bounded(value)
       // The length in front keeps apart what a separator could not: values may hold anything.
       key += `${part.length}${part}`
     }
     return key
-  })
+  }
+  return ok(parts.length > 0 && parts.every(({ kind }) => kind === 'claim') ? rememberedByToken(keyOf) : keyOf)
 }
+
+/** What is made of nothing but claims is the same for each request with the same token: it is made once. */
+function rememberedByToken(keyOf: ClientKey): ClientKey {
+  const known = new WeakMap<VerifiedToken, string>()
+  return (request, facts, variables) => {
+    const { token } = facts
+    const before = token === undefined ? undefined : known.get(token)
+    if (before !== undefined) return before
+    const key = keyOf(request, facts, variables)
+    // A key of identity and address is of the request.
+    if (token !== undefined && !key.startsWith(WITHOUT_CLAIM)) known.set(token, key)
+    return key
+  }
+}
+
+/** What a key starts with where a part is not there; lengths come before the others. */
+const WITHOUT_CLAIM = '?'
 
 type PartReader = (request: RequestView, facts: Facts, variables: Variables) => string | undefined
 

@@ -97,6 +97,7 @@ function checkOf(compiled: readonly CompiledLimit[], { clock, count, remember }:
   // A check runs to its end before the next one starts, so one set of notes serves all requests.
   const keys: (string | undefined)[] = limits.map(() => undefined)
   const ticks = limits.map(() => 0)
+  const tats: (number | undefined)[] = limits.map(() => undefined)
 
   return (request, facts): Verdict => {
     const nowMs = clock.monotonic()
@@ -109,9 +110,11 @@ function checkOf(compiled: readonly CompiledLimit[], { clock, count, remember }:
       if (variables === undefined) continue
       const key = live.clientKey(request, facts, variables)
       const nowTicks = live.gcra.ticksAt(nowMs)
-      const early = live.gcra.earliness(live.buckets.get(key), nowTicks)
+      const tat = live.buckets.get(key)
+      const early = live.gcra.earliness(tat, nowTicks)
       if (early <= 0) {
         keys[i] = key
+        tats[i] = tat
         ticks[i] = nowTicks
         continue
       }
@@ -128,7 +131,7 @@ function checkOf(compiled: readonly CompiledLimit[], { clock, count, remember }:
       const key = keys[i]
       if (key === undefined) continue
       const { buckets, gcra: rate } = limits[i] as LiveLimit
-      if (buckets.set(key, rate.next(buckets.get(key), ticks[i] as number))) count('rate_limit_keys_evicted')
+      if (buckets.set(key, rate.next(tats[i], ticks[i] as number))) count('rate_limit_keys_evicted')
     }
     return CONTINUE
   }

@@ -187,6 +187,16 @@ describe('the key of a rate limit', () => {
     )
   })
 
+  it('is the same for each request with one token, and of the request itself where the token has no such claim', () => {
+    const ann = tokenFacts({ sub: 'ann' })
+    const again = { token: ann.token! }
+    assert.ok(sameBucket([{ claim: '/sub' }], { from: 'shop/a' }, { from: 'shop/b' }, [ann, again]))
+    const nameless = tokenFacts({})
+    const nobody = { token: nameless.token! }
+    assert.ok(sameBucket([{ claim: '/sub' }], { from: 'shop/a' }, { from: 'shop/a' }, [nameless, nobody]))
+    assert.ok(!sameBucket([{ claim: '/sub' }], { from: 'shop/a' }, { from: 'shop/b' }, [nameless, nobody]))
+  })
+
   it('takes the type of a claim with it', () => {
     assert.ok(!sameBucket([{ claim: '/id' }], {}, {}, [tokenFacts({ id: 7 }), tokenFacts({ id: '7' })]))
   })
