@@ -18,7 +18,7 @@ export async function startOrders(options: OrdersOptions, log: Logger): Promise<
     failed: (error) => log.error({ err: error }, 'encryption keys cannot be read, the last good ones stay'),
   })
   const database = openDatabase(options.databaseUrl, options.databasePasswordFile, log)
-  const store = new OrderStore(database.pool, keysFile.current)
+  const store = new OrderStore(database.query, keysFile.current)
 
   const api = createApi(log, (app) => {
     app.get('/readyz', (_req, res) => {

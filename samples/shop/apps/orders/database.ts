@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Pool } from 'pg'
+import { Pool, type QueryResult } from 'pg'
 import type { Logger } from '../service/log.ts'
 import { migrate } from './migrations.ts'
 
@@ -9,8 +9,17 @@ const MAX_CONNECTIONS = 8
 /** Longest pause between two tries to reach a database that is not there yet. */
 const MAX_PAUSE_MS = 2_000
 
+/** How often a statement is tried, the first time included. */
+const MAX_TRIES = 3
+
+/**
+ * Runs one statement, and once more on another connection if the one it was on broke: connections end, for instance when
+ * the certificate they were opened with does. So a statement may run twice, and must come to the same then.
+ */
+export type Query = (text: string, values: readonly unknown[]) => Promise<QueryResult>
+
 export interface Database {
-  readonly pool: Pool
+  readonly query: Query
   /** True once the database was reached and has its newest shape. */
   isReady(): boolean
   close(): Promise<void>
@@ -52,8 +61,18 @@ export function openDatabase(url: string, passwordFile: string, log: Logger): Da
   }
   const started = becomeReady()
 
+  const query: Query = async (text, values) => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await pool.query(text, [...values])
+      } catch (error) {
+        if (tries === MAX_TRIES || !isBroken(error)) throw error
+        log.warn({ err: error, tries }, 'a database connection broke under a statement')
+      }
+    }
+  }
   return {
-    pool,
+    query,
     isReady: () => ready,
     async close() {
       closing.abort()
@@ -61,4 +80,11 @@ export function openDatabase(url: string, passwordFile: string, log: Logger): Da
       await pool.end()
     },
   }
+}
+
+/** Whether it was the connection that failed. What the server itself refuses, or does not answer in time, is not asked again. */
+function isBroken(error: unknown): boolean {
+  const { code = '', message } = error as Error & { readonly code?: string }
+  // 57P01 to 57P03: the server ends or begins (PostgreSQL, appendix A).
+  return /^(ECONNRESET|EPIPE|57P0[123])$/.test(code) || /Connection terminated|not queryable/.test(message)
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import type { Pool, QueryResultRow } from 'pg'
+import type { QueryResultRow } from 'pg'
 import type { KeySet } from '../service/key-set.ts'
+import type { Query } from './database.ts'
 import type { Order, OrderItem } from './order.ts'
 import { open, type Sealed, seal } from './sealed.ts'
 
@@ -17,13 +18,13 @@ export interface NewOrder {
   readonly cardTail: string
 }
 
-/** Orders in the database, with what is private about them encrypted. */
+/** Orders in the database, with what is private about them encrypted. Each statement may run twice. */
 export class OrderStore {
-  readonly #pool: Pool
+  readonly #query: Query
   readonly #keys: () => KeySet
 
-  constructor(pool: Pool, keys: () => KeySet) {
-    this.#pool = pool
+  constructor(query: Query, keys: () => KeySet) {
+    this.#query = query
     this.#keys = keys
   }
 
@@ -33,7 +34,7 @@ export class OrderStore {
     const place = { orderId: id, userId: order.userId }
     const address = seal(this.#keys(), order.shippingAddress, { ...place, field: 'shippingAddress' })
     const card = seal(this.#keys(), order.cardTail, { ...place, field: 'cardTail' })
-    await this.#pool.query(
+    await this.#query(
       `INSERT INTO orders (id, user_id, idempotency_key, status, items, total_cents,
          address_kid, address_nonce, address_data, card_kid, card_nonce, card_data)
        VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, $9, $10, $11)
@@ -53,7 +54,7 @@ export class OrderStore {
   }
 
   async setStatus(userId: string, id: string, status: Order['status']): Promise<void> {
-    await this.#pool.query('UPDATE orders SET status = $3 WHERE user_id = $1 AND id = $2', [userId, id, status])
+    await this.#query('UPDATE orders SET status = $3 WHERE user_id = $1 AND id = $2', [userId, id, status])
   }
 
   async list(userId: string): Promise<Order[]> {
@@ -66,7 +67,7 @@ export class OrderStore {
   }
 
   async #select(userId: string, condition: string, values: readonly unknown[]): Promise<Order[]> {
-    const { rows } = await this.#pool.query(
+    const { rows } = await this.#query(
       `SELECT * FROM orders WHERE user_id = $1 AND ${condition} ORDER BY created_at DESC LIMIT ${MAX_LISTED}`,
       [userId, ...values],
     )

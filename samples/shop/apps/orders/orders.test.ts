@@ -34,10 +34,18 @@ let payments: Running
 let orders: Running
 let keysFile: string
 
+/** So many of the next statements lose their connection, right after they were sent. */
+let cuts = 0
+
 /** A TCP port that leads to the database's socket, as the sidecar's does. */
 async function relay(socketPath: string, port = 0): Promise<TcpServer> {
   const server = createTcpServer((client: Socket) => {
     const database = connect(socketPath)
+    client.on('data', () => {
+      if (cuts === 0) return
+      cuts -= 1
+      client.destroy()
+    })
     client.pipe(database).pipe(client)
     for (const [one, other] of [
       [client, database],
@@ -186,6 +194,19 @@ test('an order that is sent twice with the same key is one order', async () => {
   const [first, second] = await Promise.all([place('frank', WISH, key), place('frank', WISH, key)])
   assert.equal(first.body.id, second.body.id)
   assert.equal((await list('frank')).length, 1)
+})
+
+test('a database connection that breaks under a statement is no answer: the statement runs again on another', async () => {
+  const before = captured.events('a database connection broke under a statement').length
+  for (const statement of [1, 2, 3]) {
+    cuts = statement === 3 ? 2 : 1
+    const { status, body } = await place('ivan', WISH, { 'idempotency-key': `statement ${statement}` })
+    assert.equal(status, 201, JSON.stringify(body))
+  }
+  cuts = 1
+  assert.equal((await list('ivan')).length, 3)
+  assert.equal(cuts, 0)
+  assert.equal(captured.events('a database connection broke under a statement').length, before + 5)
 })
 
 test('a declined card is told, and the order stays declined', async () => {
