@@ -7,7 +7,8 @@ import type { Decision } from './decision.ts'
 import { type LocalMesh, MeshFilesError, startLocalMesh } from './local-mesh.ts'
 import type { MeshEvent } from './mesh-event.ts'
 import { readMeshFile } from './mesh-file.ts'
-import { isRunning, markOf } from './process-tree.ts'
+import { NotReadyError } from './patience.ts'
+import { isRunning, markOf, type ProcessMark } from './process-tree.ts'
 import { StateDirectoryError } from './state.ts'
 import { ask, copySmallFiles, type SmallFiles, until } from './testing/small-mesh.ts'
 
@@ -172,7 +173,8 @@ test('files with mistakes start nothing, and the mistakes have a place', async (
   t.after(() => other.cleanUp())
   await other.save('front-policy.yaml', (await other.read('front-policy.yaml')).replace('allow:', 'alow:'))
   const mounted = (await other.read('front.yaml')).replace('secretName: word', 'secretName: nowhere')
-  const starting = () => startLocalMesh({ files: [other.directory], stateDirectory: other.stateDirectory })
+  const starting = () =>
+    startLocalMesh({ files: [other.directory], stateDirectory: other.stateDirectory, httpsPort: 0, httpPort: 0 })
   await assert.rejects(starting(), (error) => {
     assert.ok(error instanceof MeshFilesError)
     assert.match(error.message, /front-policy\.yaml:14:5: .*alow: is not a field \(did you mean allow\?\)/)
@@ -184,6 +186,34 @@ test('files with mistakes start nothing, and the mistakes have a place', async (
     starting(),
     /front\.yaml:\d+:\d+: Deployment\/small\/front: .* there is no Secret small\/nowhere/,
   )
+})
+
+test('an app that does not stay up ends the start, with the end of its log, and nothing is left', async (t) => {
+  const other = await copySmallFiles()
+  t.after(() => other.cleanUp())
+  await other.save('back.yaml', (await other.read('back.yaml')).replace('node app.ts', 'node missing.ts'))
+  const marks: ProcessMark[] = []
+  const starting = startLocalMesh({
+    files: [other.directory],
+    stateDirectory: other.stateDirectory,
+    httpsPort: 0,
+    httpPort: 0,
+    async onEvent() {
+      const found = await readMeshFile(other.stateDirectory)
+      marks.push(...Object.values(found?.children ?? {}))
+    },
+  })
+  await assert.rejects(starting, (error) => {
+    assert.ok(error instanceof NotReadyError)
+    assert.match(
+      error.message,
+      /^app small\/back does not stay up: it ended with code 1\nThe end of .*small\.back\.app\.log:/,
+    )
+    assert.match(error.message, /Cannot find module/)
+    return true
+  })
+  assert.ok(marks.length > 0)
+  assert.deepEqual(marks.filter(isRunning), [])
 })
 
 test('a stop lets a request in flight finish, and leaves no process', async () => {

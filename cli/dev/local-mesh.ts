@@ -1,39 +1,37 @@
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import type { Resource } from '../../model/resource.ts'
 import { describeIssue, type Issue } from '../../model/result.ts'
 import { spiffeIdFor } from '../../model/spiffe-id.ts'
-import type { WorkloadId } from '../../model/workload-id.ts'
-import { KINDS } from '../../operator/resources/kinds.ts'
-import type { StatusReport } from '../../operator/status/report.ts'
-import { type Snapshot, snapshotOf } from '../../operator/store/snapshot.ts'
+import type { Snapshot } from '../../operator/store/snapshot.ts'
 import { OPERATOR_SERVICE_ACCOUNT, SYSTEM_NAMESPACE } from '../../operator/translate/gateways.ts'
 import { meshSettingsOf } from '../../operator/translate/mesh-settings.ts'
-import { type Clock, sleep, systemClock } from '../../runtime/clock.ts'
+import { sleep, systemClock } from '../../runtime/clock.ts'
 import type { LogLevel } from '../../runtime/log.ts'
 import type { DecisionLogLevel } from '../../sidecar/observe/decision-log.ts'
-import { type AdminPort, askAdmin } from './ask-admin.ts'
-import type { Exit } from './child-process.ts'
 import type { Decision } from './decision.ts'
-import { createFleet, type Fleet } from './fleet.ts'
+import { childrenOf, describeMesh, listenersOf, type PublishedListener, publishedPort } from './describe-mesh.ts'
+import { createFleet } from './fleet.ts'
 import { followFiles } from './follow-files.ts'
 import { createLogs } from './log-file.ts'
 import type { MeshContext } from './mesh-context.ts'
 import type { MeshEvent } from './mesh-event.ts'
-import { createMeshFileWriter, endLeftovers, type MeshFile, meshFilePath } from './mesh-file.ts'
+import { createMeshFileWriter, endLeftovers, meshFilePath } from './mesh-file.ts'
 import { type OperatorPart, startOperatorPart } from './operator-part.ts'
 import { inheritedEnvironment } from './options.ts'
 import type { Part } from './part.ts'
-import { createPatience, NotReadyError, type Patience } from './patience.ts'
-import { type GatewayListenerPlan, type MeshPlan, proxyUrl } from './plan.ts'
+import { createPatience, NotReadyError } from './patience.ts'
+import { type MeshPlan, proxyUrl } from './plan.ts'
 import { createPlanner } from './planner.ts'
 import { openPortBook } from './ports.ts'
 import { isRunning, markOf } from './process-tree.ts'
 import type { ProxyPart } from './proxy-part.ts'
-import { type Reaper, startReaper } from './reaper.ts'
-import { openResources, type Resources, translated } from './resources.ts'
+import { startReaper } from './reaper.ts'
+import { openResources } from './resources.ts'
+import { whenSettled } from './settled.ts'
+import { createStep } from './start-step.ts'
 import { openState, type StateDirectory } from './state.ts'
 import { watchStatus } from './status-watch.ts'
+import { describeFailing, describeUnready } from './unready.ts'
 import { createWarmUp } from './warm-up.ts'
 
 export interface LocalMeshOptions {
@@ -75,7 +73,7 @@ export interface LocalMesh {
   readonly httpPort: number
   /** The roots, PEM. */
   readonly caFile: string
-  readonly listeners: readonly (GatewayListenerPlan & { readonly gateway: WorkloadId })[]
+  readonly listeners: readonly PublishedListener[]
   /** What there was to say of the files at the start; none is an error that keeps a mesh from starting. */
   readonly issues: readonly Issue[]
   snapshot(): Snapshot
@@ -115,9 +113,6 @@ export class MeshFilesError extends Error {
 
 /** A part that ended this often before it was ever ready is not going to be. */
 const MAX_FAILED_STARTS = 5
-
-/** Milliseconds that the start waits for the keys of token issuers, some of which may be far away. */
-const KEYS_MS = 10_000
 
 const POLL_MS = 40
 
@@ -264,7 +259,11 @@ async function start(options: LocalMeshOptions, undo: (() => unknown)[]): Promis
   )
   const running = operator
   running.part.ready.then(operatorReady.resolve, operatorReady.resolve)
-  const allReady = (some: readonly { readonly part: Part }[]) => Promise.all(some.map(({ part }) => part.ready))
+  const stepFor = async (word: string, some: readonly { readonly part: Part }[]) => {
+    if (some.length === 0) return
+    const name = some.length === 1 ? word : `${some.length} ${word}s`
+    await step(name, () => Promise.all(some.map(({ part }) => part.ready)))
+  }
   await Promise.all([
     step('certificate authority and operator', () => running.part.ready),
     (async () => {
@@ -274,14 +273,14 @@ async function start(options: LocalMeshOptions, undo: (() => unknown)[]): Promis
       await applying
       const waited = fleet.apps.filter(({ plan }) => apps || plan.app.kind === 'postgres')
       await Promise.all([
-        ...stepFor(step, 'sidecar', fleet.sidecars, allReady),
-        ...stepFor(step, 'gateway', fleet.gateways, allReady),
-        ...stepFor(step, 'app', waited, allReady),
+        stepFor('sidecar', fleet.sidecars),
+        stepFor('gateway', fleet.gateways),
+        stepFor('app', waited),
       ])
     })(),
   ])
   await step('endpoints and keys everywhere', () =>
-    Promise.race([whenSettled(resources, fleet, running), patience.over]),
+    whenSettled({ resources, fleet, operator: running }, clock, patience.signal),
   )
   patience.end()
   await meshFile.write()
@@ -305,11 +304,10 @@ async function start(options: LocalMeshOptions, undo: (() => unknown)[]): Promis
     if (found === undefined) throw new Error(`there is no sidecar or gateway of ${workload}`)
     return found
   }
-  const published443 = (port: number) => firstListener(fleet, port)?.localPort ?? 0
   return {
     stateDirectory: state.path,
-    httpsPort: published443(443),
-    httpPort: published443(80),
+    httpsPort: publishedPort(fleet, 443),
+    httpPort: publishedPort(fleet, 80),
     caFile,
     get listeners() {
       return listenersOf(fleet)
@@ -362,34 +360,6 @@ async function start(options: LocalMeshOptions, undo: (() => unknown)[]): Promis
   }
 }
 
-/** A step of the start: told when it begins and how it ends; given up when patience is over. */
-type Step = <T>(name: string, work: () => Promise<T>, label?: (result: T) => string) => Promise<T>
-
-function createStep(emit: (event: MeshEvent) => void, patience: Patience, clock: Pick<Clock, 'monotonic'>): Step {
-  return async (name, work, label) => {
-    const startedAt = clock.monotonic()
-    emit({ type: 'step-began', name })
-    try {
-      const result = await Promise.race([work(), patience.over])
-      emit({ type: 'step-done', name, label: label?.(result) ?? name, ms: clock.monotonic() - startedAt })
-      return result
-    } catch (error) {
-      emit({ type: 'step-failed', name, ms: clock.monotonic() - startedAt })
-      throw error
-    }
-  }
-}
-
-function stepFor<T extends { readonly part: Part }>(
-  step: Step,
-  word: string,
-  some: readonly T[],
-  allReady: (some: readonly T[]) => Promise<unknown>,
-): readonly Promise<unknown>[] {
-  if (some.length === 0) return []
-  return [step(some.length === 1 ? word : `${some.length} ${word}s`, () => allReady(some))]
-}
-
 function throwIfBroken(issues: readonly Issue[]): void {
   const errors = issues.filter(({ severity }) => severity === 'error')
   if (errors.length > 0) throw new MeshFilesError(errors)
@@ -402,114 +372,6 @@ async function forgetWorkloads(state: StateDirectory, { workloads, gateways }: M
     if (!wanted.has(name)) await rm(state.at('workloads', name), { recursive: true, force: true })
   }
   for (const file of await readdir(state.at('run', 'pods'))) await rm(state.at('run', 'pods', file), { force: true })
-}
-
-/**
- * Every sidecar and gateway knows the endpoints that there are now, and the operator has the keys of the token issuers
- * (or has had 10 s to get them).
- */
-async function whenSettled(resources: Resources, fleet: Fleet, operator: OperatorPart): Promise<void> {
-  const clock = systemClock
-  const deadline = clock.monotonic() + KEYS_MS
-  while (clock.monotonic() < deadline && !(await hasKeys(operator))) await sleep(clock, POLL_MS)
-  const proxies = [...fleet.sidecars, ...fleet.gateways]
-  while (!(await knowEndpoints(proxies, resources.snapshot(), fleet.pods()))) await sleep(clock, POLL_MS)
-}
-
-async function hasKeys({ admin }: OperatorPart): Promise<boolean> {
-  const answer = await askAdmin(admin, '/status').catch(() => undefined)
-  if (answer === undefined) return false
-  return (JSON.parse(answer) as StatusReport).issuers.every(({ keys }) => keys > 0)
-}
-
-/** Endpoints have a version, and translation says which it is to be. */
-async function knowEndpoints(
-  proxies: readonly ProxyPart[],
-  snapshot: Snapshot,
-  pods: readonly Resource[],
-): Promise<boolean> {
-  const { endpoints } = translated(snapshotOf([...resourcesOf(snapshot), ...pods]))
-  const known = await Promise.all(
-    proxies.map(async ({ plan, admin }) => {
-      const answer = await askAdmin(admin, '/endpoints').catch(() => '')
-      const wanted = endpoints.get(plan.id)
-      return wanted === undefined || (answer !== '' && JSON.parse(answer).version === wanted.version)
-    }),
-  )
-  return known.every((isKnown) => isKnown)
-}
-
-function resourcesOf(snapshot: Snapshot): readonly Resource[] {
-  return KINDS.flatMap(({ kind }) => snapshot.ofKind(kind))
-}
-
-function listenersOf(fleet: Fleet): LocalMesh['listeners'] {
-  return fleet
-    .gatewayPlans()
-    .flatMap(({ id, listeners }) => listeners.map((listener) => ({ ...listener, gateway: id })))
-}
-
-function firstListener(fleet: Fleet, port: number): GatewayListenerPlan | undefined {
-  return listenersOf(fleet).find((listener) => listener.port === port)
-}
-
-function childrenOf(parts: readonly Part[], reaper: Reaper): ReadonlyMap<string, number> {
-  const found = parts.flatMap(({ name, pid }) => (pid === undefined ? [] : [[name, pid] as const]))
-  return new Map([...found, ...(reaper.pid === undefined ? [] : [['reaper', reaper.pid] as const])])
-}
-
-function describeMesh(mesh: {
-  readonly files: readonly string[]
-  readonly state: StateDirectory
-  readonly operator: OperatorPart
-  readonly fleet: Fleet
-  readonly parts: readonly Part[]
-  readonly reaper: Reaper
-}): MeshFile {
-  const { files, state, operator, fleet, parts, reaper } = mesh
-  const addressOf = ({ port, tokenFile }: AdminPort) => ({ url: `http://127.0.0.1:${port}`, tokenFile })
-  const children = [...childrenOf(parts, reaper)].map(([name, pid]) => [name, markOf(pid)] as const)
-  return {
-    process: markOf(process.pid),
-    files,
-    trustAnchorsFile: state.at('ca.crt'),
-    operator: { admin: addressOf(operator.admin), statusFile: operator.statusFile },
-    proxies: [...fleet.sidecars, ...fleet.gateways].map(({ plan, role, admin, optionsFile }) => ({
-      workload: plan.id,
-      role,
-      pod: plan.pod,
-      spiffeId: plan.spiffeId,
-      admin: addressOf(admin),
-      optionsFile,
-    })),
-    listeners: listenersOf(fleet).map(({ gateway, ...listener }) => ({ workload: gateway, ...listener })),
-    children: Object.fromEntries(children),
-  }
-}
-
-function describeUnready(parts: readonly Part[], readyMs: number): string {
-  const waiting = parts.filter(({ isReady }) => !isReady)
-  const names = waiting.map(({ name }) => name).join(', ')
-  const [first] = waiting
-  if (first === undefined)
-    return `the mesh is not ready after ${readyMs / 1_000} s: not every sidecar knows the endpoints`
-  return `not ready after ${readyMs / 1_000} s: ${names}${lastLines(first)}`
-}
-
-function describeFailing(name: string, how: Exit | Error, parts: readonly Part[]): string {
-  const part = parts.find((one) => one.name === name)
-  return `${name} does not stay up: ${describeEnd(how)}${part === undefined ? '' : lastLines(part)}`
-}
-
-/** How something ended, in words. */
-export function describeEnd(how: Exit | Error): string {
-  if (how instanceof Error) return how.message
-  return how.signal === null ? `it ended with code ${how.code}` : `it was ended by ${how.signal}`
-}
-
-function lastLines({ log }: Part): string {
-  const lines = log.last().map((line) => `\n  ${line}`)
-  return `\nThe end of ${log.path}:${lines.join('')}`
 }
 
 /** The program beside this file: the default of whoever is not the program itself. */

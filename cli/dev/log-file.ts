@@ -16,8 +16,8 @@ export interface LogFile {
 /** Characters of one file at most; then it becomes `FILE.1`, in place of the one before. */
 export const MAX_LOG_CHARS = 4 * 1024 * 1024
 
-/** Lines that are kept in memory, to be shown when something does not start. */
-export const LAST_LINES = 12
+/** Lines that are kept in memory, to be shown when something does not start: a stack of Node with what is above it. */
+export const LAST_LINES = 20
 
 export function openLogFile(path: string, clock: Clock, maxChars = MAX_LOG_CHARS): LogFile {
   let { fd, sink, chars } = open(path, clock)

@@ -7,6 +7,8 @@ export class NotReadyError extends Error {
 export interface Patience {
   /** Rejects when it is over. */
   readonly over: Promise<never>
+  /** Aborts when it is over. */
+  readonly signal: AbortSignal
   /** There is no sense in waiting any more. */
   lose(error: Error): void
   /** Nobody waits any more. */
@@ -16,13 +18,15 @@ export interface Patience {
 /** Over after `forMs`, with what `describe` says by then, or when the signal aborts, with its reason. */
 export function createPatience(forMs: number, signal: AbortSignal | undefined, describe: () => string): Patience {
   const { promise, reject } = Promise.withResolvers<never>()
-  promise.catch(() => {})
+  const ended = new AbortController()
+  promise.catch((reason: unknown) => ended.abort(reason))
   const timer = setTimeout(() => reject(new NotReadyError(describe())), forMs)
   const onAbort = () => reject(signal?.reason)
   if (signal?.aborted === true) onAbort()
   signal?.addEventListener('abort', onAbort, { once: true })
   return {
     over: promise,
+    signal: ended.signal,
     lose: reject,
     end() {
       clearTimeout(timer)
