@@ -33,6 +33,7 @@ import { inboundSite } from '../sidecar/serve/inbound.ts'
 import { DEFAULT_LIMITS } from '../sidecar/serve/limits.ts'
 import { createLoad } from '../sidecar/serve/load.ts'
 import type { RequestRecord } from '../sidecar/serve/observation.ts'
+import { OpenTunnels } from '../sidecar/serve/open-tunnels.ts'
 import { UpstreamConnection } from '../sidecar/upstream/connection.ts'
 import { Deadlines } from '../sidecar/upstream/deadlines.ts'
 import { EndpointPool, type PoolDeps } from '../sidecar/upstream/pool.ts'
@@ -114,6 +115,7 @@ const engine: Engine = {
   log: silentLog,
   limits,
   deadlines,
+  tunnels: new OpenTunnels(() => pipeline),
   load: createLoad(clock, limits),
   newId: createIdSource(),
   isDraining: () => false,

@@ -11,6 +11,7 @@ import { closeAtExpiry } from './expiry.ts'
 import { IDENTITY_HEADERS } from './forwarded.ts'
 import { RequestHeadParser } from './http1/request-head.ts'
 import { PROBLEM_JSON, problemJson, writeLocalResponse } from './local-response.ts'
+import type { Judged } from './open-tunnels.ts'
 import type { Downstream, HttpSite, Transaction, TunnelRecord } from './site.ts'
 import { startTunnel } from './tunnel.ts'
 
@@ -129,7 +130,7 @@ export class HttpConnection implements Downstream, Served {
     )
   }
 
-  tunnel(upstream: UpstreamConnection, early: Buffer, about: TunnelRecord): void {
+  tunnel(upstream: UpstreamConnection, early: Buffer, about: TunnelRecord, judged: Judged): void {
     const socket = this.#socket
     const { site, client } = this
     this.#exchange = undefined
@@ -150,6 +151,7 @@ export class HttpConnection implements Downstream, Served {
     if (early.length > 0) tunnel.sendToClient(early)
     if (waiting !== undefined) tunnel.sendToUpstream(waiting)
     if (this.#hasClientEnded) upstream.end()
+    this.#engine.tunnels.add(socket, tunnel, judged)
     socket.resume()
   }
 

@@ -15,11 +15,11 @@ import { createInboundPort } from './inbound.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { createLoad } from './load.ts'
 import type { Observer } from './observation.ts'
+import { OpenTunnels } from './open-tunnels.ts'
 import { createProxyPort } from './outbound/proxy-port.ts'
 import { createTcpPort } from './outbound/tcp-port.ts'
 import type { BindAddress, Placement } from './placement.ts'
 import type { Port } from './port.ts'
-import { TcpConnections } from './tcp.ts'
 
 /** What the data plane is handed. Nothing is served before `pipeline()` returns one. */
 export interface DataPlaneOptions {
@@ -57,7 +57,8 @@ export interface DataPlane {
   listen(): Promise<void>
   /**
    * Call after `pipeline()` has begun to return `next`. Opens and closes the listeners that it adds and removes, and
-   * judges open TCP connections again. No other socket is closed. Rejects like `listen`; what could be opened is open.
+   * judges open tunnels (TCP, WebSocket, CONNECT) again. No other socket is closed. Rejects like `listen`; what could be
+   * opened is open.
    */
   apply(previous: Pipeline | undefined, next: Pipeline): Promise<void>
   /**
@@ -121,12 +122,12 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     log,
     limits,
     deadlines,
+    tunnels: new OpenTunnels(() => options.pipeline()),
     load: createLoad(clock, limits),
     newId: createIdSource(),
     isDraining: () => isDraining,
   }
   const table = new ConnectionTable(limits.maxConnections)
-  const tcp = new TcpConnections()
   const open = new Map<string, OpenPort>()
 
   /** Everything that the placement has a place for and the pipeline a listener. */
@@ -138,7 +139,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       ports.set(`inbound ${name}`, {
         kind: 'inbound',
         names: [name],
-        make: () => createInboundPort(engine, table, place, tcp),
+        make: () => createInboundPort(engine, table, place),
       })
     }
     for (const group of gatewayGroups(placement.gateway, pipeline)) {
@@ -159,7 +160,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       ports.set(`tcp ${place.upstream}`, {
         kind: 'tcp',
         names: [place.upstream],
-        make: () => createTcpPort(engine, table, place, tcp, options.appRootPid),
+        make: () => createTcpPort(engine, table, place, options.appRootPid),
       })
     }
     return ports
@@ -213,7 +214,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     },
     async apply(_previous, next) {
       engine.upstreams.update(next.config, options.endpoints())
-      tcp.judgeAgain(next)
+      engine.tunnels.judgeAgain(next)
       await match(next)
     },
     async drain(deadlineMs) {

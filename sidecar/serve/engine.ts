@@ -9,6 +9,7 @@ import type { Upstreams } from '../upstream/upstreams.ts'
 import type { Limits } from './limits.ts'
 import type { Load } from './load.ts'
 import type { Observer } from './observation.ts'
+import type { OpenTunnels } from './open-tunnels.ts'
 
 /** What all connections of one data plane share. */
 export interface Engine {
@@ -23,6 +24,7 @@ export interface Engine {
   readonly limits: Limits
   readonly deadlines: Deadlines
   readonly load: Load
+  readonly tunnels: OpenTunnels
   newId(): string
   /** True once the data plane drains: every response says `Connection: close`. */
   isDraining(): boolean

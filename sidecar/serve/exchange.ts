@@ -2,7 +2,7 @@ import type { RouteAction } from '../../contract/workload-config.ts'
 import type { Facts } from '../../model/request.ts'
 import type { Answer, Denial, Deny, HeaderPair } from '../../model/verdict.ts'
 import { type Decision, decide } from '../compile/decide.ts'
-import type { CompiledRoute, Step } from '../compile/pipeline.ts'
+import type { Chain, CompiledRoute, Pipeline, Step } from '../compile/pipeline.ts'
 import type { ConnectError } from '../upstream/connect.ts'
 import { UpstreamConnection, type UpstreamUser } from '../upstream/connection.ts'
 import { type EndpointPool, PoolFullError } from '../upstream/pool.ts'
@@ -33,6 +33,7 @@ import { isUpgradeAccepted } from './http1/websocket.ts'
 import { framingTowards, writeRequestHead, writeResponseHead } from './http1/write-head.ts'
 import { writeLocalResponse } from './local-response.ts'
 import type { Evidence, Outcome, Refusal, RequestRecord } from './observation.ts'
+import type { Judged } from './open-tunnels.ts'
 import { redirectLocation } from './redirect.ts'
 import { HttpRequestView } from './request-view.ts'
 import { type HeaderPlan, headersToSet, planOf, type RoutePlan, rewritePath, withoutIdentity } from './route-plan.ts'
@@ -69,6 +70,8 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
   readonly #facts: Facts = {}
   #view: HttpRequestView | undefined
   #provenance: Provenance | undefined
+  /** That it was judged by. */
+  #pipeline: Pipeline | undefined
   #route: CompiledRoute | undefined
   #plan: RoutePlan | undefined
   #phase = DECIDING
@@ -127,6 +130,7 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     const { client, site } = this.#downstream
     const pipeline = engine.pipeline()
     if (pipeline === undefined) return this.#refuse(NOT_SERVING)
+    this.#pipeline = pipeline
     if (!engine.load.enter()) return this.#refuse(OVERLOADED, { headers: RETRY_AFTER })
     this.#isCounted = true
     engine.upstreams.update(pipeline.config, engine.endpoints())
@@ -653,14 +657,30 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     this.#isResponseDone = true
     this.#downstream.write(written)
     this.#conclude('allowed')
-    this.#downstream.tunnel(connection, early, {
+    const about = {
       decisionId: this.#decisionId,
       upstream: this.#upstreamName,
       endpoint: this.#pool?.label,
       rule: this.#facts.rule,
       wouldDeny: this.#wouldDeny,
       refusal: undefined,
-    })
+    }
+    const judged: Judged = { by: this.#pipeline!, again: (pipeline) => this.#judgeAgain(pipeline) }
+    // A tunnel may last longer than many pipelines.
+    this.#pipeline = undefined
+    this.#downstream.tunnel(connection, early, about, judged)
+  }
+
+  /** Whether the request that a tunnel began with would still be let through. What did not change has judged already. */
+  #judgeAgain(pipeline: Pipeline): Refusal | undefined | Promise<Refusal | undefined> {
+    const { client, site } = this.#downstream
+    const resolved = site.resolve(pipeline, this.#view!, this.#head, client)
+    if (isDeny(resolved)) return refusalBy(resolved, undefined)
+    const enforced = stepsChanged(this.#route!.chain, resolved.chain)
+    this.#route = resolved
+    const refusalIn = ({ verdict, step }: Decision) => (verdict.kind === 'deny' ? refusalBy(verdict, step) : undefined)
+    const decided = decide({ enforced }, this.#view!, this.#facts)
+    return 'then' in decided ? decided.then(refusalIn) : refusalIn(decided)
   }
 
   #responseHeadersToSet(received: HeaderLines, plan: HeaderPlan): readonly HeaderPair[] {
@@ -792,6 +812,14 @@ interface RefuseOptions {
 
 function plainRefusal(denial: Denial): Refusal {
   return { denial: denial.name, filter: undefined, rule: undefined, origins: NONE, detail: undefined }
+}
+
+/** The first step that is not what it was and all behind it, which see what it finds out. What counts requests has counted. */
+function stepsChanged(before: Chain, now: Chain): readonly Step[] {
+  const known = before.enforced.filter(({ filter }) => filter.repeatable)
+  const steps = now.enforced.filter(({ filter }) => filter.repeatable)
+  const first = steps.findIndex(({ check }, index) => check !== known[index]?.check)
+  return first === -1 ? [] : steps.slice(first)
 }
 
 /** What a policy said, and which one. */

@@ -23,18 +23,13 @@ import type { Engine } from './engine.ts'
 import type { AppAddress, InboundPlace } from './placement.ts'
 import { createHandshaker, createPort, type Port, type PortLabel, sniff, tellRefused } from './port.ts'
 import type { HttpSite } from './site.ts'
-import { serveInboundTcp, type TcpConnections } from './tcp.ts'
+import { serveInboundTcp } from './tcp.ts'
 
 /** Milliseconds that a client of a port that takes plaintext too has for its first byte, if the server is to speak first (T11). */
 const SERVER_FIRST_MS = 100
 
 /** One port of the workload, behind this sidecar. */
-export function createInboundPort(
-  engine: Engine,
-  table: ConnectionTable,
-  place: InboundPlace,
-  tcp: TcpConnections,
-): Port {
+export function createInboundPort(engine: Engine, table: ConnectionTable, place: InboundPlace): Port {
   const { containerPort } = place
   const label: PortLabel = { direction: 'inbound', listener: String(containerPort) }
   const app = targetOf(place.app)
@@ -97,8 +92,7 @@ export function createInboundPort(
   }
 
   const hand = (accepted: Accepted, socket: Socket, client: Client, { listener }: InboundPipeline): void => {
-    if (listener.protocol === 'tcp')
-      serveInboundTcp(engine, tcp, { accepted, socket, client, label, containerPort, app })
+    if (listener.protocol === 'tcp') serveInboundTcp(engine, { accepted, socket, client, label, containerPort, app })
     else accepted.served = new HttpConnection({ engine, socket, client, site })
   }
 

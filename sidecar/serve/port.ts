@@ -117,7 +117,10 @@ export function createHandshaker(engine: Engine, label: PortLabel, options: TlsO
     handshake({ socket }, done) {
       const key = endOf(socket)
       waiting.set(key, done)
-      socket.once('close', () => waiting.delete(key))
+      // The same address and port may have come again before this was told of.
+      socket.once('close', () => {
+        if (waiting.get(key) === done) waiting.delete(key)
+      })
       server.emit('connection', socket)
     },
   }

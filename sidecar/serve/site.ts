@@ -6,6 +6,7 @@ import type { Client } from './client.ts'
 import type { Engine } from './engine.ts'
 import type { RequestHead } from './http1/message.ts'
 import type { ConnectionRecord, Direction } from './observation.ts'
+import type { Judged } from './open-tunnels.ts'
 import type { HttpRequestView } from './request-view.ts'
 
 /**
@@ -53,7 +54,7 @@ export interface Downstream {
   /** Whether no request after this one is wanted. */
   isClosing(): boolean
   /** From now on bytes pass both ways unread. `early` came behind the upstream's consent. */
-  tunnel(upstream: UpstreamConnection, early: Buffer, about: TunnelRecord): void
+  tunnel(upstream: UpstreamConnection, early: Buffer, about: TunnelRecord, judged: Judged): void
   /** What follows on this connection is HTTP for another site: after a CONNECT. */
   enter(site: HttpSite): void
 }

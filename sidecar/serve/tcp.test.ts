@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { before, type TestContext, test } from 'node:test'
 import { MESH_ALPN } from '../../contract/alpn.ts'
 import type { OutboundService } from '../../contract/workload-config.ts'
+import { type Clock, systemClock } from '../../runtime/clock.ts'
 import { testId } from '../identity/testing/test-identity.ts'
 import { type RawBackend, rawBackend } from './testing/backend.ts'
 import { dialMesh, dialPlain } from './testing/client.ts'
@@ -108,6 +109,72 @@ test('another identity is refused without a byte, and one that policy turns agai
   await database.swap(databaseConfig({ spiffeIds: [testId('payments')] }))
   await orders.closed()
   assert.equal(database.connections[1]?.outcome, 'denied')
+})
+
+test('policy that turns against a connection while the application is being dialled cuts it', async (t) => {
+  const backend = await rawBackend(t)
+  const shut = databaseConfig({ spiffeIds: [] })
+  let isShut = false
+  const database = await startDatabase(t, backend, {
+    seen() {
+      if (!isShut) void database.swap(shut)
+      isShut = true
+    },
+  })
+  const orders = await dialMesh(
+    database.port('5432'),
+    await mesh.identity('orders'),
+    testId('orders-db'),
+    MESH_ALPN.tcp,
+  )
+  t.after(() => orders.destroy())
+  await orders.closed()
+  await until(() => database.connections.length === 1, 'it is told of')
+  assert.equal(database.connections[0]?.outcome, 'denied')
+})
+
+test('a tunnel that is over leaves no deadline behind, whoever ended it', async (t) => {
+  const backend = await rawBackend(t, (text, socket) => {
+    if (text.includes('go')) socket.destroy()
+  })
+  const set = new Set<object>()
+  const clock: Clock = {
+    ...systemClock,
+    setTimer(delayMs, run, options) {
+      const timer = {}
+      const fire = () => {
+        set.delete(timer)
+        run()
+      }
+      const cancel = systemClock.setTimer(delayMs, fire, options)
+      set.add(timer)
+      return () => {
+        set.delete(timer)
+        cancel()
+      }
+    },
+  }
+  const database = await startPlane(t, {
+    config: workloadConfig([inbound(5432, { protocol: 'tcp', mtls: 'Disabled', routes: [] })]),
+    placement: { inbound: [{ containerPort: 5432, bind: LOOPBACK, app: { host: '127.0.0.1', port: backend.port } }] },
+    identity: await mesh.identity('orders-db'),
+    clock,
+  })
+  for (const endsFirst of ['client', 'application'] as const) {
+    const client = await dialPlain(database.port('5432'))
+    client.send('hello')
+    await until(() => backend.received().match(/hello/g)?.length === (endsFirst === 'client' ? 1 : 2), 'it is joined')
+    if (endsFirst === 'client') client.socket.resetAndDestroy()
+    else client.send('go')
+    await until(() => client.isClosed || client.hasEnded, `the ${endsFirst} ends it`)
+    client.destroy()
+    await until(() => database.plane.stats().connections === 0, 'it is gone')
+    await until(
+      () => backend.sockets.every((socket) => socket.destroyed || socket.readableEnded),
+      'the application sees it',
+    )
+    await until(() => set.size === 0, `nothing is waited for after the ${endsFirst}`)
+  }
 })
 
 test('a peer that speaks the protocol of another kind of port is closed', async (t) => {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Facts } from '../../model/request.ts'
 import { type Decision, decide } from '../compile/decide.ts'
-import type { Chain, Pipeline } from '../compile/pipeline.ts'
+import type { Chain } from '../compile/pipeline.ts'
 import { ConnectError, type Connected, connect, describeTarget, type Target } from '../upstream/connect.ts'
 import { UpstreamConnection } from '../upstream/connection.ts'
 import type { Accepted, Served } from './accepted.ts'
@@ -11,9 +11,10 @@ import type { Engine } from './engine.ts'
 import { refusalBy } from './exchange.ts'
 import { closeAtExpiry } from './expiry.ts'
 import type { ConnectionRecord, Refusal } from './observation.ts'
+import type { Judged } from './open-tunnels.ts'
 import type { PortLabel } from './port.ts'
 import { tcpRequestView } from './request-view.ts'
-import { startTunnel, type Tunnel, type TunnelAbout } from './tunnel.ts'
+import { startTunnel, type TunnelAbout } from './tunnel.ts'
 
 /** A connection to an opaque TCP port of the workload. */
 export interface InboundTcpConnection {
@@ -26,29 +27,7 @@ export interface InboundTcpConnection {
   readonly app: Target
 }
 
-/** Why an open connection may not stay, by the newest pipeline; undefined: it may. */
-export type Rejudge = (pipeline: Pipeline) => Refusal | undefined | Promise<Refusal | undefined>
-
-/** The open connections of opaque TCP, to be judged again when policy changes. Bounded by the connection table. */
-export class TcpConnections {
-  readonly #open = new Map<Tunnel, Rejudge>()
-
-  add(socket: Socket, tunnel: Tunnel, rejudge: Rejudge): void {
-    this.#open.set(tunnel, rejudge)
-    socket.once('close', () => this.#open.delete(tunnel))
-  }
-
-  /** Cuts those that the newest policies would not let in. */
-  judgeAgain(pipeline: Pipeline): void {
-    for (const [tunnel, rejudge] of [...this.#open]) {
-      settle(rejudge(pipeline), (refusal) => {
-        if (refusal !== undefined) tunnel.cut(refusal)
-      })
-    }
-  }
-}
-
-function rejudgeInbound({ client, containerPort }: InboundTcpConnection): Rejudge {
+function judgeAgain({ client, containerPort }: InboundTcpConnection): Judged['again'] {
   return (pipeline) => {
     const inbound = pipeline.inbound.get(containerPort)
     const { peer } = client
@@ -63,10 +42,12 @@ function rejudgeInbound({ client, containerPort }: InboundTcpConnection): Rejudg
 }
 
 /** Judges a connection once, and joins it with the application. */
-export function serveInboundTcp(engine: Engine, open: TcpConnections, connection: InboundTcpConnection): void {
+export function serveInboundTcp(engine: Engine, connection: InboundTcpConnection): void {
   const { accepted, socket, client, label, containerPort, app } = connection
-  const chain = engine.pipeline()?.inbound.get(containerPort)?.tcp
-  if (chain === undefined) return void socket.destroy()
+  const pipeline = engine.pipeline()
+  const chain = pipeline?.inbound.get(containerPort)?.tcp
+  if (pipeline === undefined || chain === undefined) return void socket.destroy()
+  const judged: Judged = { by: pipeline, again: judgeAgain(connection) }
   const facts: Facts = {}
   closeAtExpiry(engine, client, socket)
   settle(decide(chain, tcpRequestView(client.peer, containerPort), facts), ({ verdict, step, wouldDeny }) => {
@@ -86,7 +67,7 @@ export function serveInboundTcp(engine: Engine, open: TcpConnections, connection
       tellClosed(engine, about, 'denied', refusalBy(verdict, step))
       return void socket.destroy()
     }
-    joinWith(engine, accepted, socket, [app], about, (tunnel) => open.add(socket, tunnel, rejudgeInbound(connection)))
+    joinWith(engine, accepted, socket, [app], about, judged)
   })
 }
 
@@ -100,7 +81,7 @@ export function joinWith(
   socket: Socket,
   targets: readonly Target[],
   about: TunnelAbout,
-  onJoined?: (tunnel: Tunnel) => void,
+  judged: Judged,
 ): void {
   accepted.served = OPEN_TO_THE_END
   socket.pause()
@@ -110,7 +91,7 @@ export function joinWith(
       socket.off('close', abort)
       if (result instanceof UpstreamConnection) {
         const tunnel = startTunnel(engine, socket, result, { ...about, endpoint: describeTarget(target) })
-        onJoined?.(tunnel)
+        engine.tunnels.add(socket, tunnel, judged)
         socket.resume()
       } else if (socket.destroyed) {
         tellClosed(engine, about, 'failed', undefined)

@@ -121,6 +121,8 @@ export class Tunnel implements UpstreamUser {
   #onClientClose(): void {
     const { clock, deadlines, observer } = this.#engine
     deadlines.remove(this.#deadline)
+    // Its end is nobody's concern any more: told of it, the tunnel would wait for a client that is gone.
+    this.#upstream.user = undefined
     this.#upstream.destroy()
     observer.connection({
       ...this.#about,

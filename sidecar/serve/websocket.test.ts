@@ -7,9 +7,15 @@ import { dialPlain, get } from './testing/client.ts'
 import { until } from './testing/until.ts'
 import {
   createTestMesh,
+  forwardTo,
+  type GateConfig,
+  gateSlots,
+  gateway,
   inbound,
   LOOPBACK,
   meshUpstream,
+  plaintextUpstream,
+  route,
   startGateway,
   startPlane,
   type TestMesh,
@@ -158,4 +164,51 @@ test('a tunnel ends with the side that closes, and an upstream that resets is se
     () => app.sockets.length === 2 && (app.sockets[1]!.readableEnded || app.sockets[1]!.destroyed),
     'it is seen',
   )
+})
+
+test('a tunnel is cut when policy turns against its request, and by nothing else', async (t) => {
+  const app = await rawBackend(t, (text, socket) => {
+    if (text.includes('upgrade: websocket')) socket.write(SWITCHING)
+  })
+  let judged = 0
+  const seen = () => {
+    judged += 1
+  }
+  const open: GateConfig = { seen }
+  const listeners = (gated: GateConfig) => [
+    gateway({ routes: [route(forwardTo('shop/orders:80'), { filters: gateSlots(gated) })] }),
+  ]
+  const config = (gated: GateConfig) =>
+    workloadConfig(listeners(gated), { role: 'gateway', upstreams: { 'shop/orders:80': plaintextUpstream() } })
+  const plane = await startGateway(t, mesh, app.port, { listeners: listeners(open) })
+  const client = await dialPlain(plane.port('http'))
+  t.after(() => client.destroy())
+  client.send(UPGRADE)
+  await client.text('101')
+  await plane.swap(config(open))
+  assert.equal(judged, 1, 'a policy that did not change is not asked again')
+  await plane.swap(config({ seen, denyPath: '/other' }))
+  assert.equal(judged, 2)
+  client.send('still there')
+  await app.waitFor('still there')
+  await plane.swap(config({ denyPath: '/socket', later: true }))
+  await client.closed()
+  await until(() => plane.connections.length === 1, 'the cut is told of')
+  assert.equal(plane.connections[0]?.outcome, 'denied')
+  assert.equal(plane.connections[0]?.refusal?.denial, 'gate-shut')
+})
+
+test('policy that turns against a tunnel while it is being made cuts it too', async (t) => {
+  const app = await rawBackend(t, (text, socket) => {
+    if (!text.includes('upgrade: websocket')) return
+    void plane.swap(shut).then(() => socket.write(SWITCHING))
+  })
+  const plane = await startGateway(t, mesh, app.port)
+  const shut = workloadConfig([gateway({ routes: [] })], { role: 'gateway' })
+  const client = await dialPlain(plane.port('http'))
+  t.after(() => client.destroy())
+  client.send(UPGRADE)
+  await client.closed()
+  await until(() => plane.connections.length === 1, 'the cut is told of')
+  assert.equal(plane.connections[0]?.refusal?.denial, 'no-route')
 })

@@ -8,6 +8,7 @@ import type { Engine } from '../engine.ts'
 import type { RequestHead } from '../http1/message.ts'
 import { PROBLEM_JSON, problemJson, writeLocalResponse } from '../local-response.ts'
 import type { Outcome, Refusal } from '../observation.ts'
+import type { Judged } from '../open-tunnels.ts'
 import type { Downstream, HttpSite, Transaction } from '../site.ts'
 import { dial, refusalOf } from '../tcp.ts'
 import type { Destinations, ServiceDestination } from './destinations.ts'
@@ -39,6 +40,7 @@ export class ConnectTransaction implements Transaction {
   readonly #decisionId: string
   readonly #timeMs: number
   readonly #startMs: number
+  #pipeline: Pipeline | undefined
   #upstream = ''
   #endpoint: string | undefined
   #abort: (() => void) | undefined
@@ -59,6 +61,7 @@ export class ConnectTransaction implements Transaction {
     const engine = this.#engine
     const pipeline = engine.pipeline()
     if (pipeline === undefined) return this.#refuse(refusal(NOT_SERVING), 'failed')
+    this.#pipeline = pipeline
     if (!this.#rules.isOurs(headers.get('proxy-authorization'))) return this.#refuse(NO_CREDENTIAL, 'denied')
     engine.upstreams.update(pipeline.config, engine.endpoints())
     const destinations = this.#rules.destinations(pipeline)
@@ -135,14 +138,29 @@ export class ConnectTransaction implements Transaction {
   #join(upstream: UpstreamConnection): void {
     this.#downstream.write(ESTABLISHED)
     this.#conclude(200, 'allowed', undefined)
-    this.#downstream.tunnel(upstream, Buffer.alloc(0), {
+    const about = {
       decisionId: this.#decisionId,
       upstream: this.#upstream,
       endpoint: this.#endpoint,
       rule: undefined,
       wouldDeny: undefined,
       refusal: undefined,
-    })
+    }
+    const judged: Judged = { by: this.#pipeline!, again: (pipeline) => this.#judgeAgain(pipeline) }
+    this.#pipeline = undefined
+    this.#downstream.tunnel(upstream, Buffer.alloc(0), about, judged)
+  }
+
+  /** The name must still lead where it led. */
+  #judgeAgain(pipeline: Pipeline): Refusal | undefined {
+    const { host, port = 0 } = this.#head
+    const destinations = this.#rules.destinations(pipeline)
+    const service = destinations.service(host, port)?.service
+    const isSame =
+      service === undefined
+        ? destinations.egress(host, port)?.name === this.#upstream
+        : service.protocol === 'tcp' && service.upstream === this.#upstream
+    return isSame ? undefined : refusalOf(UNKNOWN_HOST.denial.name)
   }
 
   #refuse({ denial, headers = [] }: Deny, outcome: Outcome, detail?: string): void {

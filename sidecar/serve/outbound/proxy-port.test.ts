@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { before, type TestContext, test } from 'node:test'
-import type { OutboundService, WorkloadConfig } from '../../../contract/workload-config.ts'
+import type { EgressRule, OutboundService, WorkloadConfig } from '../../../contract/workload-config.ts'
 import { testId } from '../../identity/testing/test-identity.ts'
 import { httpBackend, rawBackend } from '../testing/backend.ts'
 import { dialPlain, get } from '../testing/client.ts'
@@ -277,6 +277,28 @@ test('T33: no spelling of the address of a workload of the mesh is outside', asy
     const response = await client.response({ toHead: true })
     assert.equal(response.status, 403, host)
   }
+})
+
+test('T33: a tunnel to what may no longer be called is cut, one to what still may is not', async (t) => {
+  const outside = await rawBackend(t, (text, socket) => socket.write(`echo ${text}`))
+  const box = { name: 'box', cidr: '127.0.0.1/32', ports: [outside.port] }
+  const { caller, proxyPort } = await startPair(t, 1, { egress: [box] })
+  const config = (egress: readonly EgressRule[]) =>
+    workloadConfig([], {
+      workload: 'shop/storefront',
+      upstreams: { 'shop/orders:80': meshUpstream('orders') },
+      outbound: { services: [service('orders')], egress: [...egress] },
+    })
+  const client = await dialPlain(proxyPort)
+  t.after(() => client.destroy())
+  assert.equal((await client.request(connect(`127.0.0.1:${outside.port}`), { toHead: true })).status, 200)
+  await caller.swap(config([box, { name: 'more', cidr: '192.0.2.0/24', ports: [443] }]))
+  client.send('ping')
+  await client.text('echo ping')
+  await caller.swap(config([]))
+  await client.closed()
+  await until(() => caller.connections.length === 1, 'the cut is told of')
+  assert.equal(caller.connections[0]?.refusal?.denial, 'outbound-unknown-host')
 })
 
 test('egress in absolute form is forwarded as plain HTTP, on kept connections', async (t) => {

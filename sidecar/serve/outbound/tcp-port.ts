@@ -1,9 +1,10 @@
 import type { Accepted, ConnectionTable } from '../accepted.ts'
 import { FOREIGN_PROCESS, NO_ENDPOINTS, NOT_SERVING } from '../denials.ts'
 import type { Engine } from '../engine.ts'
+import type { Judged } from '../open-tunnels.ts'
 import type { TcpPlace } from '../placement.ts'
 import { createPort, type Port, type PortLabel, tellRefused } from '../port.ts'
-import { joinWith, refusalOf, type TcpConnections } from '../tcp.ts'
+import { joinWith, refusalOf } from '../tcp.ts'
 import { belongsToTree, KNOWS_PROCESSES } from './process-tree.ts'
 
 /**
@@ -14,7 +15,6 @@ export function createTcpPort(
   engine: Engine,
   table: ConnectionTable,
   { upstream, bind }: TcpPlace,
-  open: TcpConnections,
   appRootPid: (() => number | undefined) | undefined,
 ): Port {
   const label: PortLabel = { direction: 'outbound', listener: upstream }
@@ -62,14 +62,15 @@ export function createTcpPort(
       wouldDeny: undefined,
     }
     const targets = second === undefined ? [first.target] : [first.target, second.target]
-    joinWith(engine, accepted, socket, targets, about, (tunnel) => {
+    const judged: Judged = {
+      by: pipeline,
       // A Service that is no longer declared is no longer called.
-      open.add(socket, tunnel, (next) =>
+      again: (next) =>
         next.config.outbound.services.some((service) => service.upstream === upstream)
           ? undefined
           : refusalOf(NOT_SERVING.name),
-      )
-    })
+    }
+    joinWith(engine, accepted, socket, targets, about, judged)
   }
 
   const refuse = ({ socket }: Accepted, denial: string): void => {
