@@ -4,21 +4,26 @@ import type { Socket } from 'node:net'
 export interface Served {
   /** Monotonic milliseconds since when it waits for a request; undefined while it is of use. */
   readonly idleSinceMs: number | undefined
+  /** Monotonic milliseconds since when a request has been begun and is not whole; undefined at all other times. */
+  readonly headSinceMs: number | undefined
   /** Ends it as soon as nothing is lost by that. */
   drain(): void
 }
 
-/** Of the idle connections, this share goes when room is needed, so that the search for them pays. */
+/** Of all connections, at most this share goes when room is needed, so that the search for them pays. */
 const SHED_SHARE = 0.02
 
 /** A client's connection from the moment it was accepted. */
 export class Accepted {
   readonly socket: Socket
+  /** Monotonic milliseconds. */
+  readonly sinceMs: number
   /** Undefined while the handshake lasts. */
   served: Served | undefined
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, sinceMs: number) {
     this.socket = socket
+    this.sinceMs = sinceMs
   }
 }
 
@@ -36,10 +41,13 @@ export class ConnectionTable {
     return this.#entries.size
   }
 
-  /** Undefined: there is no room, all are busy. Else room is made by closing those that have been idle for the longest. */
-  admit(socket: Socket): Accepted | undefined {
+  /**
+   * Undefined: there is no room, all are busy. Else room is made by closing those that have been idle for the longest; if
+   * none is idle, those that have been at their handshake or at the head of a request for the longest.
+   */
+  admit(socket: Socket, nowMs: number): Accepted | undefined {
     if (this.#entries.size >= this.#max && !this.#shed()) return undefined
-    const accepted = new Accepted(socket)
+    const accepted = new Accepted(socket, nowMs)
     this.#entries.add(accepted)
     socket.once('close', () => this.#remove(accepted))
     return accepted
@@ -70,13 +78,21 @@ export class ConnectionTable {
   }
 
   #shed(): boolean {
-    const idle = [...this.#entries].filter(({ served }) => served?.idleSinceMs !== undefined)
-    idle.sort((a, b) => a.served!.idleSinceMs! - b.served!.idleSinceMs!)
-    const victims = idle.slice(0, Math.ceil(this.#max * SHED_SHARE))
+    const idle = this.#longest(({ served }) => served?.idleSinceMs)
+    // Whoever is honest is done with these in no time, so the oldest of them are not.
+    const accepted = ({ served, sinceMs }: Accepted) => (served === undefined ? sinceMs : served.headSinceMs)
+    const victims = idle.length > 0 ? idle : this.#longest(accepted)
     for (const victim of victims) {
       this.#entries.delete(victim)
       victim.socket.destroy()
     }
     return victims.length > 0
+  }
+
+  /** Those of which `sinceMs` says something, the oldest first, as many as may go at once. */
+  #longest(sinceMs: (entry: Accepted) => number | undefined): readonly Accepted[] {
+    const found = [...this.#entries].filter((entry) => sinceMs(entry) !== undefined)
+    found.sort((a, b) => sinceMs(a)! - sinceMs(b)!)
+    return found.slice(0, Math.ceil(this.#max * SHED_SHARE))
   }
 }

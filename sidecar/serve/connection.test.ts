@@ -278,6 +278,34 @@ test('T20: when there are too many connections the longest idle ones go, and a n
   for (const client of [busy, late, ...idle]) client.destroy()
 })
 
+test('T20: those who never come to a request, before the handshake or in the head, do not keep others out', async (t) => {
+  const app = await rawBackend(t, (text, socket) => {
+    if (!text.includes('/hold')) socket.write(OK)
+  })
+  const orders = await startOrders(t, app, { limits: { maxConnections: 4 } })
+  const plane = await startPlaintext(t, app, { maxConnections: 4 })
+  const busy = await dialPlain(plane.port('http'))
+  busy.send(get('/hold'))
+  await app.waitFor('/hold')
+  const slow = []
+  for (let i = 0; i < 4; i++) {
+    const silent = await dialPlain(orders.port('8080'))
+    if (i > 1) silent.send(Buffer.from([0x16, 3, 1]))
+    slow.push(silent)
+    if (i === 3) continue
+    const dripping = await dialPlain(plane.port('http'))
+    dripping.send('GET / HTTP/1.1\r\n')
+    slow.push(dripping)
+  }
+  await until(() => orders.plane.stats().connections === 4 && plane.plane.stats().connections === 4, 'there is no room')
+  const honest = await dialMesh(orders.port('8080'), await mesh.identity('storefront'), testId('orders'))
+  assert.equal((await honest.request(get('/'))).status, 200)
+  const outside = await dialPlain(plane.port('http'))
+  assert.equal((await outside.request(get('/'))).status, 200)
+  assert.equal(busy.isClosed, false)
+  for (const client of [busy, honest, outside, ...slow]) client.destroy()
+})
+
 test('T20: when all connections are busy a new one is closed at once', async (t) => {
   const app = await rawBackend(t)
   const plane = await startPlaintext(t, app, { maxConnections: 2 })

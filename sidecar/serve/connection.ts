@@ -38,6 +38,7 @@ export class HttpConnection implements Downstream, Served {
   readonly client: Client
   site: HttpSite
   idleSinceMs: number | undefined
+  headSinceMs: number | undefined
   readonly #engine: Engine
   readonly #socket: Socket
   #parser: RequestHeadParser
@@ -209,6 +210,7 @@ export class HttpConnection implements Downstream, Served {
         if (head.kind === 'problem') return this.#refuse(denialOf(head))
         at = this.#parser.offset
         this.idleSinceMs = undefined
+        this.headSinceMs = undefined
         this.clearDeadline()
         const next = this.site.transaction?.(this.#engine, this, head) ?? new Exchange(this.#engine, this, head)
         this.#exchange = next
@@ -232,7 +234,8 @@ export class HttpConnection implements Downstream, Served {
     if (this.idleSinceMs === undefined) return
     // From the first byte on it is no longer idle, and the whole head has one limit however slowly it comes (T20).
     this.idleSinceMs = undefined
-    this.setDeadline(this.#engine.limits.headMs)
+    this.headSinceMs = this.#engine.clock.monotonic()
+    this.setDeadline(this.#engine.limits.headMs, this.headSinceMs)
   }
 
   #becomeIdle(nowMs: number): void {

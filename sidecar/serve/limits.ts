@@ -16,7 +16,7 @@ export interface Limits {
   readonly responseMs: number
   /** Milliseconds that nothing may pass on a tunnel or TCP connection in either direction; `idleMs` once one has ended. */
   readonly tunnelIdleMs: number
-  /** Client connections at once; beyond it the longest idle one goes, else the new one. */
+  /** Client connections at once; beyond it the longest idle one goes, else the slowest to begin, else the new one. */
   readonly maxConnections: number
   /** Requests in flight at once; beyond it 503 with Retry-After. */
   readonly maxInFlight: number

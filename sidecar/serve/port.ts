@@ -55,7 +55,7 @@ export function createPort(
     keepAliveInitialDelay: 15_000,
   })
   server.on('connection', (socket: Socket) => {
-    const accepted = table.admit(socket)
+    const accepted = table.admit(socket, engine.clock.monotonic())
     if (accepted === undefined) {
       socket.destroy()
       tellRefused(engine, label, socket, CONNECTION_LIMIT.name)

@@ -161,7 +161,7 @@ function settle<T extends object | undefined>(value: T | Promise<T>, then: (valu
 }
 
 /** A stream of bytes has no end that could be waited for. */
-const OPEN_TO_THE_END: Served = { idleSinceMs: undefined, drain() {} }
+const OPEN_TO_THE_END: Served = { idleSinceMs: undefined, headSinceMs: undefined, drain() {} }
 
 const NO_POOL = {
   onIdleData(connection: UpstreamConnection): void {
