@@ -46,7 +46,7 @@ export async function walk(
     }
   } catch (error) {
     failed += 1
-    print.failed(error)
+    if (!signal.aborted) print.failed(error)
   } finally {
     print.doing('ending')
     await running?.close()
