@@ -8,6 +8,11 @@ export interface Limits {
   readonly idleMs: number
   /** Milliseconds that an upstream's connection is kept for the next request. Shorter than `idleMs`: the client side closes first. */
   readonly upstreamIdleMs: number
+  /**
+   * Milliseconds that an application's connection is kept for the next request. Shorter than the 5 s after which Node's own
+   * servers close theirs: a request that meets the closing may not be sent again unless it is safe to.
+   */
+  readonly appIdleMs: number
   /** Milliseconds after which an upstream's connection takes no new request. */
   readonly upstreamAgeMs: number
   /** Milliseconds to connect to an endpoint, TLS included. */
@@ -35,6 +40,7 @@ export const DEFAULT_LIMITS: Limits = {
   bodyMs: 30_000,
   idleMs: 60_000,
   upstreamIdleMs: 50_000,
+  appIdleMs: 4_000,
   upstreamAgeMs: 3_600_000,
   connectMs: 1_000,
   responseMs: 15_000,

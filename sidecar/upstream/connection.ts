@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import { ResponseHeadParser } from '../serve/http1/response-head.ts'
 import type { Connected } from './connect.ts'
 import type { Deadline } from './deadlines.ts'
+import { holdWrites } from './held-writes.ts'
 
 /** Whoever has a connection for the time of one request. */
 export interface UpstreamUser {
@@ -66,6 +67,7 @@ export class UpstreamConnection {
 
   /** False: wait for `onUpstreamDrain` before writing more. */
   write(bytes: Buffer): boolean {
+    holdWrites(this.#socket)
     return this.#socket.write(bytes)
   }
 

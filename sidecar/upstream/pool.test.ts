@@ -21,6 +21,7 @@ const LIMITS: PoolLimits = {
   maxConnectionsPerEndpoint: 3,
   maxIdlePerEndpoint: 2,
   upstreamIdleMs: 50_000,
+  appIdleMs: 4_000,
   upstreamAgeMs: 600_000,
 }
 
@@ -83,7 +84,7 @@ test('a kept connection is closed when it has waited long enough, and takes noth
   const { pool, counts, connection } = await poolOf(t, target, { clock })
   const idle = await connection()
   pool.giveBack(idle)
-  await clock.advance(50_100)
+  await clock.advance(4_100)
   await until(() => counts.open === 0, 'it is closed')
   assert.equal(pool.take(clock.monotonic()), undefined)
 

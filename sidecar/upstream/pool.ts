@@ -8,8 +8,10 @@ export interface PoolLimits {
   /** Connections at once, those being made included. */
   readonly maxConnectionsPerEndpoint: number
   readonly maxIdlePerEndpoint: number
-  /** Milliseconds that a connection waits for its next request. */
+  /** Milliseconds that a connection to another sidecar waits for its next request. */
   readonly upstreamIdleMs: number
+  /** Milliseconds that a connection to anybody else does. */
+  readonly appIdleMs: number
   /** Milliseconds after which a connection takes no new request. */
   readonly upstreamAgeMs: number
 }
@@ -119,7 +121,8 @@ export class EndpointPool implements Candidate, ConnectionOwner {
       return
     }
     connection.idleDeadline ??= deadlines.create(() => connection.destroy())
-    deadlines.set(connection.idleDeadline, Math.min(limits.upstreamIdleMs, usableMs), nowMs)
+    const idleMs = this.target.kind === 'mesh' ? limits.upstreamIdleMs : limits.appIdleMs
+    deadlines.set(connection.idleDeadline, Math.min(idleMs, usableMs), nowMs)
     this.#idle.push(connection)
     this.#deps.counts.idle += 1
   }

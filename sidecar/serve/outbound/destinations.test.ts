@@ -88,8 +88,15 @@ test('T33: no rule leads to a metadata address, to a workload of the mesh, or by
   }
   for (const loopback of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1']) {
     assert.equal(byName.allows(loopback), false, loopback)
+    assert.equal(byAddress.allows(loopback), false, loopback)
+    assert.equal(byAddress6.allows(loopback), false, loopback)
   }
   assert.equal(byName.allows('203.0.113.1'), true)
   assert.equal(byName.allows('10.9.9.9'), true)
-  assert.equal(byAddress.allows('127.0.0.1'), true)
+  for (const cidr of ['127.0.0.1/32', '127.0.0.0/8', '::1/128']) {
+    const own = cidr.startsWith('127') ? '127.0.0.1' : '::1'
+    const named = destinations([], [{ name: 'own', cidr, ports: [443] }], () => false)
+    const host = own === '::1' ? '[::1]' : own
+    assert.equal(named.egress(host, 443)?.target.allows(own), true, cidr)
+  }
 })

@@ -79,14 +79,21 @@ function hostRule(name: string, pattern: HostPattern, ports: readonly number[]):
   }
 }
 
-/** Names are not covered, even if they lead into the block: who may be called by name, a rule says by name. */
+/**
+ * Names are not covered, even if they lead into the block: who may be called by name, a rule says by name. A block that
+ * holds this machine among others does not mean it: `0.0.0.0/0` is the world outside.
+ */
 function blockRule(name: string, block: Cidr, ports: readonly number[]): CompiledRule {
+  const isOfLoopback = !BESIDE_LOOPBACK.some((address) => block.contains(address))
   const holds = (text: string) => {
     const address = readIpAddress(text)
-    return address !== undefined && block.contains(address)
+    return address !== undefined && block.contains(address) && (isOfLoopback || !isLoopback(text))
   }
   return { name, covers: (host, port) => ports.includes(port) && holds(host), allows: holds }
 }
+
+/** The neighbours of 127.0.0.0/8 and of ::1: a block with one of these is not of loopback alone. */
+const BESIDE_LOOPBACK = ['126.255.255.255', '128.0.0.0', '::', '::2'].flatMap((text) => readIpAddress(text) ?? [])
 
 function routeTo(id: string, upstream: string, requestTimeoutMs: number): CompiledRoute {
   return {
