@@ -112,7 +112,7 @@ const engine: Engine = {
     connection() {},
   },
   clock,
-  log: silentLog,
+  log: { ...silentLog, error: (message: string, fields) => console.error(message, fields) },
   limits,
   deadlines,
   tunnels: new OpenTunnels(() => pipeline),
@@ -124,8 +124,15 @@ const engine: Engine = {
 /** Takes what is written and has nothing to say. */
 class IdleSocket extends EventEmitter {
   readonly writableNeedDrain = false
+  writableCorked = 0
   write(): boolean {
     return true
+  }
+  cork(): void {
+    this.writableCorked = 1
+  }
+  uncork(): void {
+    this.writableCorked = 0
   }
   pause(): void {}
   resume(): void {}
