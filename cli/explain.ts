@@ -190,7 +190,7 @@ async function explainDecision(id: string, state: string): Promise<{ readonly an
   throw new CommandError(
     EXIT.failure,
     [
-      `no sidecar remembers the decision ${id}: refusals are remembered, the newest 512 of each sidecar`,
+      `no sidecar remembers the decision ${id}: each remembers its newest 512 refusals by a policy; what had no route or was no request that may be read is in the decision log alone (${state}/logs/decisions.log)`,
       ...(silent === 0 ? [] : [`${silent} of ${proxies.length} sidecars did not answer`]),
     ].join('\n'),
   )

@@ -29,6 +29,13 @@ export async function readFileMesh(paths: readonly string[]): Promise<FileMesh> 
     }
     throw cause
   })
+  if (loaded.files.length === 0) {
+    const where = paths.join(', ')
+    throw new CommandError(
+      EXIT.failure,
+      `${where}: no .yaml, .yml or .json file there (directories below are not read)`,
+    )
+  }
   const byKey = new Map(loaded.resources.map((located) => [keyOf(located.resource), located]))
   const snapshot = snapshotOf(loaded.resources.map(({ resource }) => resource))
   return {

@@ -1,4 +1,4 @@
-import { type FSWatcher, watch } from 'node:fs'
+import { existsSync, type FSWatcher, watch } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { describeIssue, type Issue } from '../../model/result.ts'
@@ -9,6 +9,7 @@ export interface IssueChanges {
   /** `file`: the files are not understood, and what they said before is in force. `resource`: it is understood, and wrong. */
   readonly kind: 'file' | 'resource'
   readonly appeared: readonly Issue[]
+  /** Only where nothing is wrong any more: one mistake that took the place of another mended nothing. */
   readonly gone: readonly Issue[]
 }
 
@@ -24,22 +25,23 @@ export function watchStatus(
   const told = { file: byText([]), resource: byText(known) }
   let work = Promise.resolve()
   let isClosed = false
-  const compare = (kind: IssueChanges['kind'], issues: readonly Issue[]) => {
+  const compare = (kind: IssueChanges['kind'], issues: readonly Issue[], wrong: ReadonlySet<string>) => {
     const before = told[kind]
     const now = byText(issues)
     told[kind] = now
     const appeared = [...now].flatMap(([text, issue]) => (before.has(text) ? [] : [issue]))
-    const gone = [...before].flatMap(([text, issue]) => (now.has(text) ? [] : [issue]))
+    const gone = [...before].flatMap(([text, issue]) =>
+      now.has(text) || wrong.has(placeOf(issue)) || isRemoved(issue) ? [] : [issue],
+    )
     if (appeared.length > 0 || gone.length > 0) onChange({ kind, appeared, gone })
   }
   const look = async () => {
     const report = await readStatus(file)
     if (report === undefined || isClosed) return
-    compare('file', report.fileIssues)
-    compare(
-      'resource',
-      report.resources.flatMap(({ issues }) => issues),
-    )
+    const ofResources = report.resources.flatMap(({ issues }) => issues)
+    const wrong = new Set([...report.fileIssues, ...ofResources].map(placeOf))
+    compare('file', report.fileIssues, wrong)
+    compare('resource', ofResources, wrong)
   }
   const watcher: FSWatcher = watch(dirname(file), (_event, name) => {
     if (name === basename(file)) work = work.then(look)
@@ -52,6 +54,15 @@ export function watchStatus(
       watcher.close()
     },
   }
+}
+
+function placeOf({ location, resource }: Issue): string {
+  return location?.file ?? resource ?? ''
+}
+
+/** What is wrong with a file that is no more is not mended. */
+function isRemoved({ location }: Issue): boolean {
+  return location !== undefined && !existsSync(location.file)
 }
 
 async function readStatus(file: string): Promise<StatusReport | undefined> {

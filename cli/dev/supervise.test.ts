@@ -81,7 +81,7 @@ test('what cannot be started at all is tried again, and said', async (t) => {
 })
 
 test('a stop asks, waits, and starts nothing any more', async (t) => {
-  const script = `${LIVES}; process.on('SIGTERM', () => { console.log('asked'); setTimeout(() => process.exit(0), 50) })`
+  const script = `process.on('SIGTERM', () => { console.log('asked'); setTimeout(() => process.exit(0), 50) }); ${LIVES}`
   const { supervised, lines, started, ended } = watch(t, script)
   await until(() => lines.length === 1, 'it was up')
   await supervised.stop(10_000)
