@@ -18,6 +18,9 @@ export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 export const DOCUMENTS = ['config', 'endpoints', 'keys'] as const
 export type DocumentKind = (typeof DOCUMENTS)[number]
 
+/** Of a release, a workload, a pod: what an operator keeps of every session is bounded. */
+const name = v.pipe(v.string(), v.maxLength(512))
+
 const wireIssue = v.strictObject({
   code: v.string(),
   severity: v.picklist(['error', 'warning']),
@@ -26,14 +29,16 @@ const wireIssue = v.strictObject({
   fix: v.optional(v.string()),
 })
 
+const count = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(Number.MAX_SAFE_INTEGER))
+
 export const SidecarMessage = v.variant('type', [
   v.strictObject({
     type: v.literal('hello'),
     /** The newest contract version that this sidecar speaks. */
     contract: v.pipe(v.number(), v.integer(), v.minValue(1)),
-    release: v.string(),
-    workload: v.string(),
-    pod: v.string(),
+    release: name,
+    workload: name,
+    pod: name,
     /** Versions of the documents that it holds (from disk, or from before the session broke). */
     have: v.strictObject({
       config: v.optional(v.string()),
@@ -54,7 +59,7 @@ export const SidecarMessage = v.variant('type', [
   v.strictObject({
     type: v.literal('dry-run'),
     counts: v.pipe(
-      v.array(v.strictObject({ origin: v.string(), rule: v.string(), wouldDeny: v.number() })),
+      v.array(v.strictObject({ origin: v.string(), rule: v.string(), wouldDeny: count })),
       v.maxLength(1_000),
     ),
   }),

@@ -70,11 +70,14 @@ export function createOperation(options: OperationOptions): Operation {
       'hauberk.changed': changed.size,
       'event.duration': Math.round((clock.monotonic() - startedAt) * 1_000_000),
     })
-    dryRuns.keepOnly(new Set([...current.reports.values()].map(policyName)))
+    dryRuns.keepOnly(new Set([...current.reports.values()].filter(isPolicy).map(policyName)))
     onTranslation(current)
     if (changed.size > 0) onDesired(changed)
   }
   let stop = () => {}
+  /** Only policies are dry-run; a route or an issuer may have the name of one. */
+  const dryRunsOf = (report: ResourceReport) =>
+    isPolicy(report) ? dryRuns.of(policyName(report), report.generation) : undefined
 
   const keysFor = (workload: string, issuers: readonly string[]): KeysDocument => {
     const found = issuers.flatMap((name) => {
@@ -122,12 +125,14 @@ export function createOperation(options: OperationOptions): Operation {
         const known = standings.get(workload)
         if (known !== undefined) return known
         const wanted = configs.get(workload)?.version
-        const sidecars = acknowledgements.of(workload)
+        // A pod counts once, by its newest session: an older one may be of a process that is gone.
+        const byPod = new Map(acknowledgements.of(workload).map((sidecar) => [sidecar.pod, sidecar]))
         const own = pods.get(workload) ?? []
+        // A gateway's replicas are known by their sessions alone: its pods are this operator's own business.
         const isGateway = configs.get(workload)?.role === 'gateway'
+        const sidecars = isGateway ? [...byPod.values()] : own.flatMap(({ key }) => byPod.get(key) ?? [])
         const standing = {
           workload,
-          // A gateway's replicas are known by their sessions alone: its pods are this operator's own business.
           selected: isGateway ? Math.max(1, sidecars.length) : own.length,
           acknowledged: sidecars.filter(({ documents }) => documents.config?.acknowledged === wanted).length,
           rejected: sidecars.filter(({ documents }) => documents.config?.refused?.version === wanted).length,
@@ -138,7 +143,7 @@ export function createOperation(options: OperationOptions): Operation {
       }
       return [...reports.values()].map((report) => ({
         report,
-        status: statusOf(report, report.selected.map(standingOf), dryRuns.of(policyName(report), report.generation)),
+        status: statusOf(report, report.selected.map(standingOf), dryRunsOf(report)),
       }))
     },
     close() {
@@ -150,6 +155,10 @@ export function createOperation(options: OperationOptions): Operation {
 
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('base64url')
+}
+
+function isPolicy({ kind }: ResourceReport): boolean {
+  return kind === 'SecurityPolicy' || kind === 'MeshSecurityPolicy'
 }
 
 function policyName({ namespace, name }: ResourceReport): string {

@@ -133,6 +133,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'no-keys': 'HBK0907',
   'stale-keys': 'HBK0908',
   'would-deny': 'HBK0909',
+  'document-too-large': 'HBK0910',
 }
 
 /** What a code that has no number yet is called. */

@@ -20,13 +20,20 @@ export type AnyDocument = WorkloadConfig | EndpointsDocument | KeysDocument
  */
 export const SEND_ORDER: readonly DocumentKind[] = ['endpoints', 'keys', 'config']
 
-const serialised = new WeakMap<AnyDocument, string>()
+/** A document as it goes over the wire. */
+export interface DocumentMessage {
+  readonly text: string
+  readonly bytes: number
+}
+
+const serialised = new WeakMap<AnyDocument, DocumentMessage>()
 
 /** The message that carries a document. One serialisation, however many sidecars get it. */
-export function messageOf(kind: DocumentKind, document: AnyDocument): string {
+export function messageOf(kind: DocumentKind, document: AnyDocument): DocumentMessage {
   const known = serialised.get(document)
   if (known !== undefined) return known
   const text = JSON.stringify({ type: kind, [kind]: document })
-  serialised.set(document, text)
-  return text
+  const message = { text, bytes: Buffer.byteLength(text) }
+  serialised.set(document, message)
+  return message
 }

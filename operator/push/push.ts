@@ -5,6 +5,7 @@ import { WebSocketServer } from 'ws'
 import { decode } from '../../contract/codec.ts'
 import { type DocumentKind, MAX_MESSAGE_BYTES, SESSION_PROTOCOL, SidecarMessage } from '../../contract/session.ts'
 import { CONTRACT_VERSION } from '../../contract/workload-config.ts'
+import { issue } from '../../model/result.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Counter, Gauge } from '../../runtime/metrics.ts'
@@ -36,6 +37,8 @@ export interface PushOptions {
   readonly metrics: PushMetrics
   /** Sessions at once; more are refused with 1013 (try again later). Default 20,000. */
   readonly maxSessions?: number
+  /** Bytes of a document at most; a larger one is not sent, and counts as refused. Default: what a sidecar takes. */
+  readonly maxMessageBytes?: number
 }
 
 export interface PushMetrics {
@@ -64,6 +67,9 @@ const DEFAULT_MAX_SESSIONS = 20_000
 /** Bytes that a sidecar may say at once: acks, nacks and counts. */
 const MAX_SIDECAR_MESSAGE_BYTES = 256 * 1024
 
+/** A sidecar that leaves this many bytes unread is answered no more: nothing that it says may make us hold more. */
+const MAX_UNREAD_BYTES = 1024 * 1024
+
 interface Sidecar {
   readonly key: string
   readonly socket: WebSocket
@@ -72,17 +78,22 @@ interface Sidecar {
   /** By document: the version last sent, and since when its answer is awaited. */
   readonly sent: Map<DocumentKind, string>
   readonly awaiting: Map<DocumentKind, number>
+  /** Issuers that are being asked on its behalf: one question at a time for each. */
+  readonly refreshing: Set<string>
   lastHeard: number
 }
 
 /** Attach `accept` to the `upgrade` event of an HTTPS server that verified the client's certificate. */
 export function createPush(options: PushOptions): Push {
-  const { desired, acknowledgements, clock, log, metrics, maxSessions = DEFAULT_MAX_SESSIONS } = options
+  const { desired, acknowledgements, clock, log, metrics } = options
+  const { maxSessions = DEFAULT_MAX_SESSIONS, maxMessageBytes = MAX_MESSAGE_BYTES } = options
   const sidecars = new Map<string, Sidecar>()
   const byWorkload = new Map<string, Set<Sidecar>>()
   const server = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
+    // Only we ping: a pong for each ping of theirs is one more thing to buffer for who does not read.
+    autoPong: false,
     maxPayload: Math.min(MAX_MESSAGE_BYTES, MAX_SIDECAR_MESSAGE_BYTES),
     handleProtocols: (protocols) => (protocols.has(SESSION_PROTOCOL) ? SESSION_PROTOCOL : false),
   })
@@ -112,12 +123,29 @@ export function createPush(options: PushOptions): Push {
       const document = documents[kind]
       if (sidecar.sent.get(kind) === document.version) continue
       const since = sidecar.awaiting.get(kind)
-      if (since !== undefined && clock.monotonic() - since < ANSWER_LIMIT_MS) continue
+      const isOverdue = since !== undefined && clock.monotonic() - since >= ANSWER_LIMIT_MS
+      // One document of a kind waits at most: more of them reach a sidecar that does not read no sooner.
+      if (since !== undefined && !(isOverdue && sidecar.socket.bufferedAmount === 0)) continue
       sidecar.sent.set(kind, document.version)
+      const { text, bytes } = messageOf(kind, document)
+      if (bytes > maxMessageBytes) {
+        refuseTooLarge(sidecar, kind, document.version, bytes)
+        continue
+      }
       sidecar.awaiting.set(kind, clock.monotonic())
-      sidecar.socket.send(messageOf(kind, document))
+      sidecar.socket.send(text)
       metrics.pushes.handle({ document: kind }).add()
     }
+  }
+
+  /** The sidecar would hang up on it, again and again. It keeps what it has, and the status says why. */
+  const refuseTooLarge = (sidecar: Sidecar, kind: DocumentKind, version: string, bytes: number) => {
+    sidecar.awaiting.delete(kind)
+    const message = `has ${bytes} bytes, and a sidecar takes ${maxMessageBytes} at most`
+    const issues = [issue('document-too-large', '', message, 'let the workload name fewer policies and Services')]
+    log.error('a document is too large to be sent', { 'hauberk.workload': sidecar.workload, 'hauberk.document': kind })
+    metrics.refusals.handle({ document: kind }).add()
+    acknowledgements.refuse(sidecar.key, kind, version, issues)
   }
 
   const hello = (sidecar: Sidecar, message: Extract<SidecarMessage, { type: 'hello' }>) => {
@@ -160,6 +188,11 @@ export function createPush(options: PushOptions): Push {
     sendNewest(sidecar)
   }
 
+  const answerChecked = ({ socket }: Sidecar, issuer: string) => {
+    if (socket.readyState !== socket.OPEN || socket.bufferedAmount > MAX_UNREAD_BYTES) return
+    socket.send(JSON.stringify({ type: 'keys-checked', issuer }))
+  }
+
   const receive = (sidecar: Sidecar, message: SidecarMessage) => {
     if (message.type === 'hello') {
       if (sidecar.workload === undefined) hello(sidecar, message)
@@ -188,12 +221,13 @@ export function createPush(options: PushOptions): Push {
         const { issuer } = message
         // Issuers that its policies do not name are none of its business; it is answered all the same.
         const isItsOwn = desired(workload)?.issuers.includes(issuer) === true
-        const asked = isItsOwn ? options.refreshKeys(issuer) : Promise.resolve()
-        asked.finally(() => {
+        if (!isItsOwn) return answerChecked(sidecar, issuer)
+        if (sidecar.refreshing.has(issuer)) return
+        sidecar.refreshing.add(issuer)
+        options.refreshKeys(issuer).finally(() => {
+          sidecar.refreshing.delete(issuer)
           sendNewest(sidecar)
-          if (sidecar.socket.readyState === sidecar.socket.OPEN) {
-            sidecar.socket.send(JSON.stringify({ type: 'keys-checked', issuer }))
-          }
+          answerChecked(sidecar, issuer)
         })
         return
       }
@@ -212,6 +246,7 @@ export function createPush(options: PushOptions): Push {
       workload: undefined,
       sent: new Map(),
       awaiting: new Map(),
+      refreshing: new Set(),
       lastHeard: clock.monotonic(),
     }
     sidecars.set(key, sidecar)
@@ -223,6 +258,13 @@ export function createPush(options: PushOptions): Push {
     const cancelExpiry = clock.setTimer(
       Math.max(0, peerNotAfterMs - clock.now()),
       () => socket.close(1000, 'the certificate of this session has expired'),
+      { keepAlive: false },
+    )
+    const cancelHello = clock.setTimer(
+      SILENCE_LIMIT_MS,
+      () => {
+        if (sidecar.workload === undefined) socket.terminate()
+      },
       { keepAlive: false },
     )
     socket.on('pong', () => {
@@ -237,6 +279,7 @@ export function createPush(options: PushOptions): Push {
     socket.on('error', (err) => log.debug('session failed', { err, 'hauberk.peer': peer }))
     socket.on('close', () => {
       cancelExpiry()
+      cancelHello()
       sidecars.delete(key)
       if (sidecar.workload !== undefined) {
         const peers = byWorkload.get(sidecar.workload)

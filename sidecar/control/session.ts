@@ -69,16 +69,20 @@ export function startSession(options: SessionOptions): Session {
       cancelSilence = clock.setTimer(SILENCE_LIMIT_MS, () => attempt.terminate(), { keepAlive: false })
     }
     attempt.on('open', () => {
-      backoff.reset()
       socket = attempt
       alive()
       attempt.send(JSON.stringify(options.hello()))
       log.info('connected to the operator', { 'server.address': host, 'server.port': port })
       health?.pass()
     })
-    attempt.on('ping', alive)
-    attempt.on('message', (data, isBinary) => {
+    // Not when the connection opens: an operator that takes it and hangs up is no reason to come back sooner.
+    const heard = () => {
+      backoff.reset()
       alive()
+    }
+    attempt.on('ping', heard)
+    attempt.on('message', (data, isBinary) => {
+      heard()
       const decoded = isBinary ? undefined : decode(OperatorMessage, data.toString())
       if (decoded?.ok) return options.onMessage(decoded.value)
       const issues = decoded?.issues ?? []
