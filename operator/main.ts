@@ -101,8 +101,8 @@ export async function runOperator(options: OperatorOptions, release: string, sig
     desired: (workload) => operation.desired(workload),
     acknowledgements,
     refreshKeys: (issuer) => issuerKeys.refresh(issuer),
-    onDryRun(_workload, _sidecar, counts) {
-      for (const { origin, rule, wouldDeny } of counts) dryRuns.add(origin, rule, wouldDeny)
+    onDryRun(workload, _sidecar, counts) {
+      operation.countDryRuns(workload, counts)
       statusFile?.touch()
     },
     clock,

@@ -8,6 +8,7 @@ import type { Log } from '../runtime/log.ts'
 import type { IssuerKeysStore } from './keys/issuer-keys.ts'
 import type { Acknowledgements } from './push/acknowledgements.ts'
 import type { DesiredDocuments } from './push/desired.ts'
+import type { DryRunCount } from './push/push.ts'
 import { type ResourceStatus, statusOf, type WorkloadStanding } from './status/conditions.ts'
 import type { DryRunTable } from './status/dry-run-counts.ts'
 import type { Store } from './store/store.ts'
@@ -24,6 +25,8 @@ export interface Operation {
   /** Whether any workload or gateway of the mesh has this identity now. */
   isWanted(spiffeId: string): boolean
   statuses(): readonly ReportedStatus[]
+  /** Takes what the dry runs of a workload's sidecar would have denied. What it says of policies that do not reach it is dropped. */
+  countDryRuns(workload: string, counts: readonly DryRunCount[]): void
   close(): void
 }
 
@@ -60,7 +63,13 @@ export function createOperation(options: OperationOptions): Operation {
     cancel = undefined
     const previous = current
     const startedAt = clock.monotonic()
-    current = translate(store.snapshot(), { sha256, mesh: { roots: roots() } }, previous)
+    try {
+      current = translate(store.snapshot(), { sha256, mesh: { roots: roots() } }, previous)
+    } catch (err) {
+      // A mistake in this program. What holds goes on to hold, and certificates are still issued.
+      log.error('translation failed, what was translated before stays', { err })
+      return
+    }
     identities = new Set([...current.configs.values()].map(({ identity }) => identity.spiffeId))
     for (const workload of keys.keys()) if (!current.configs.has(workload as WorkloadId)) keys.delete(workload)
     const changed = changedWorkloads(previous, current)
@@ -145,6 +154,15 @@ export function createOperation(options: OperationOptions): Operation {
         report,
         status: statusOf(report, report.selected.map(standingOf), dryRunsOf(report)),
       }))
+    },
+    countDryRuns(workload, counts) {
+      for (const { origin, rule, wouldDeny } of counts) {
+        const [name = ''] = origin.split('@', 1)
+        const kind = name.includes('/') ? 'SecurityPolicy' : 'MeshSecurityPolicy'
+        const report = current?.reports.get(`${kind}/${name}`)
+        const isItsOwn = report?.selected.includes(workload as WorkloadId) === true
+        if (isItsOwn && origin === `${name}@${report.generation}`) dryRuns.add(origin, rule, wouldDeny)
+      }
     },
     close() {
       stop()

@@ -69,6 +69,7 @@ export function startSession(options: SessionOptions): Session {
       cancelSilence = clock.setTimer(SILENCE_LIMIT_MS, () => attempt.terminate(), { keepAlive: false })
     }
     attempt.on('open', () => {
+      if (closed) return attempt.terminate()
       socket = attempt
       alive()
       attempt.send(JSON.stringify(options.hello()))
