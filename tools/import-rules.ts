@@ -44,6 +44,12 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
       'yaml',
     ],
   },
+  'operator/kubernetes': { folders: ['model', 'runtime'], packages: ['@kubernetes/client-node'] },
+  'operator/inject': {
+    folders: ['model', 'contract', 'operator/resources', 'operator/translate'],
+    packages: [],
+    pure: true,
+  },
   'operator/resources': { folders: ['model', 'policies'], packages: [], pure: true },
   'operator/store': { folders: ['model', 'operator/sources'], packages: [], pure: true },
   'operator/translate': {
@@ -57,6 +63,8 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
   'sidecar/serve': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: [] },
   'sidecar/upstream': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: [] },
   'sidecar/crypto': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: [] },
+  // The one place that calls the kernel by itself: the original destination of a captured connection.
+  'sidecar/capture': { folders: ['model', 'contract', 'runtime', 'sidecar'], packages: ['koffi', 'valibot'] },
   'sidecar/compile': { folders: ['model', 'policies', 'contract'], packages: [], pure: true },
   'sidecar/control': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: ['valibot', 'ws'] },
   'sidecar/identity': {
@@ -66,7 +74,7 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
 
   cli: {
     folders: ['model', 'policies', 'contract', 'runtime', 'operator', 'sidecar', 'crds'],
-    packages: ['commander', 'pg', 'yaml'],
+    packages: ['@kubernetes/client-node', 'commander', 'pg', 'yaml'],
   },
   crds: { folders: ['model', 'policies'], packages: [], pure: true },
 
@@ -85,7 +93,17 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
   },
   e2e: {
     folders: ['model', 'policies', 'contract', 'runtime', 'operator', 'sidecar', 'cli', 'samples'],
-    packages: ['@peculiar/x509', 'jose', 'pg', 'playwright-core', 'reflect-metadata', 'ws', 'yaml'],
+    packages: [
+      '@kubernetes/client-node',
+      '@peculiar/x509',
+      'jose',
+      'pg',
+      'playwright-core',
+      'reflect-metadata',
+      'testcontainers',
+      'ws',
+      'yaml',
+    ],
   },
   bench: {
     folders: ['model', 'policies', 'contract', 'runtime', 'operator', 'sidecar', 'cli'],
