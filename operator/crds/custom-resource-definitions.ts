@@ -76,6 +76,17 @@ const PRESENTATIONS: Readonly<Record<string, Presentation>> = {
       AGE,
     ],
   },
+  GatewayParameters: {
+    shortName: 'hgp',
+    description:
+      "GatewayParameters is how a Gateway's pods and Service are made: how many, of which type, with which ports of the nodes.",
+    columns: [
+      { name: 'Replicas', type: 'integer', jsonPath: '.spec.replicas' },
+      { name: 'Type', type: 'string', jsonPath: '.spec.service.type' },
+      condition('Accepted'),
+      AGE,
+    ],
+  },
 }
 
 const CONDITION_SCHEMA: JsonSchema = {

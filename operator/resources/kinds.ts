@@ -2,6 +2,7 @@ import type { JsonSchema, Section } from '../../model/section.ts'
 import { tokenIssuerSchema } from '../../policies/jwt/token-issuer.ts'
 import { DEPLOYMENT_SCHEMA } from './deployment.ts'
 import { GATEWAY_CLASS_SCHEMA, GATEWAY_SCHEMA } from './gateway.ts'
+import { GATEWAY_PARAMETERS_SPEC_SCHEMA } from './gateway-parameters.ts'
 import { HTTP_ROUTE_SCHEMA } from './http-route.ts'
 import { MESH_CONFIG_SPEC_SCHEMA } from './mesh-config.ts'
 import { meshSecurityPolicySpecSchema } from './mesh-security-policy.ts'
@@ -89,6 +90,13 @@ export const KINDS: readonly KindDefinition[] = [
     plural: 'meshconfigs',
     namespaced: false,
     specSchema: () => MESH_CONFIG_SPEC_SCHEMA,
+  },
+  {
+    apiVersions: OURS,
+    kind: 'GatewayParameters',
+    plural: 'gatewayparameters',
+    namespaced: true,
+    specSchema: () => GATEWAY_PARAMETERS_SPEC_SCHEMA,
   },
 ]
 
