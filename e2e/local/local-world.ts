@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { parseDecision } from '../../cli/dev/decision.ts'
+import { MESH_ALPN } from '../../contract/alpn.ts'
 import { describeIssue } from '../../model/result.ts'
 import { openTestCa } from '../../model/x509/testing/test-ca.ts'
 import type { StatusReport } from '../../operator/status/report.ts'
@@ -17,6 +18,7 @@ import { parseMetrics } from '../world/metrics.ts'
 import { shopLoad } from '../world/shop-load.ts'
 import { until } from '../world/until.ts'
 import { createVault } from '../world/vault.ts'
+import { sayInPlain, sayWithCertificate } from '../world/wire.ts'
 import type { Explained, Person, World } from '../world/world.ts'
 import { askAdmin } from './admin.ts'
 import { insideOf } from './inside.ts'
@@ -68,6 +70,11 @@ export async function openLocalWorld(state: MeshState, own?: OwnParts): Promise<
     assert.ok(found, `there is no sidecar of ${workload}`)
     return found
   }
+  const inboundOf = (workload: string, containerPort: number) => {
+    const place = sidecarOf(workload).placement.inbound.find((one) => one.containerPort === containerPort)
+    assert.ok(place, `${workload} has no port ${containerPort}`)
+    return place.bind
+  }
   const secretFile = (...path: readonly string[]) => join(state.directory, 'secrets', ...path)
   const secret = async (...path: readonly string[]) => (await readFile(secretFile(...path), 'utf8')).trim()
   const status = async () => JSON.parse(await askAdmin(state.operator.admin, '/status')) as StatusReport
@@ -107,10 +114,10 @@ export async function openLocalWorld(state: MeshState, own?: OwnParts): Promise<
     login: loginOf,
     machineToken: async (scope) => clientCredentials(gateway, vault, { ...(await machineClient()), scope }),
     workloads: () => [...state.sidecars.keys()].sort(),
-    inbound(workload, containerPort) {
-      const place = sidecarOf(workload).placement.inbound.find((one) => one.containerPort === containerPort)
-      assert.ok(place, `${workload} has no port ${containerPort}`)
-      return place.bind
+    neighbour: {
+      sayInPlain: (workload, containerPort, bytes) => sayInPlain(inboundOf(workload, containerPort), bytes),
+      sayWithCertificate: (workload, containerPort, shown, bytes) =>
+        sayWithCertificate(inboundOf(workload, containerPort), shown, MESH_ALPN.http, bytes),
     },
     inside: (workload) => insideOf(sidecarOf(workload)),
     doorsOf(workload) {

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { sayInPlain } from '../world/wire.ts'
 import { refusedBy } from './said.ts'
 import type { Scenario } from './scenario.ts'
 
@@ -9,7 +8,7 @@ export const plaintext: Scenario = {
   async *run(world) {
     for (const workload of ['shop/orders', 'shop/payments', 'shop/catalog']) {
       const since = Date.now()
-      const heard = await sayInPlain(world.inbound(workload, 8080), 'GET /healthz HTTP/1.1\r\nhost: here\r\n\r\n')
+      const heard = await world.neighbour.sayInPlain(workload, 8080, 'GET /healthz HTTP/1.1\r\nhost: here\r\n\r\n')
       assert.ok(heard.isClosed, 'the port closes the connection')
       assert.equal(heard.text, '')
       const decision = await world.decisions.find(

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
-import { MESH_ALPN } from '../../contract/alpn.ts'
 import { createTestCa } from '../../model/x509/testing/test-ca.ts'
-import { type ShownCertificate, sayWithCertificate, statusIn } from '../world/wire.ts'
+import { type ShownCertificate, statusIn } from '../world/wire.ts'
 import { refusedBy } from './said.ts'
 import type { Scenario } from './scenario.ts'
 
@@ -14,9 +13,8 @@ export const certificates: Scenario = {
   title: 'T05: only a valid certificate of this mesh is somebody',
   needsOwn: true,
   async *run(world) {
-    const { vault } = world
-    const at = world.inbound(TARGET, 8080)
-    const call = (shown: ShownCertificate | undefined) => sayWithCertificate(at, shown, MESH_ALPN.http, request())
+    const { vault, neighbour } = world
+    const call = (shown: ShownCertificate | undefined) => neighbour.sayWithCertificate(TARGET, 8080, shown, request())
 
     // The same client with a sound certificate is answered: so what closes the others is their certificate.
     const sound = await call(await world.certificate({ uris: [ORDERS] }))

@@ -31,7 +31,7 @@ export const database: Scenario = {
     yield { sent: 'catalog: connects to orders-db:5432 through the mesh', got: 'closed', said: refusedBy(refusal) }
 
     since = Date.now()
-    const around = await sayInPlain(world.inbound(DATABASE, 5432), SSL_REQUEST)
+    const around = await world.neighbour.sayInPlain(DATABASE, 5432, SSL_REQUEST)
     assert.ok(around.isClosed)
     assert.equal(around.text, '')
     yield {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { type Answer, problemOf } from '../world/answer.ts'
 import { until } from '../world/until.ts'
-import { sayInPlain } from '../world/wire.ts'
 import type { World } from '../world/world.ts'
 import { allowedBy, inboundDecision } from './said.ts'
 import type { Scenario } from './scenario.ts'
@@ -23,7 +22,7 @@ export const sidecarKilled: Scenario = {
     const start = performance.now()
     const [refused, plaintext] = await Promise.all([
       askEcho(world),
-      sayInPlain(world.inbound(WORKLOAD, 8080), 'GET / HTTP/1.1\r\nhost: echo\r\n\r\n'),
+      world.neighbour.sayInPlain(WORKLOAD, 8080, 'GET / HTTP/1.1\r\nhost: echo\r\n\r\n'),
     ])
     assert.equal(plaintext.text, '')
     const meanwhile =

@@ -33,8 +33,8 @@ export interface World {
 
   /** Every workload with a sidecar, and the gateway. */
   workloads(): readonly string[]
-  /** Where a workload's sidecar takes connections for one of its ports. */
-  inbound(workload: string, containerPort: number): Address
+  /** Somebody of the same network who is not of the mesh. */
+  readonly neighbour: Neighbour
   /** In place of a workload: what its app could do. */
   inside(workload: string): Inside
   /** Where an app finds its sidecar's ways out, if they are ports of this machine; undefined where calls are captured. */
@@ -55,6 +55,19 @@ export interface World {
   readonly processes: Processes
   /** The load that runs behind everything, started when it is first asked for. */
   load(): Promise<Load>
+}
+
+/** Dials the very address of a workload's pod, around every Service and proxy. */
+export interface Neighbour {
+  /** Sends bytes without TLS and listens until the other side closes. */
+  sayInPlain(workload: string, containerPort: number, bytes: string): Promise<Heard>
+  /** Speaks mutual TLS as somebody who holds this certificate, or none; who answers is not asked. */
+  sayWithCertificate(
+    workload: string,
+    containerPort: number,
+    shown: ShownCertificate | undefined,
+    bytes: string,
+  ): Promise<Heard>
 }
 
 /** What an app of a workload may do: call others as it always does, by its environment. */
