@@ -19,6 +19,8 @@ import { type Translation, translate } from './translate/translate.ts'
 export interface Operation {
   /** Translates what there is, and from then on after each change. */
   start(): void
+  /** Something that is no resource has changed: the roots. Translates again, a moment later. */
+  refresh(): void
   /** The newest translation; undefined until the store is synced. */
   translation(): Translation | undefined
   desired(workload: string): DesiredDocuments | undefined
@@ -40,7 +42,10 @@ export interface OperationOptions {
   readonly roots: () => readonly string[]
   readonly issuerKeys: IssuerKeysStore
   readonly acknowledgements: Acknowledgements
+  /** What was counted here. */
   readonly dryRuns: DryRunTable
+  /** What was counted anywhere: what statuses say. Default: here. */
+  readonly dryRunsOf?: DryRunTable['of']
   /** These workloads are to be sent something else than before. */
   readonly onDesired: (workloads: ReadonlySet<string>) => void
   /** The translation changed, for better or worse. */
@@ -54,6 +59,7 @@ const GATHER_MS = 20
 
 export function createOperation(options: OperationOptions): Operation {
   const { store, roots, issuerKeys, acknowledgements, dryRuns, onDesired, onTranslation, clock, log } = options
+  const countsOf = options.dryRunsOf ?? dryRuns.of
   let current: Translation | undefined
   let identities: ReadonlySet<string> = new Set()
   let cancel: (() => void) | undefined
@@ -86,7 +92,7 @@ export function createOperation(options: OperationOptions): Operation {
   let stop = () => {}
   /** Only policies are dry-run; a route or an issuer may have the name of one. */
   const dryRunsOf = (report: ResourceReport) =>
-    isPolicy(report) ? dryRuns.of(policyName(report), report.generation) : undefined
+    isPolicy(report) ? countsOf(policyName(report), report.generation) : undefined
 
   const keysFor = (workload: string, issuers: readonly string[]): KeysDocument => {
     const found = issuers.flatMap((name) => {
@@ -109,13 +115,16 @@ export function createOperation(options: OperationOptions): Operation {
     return document
   }
 
+  const actSoon = () => {
+    cancel ??= clock.setTimer(GATHER_MS, act)
+  }
+
   return {
     start() {
-      stop = store.onChange(() => {
-        cancel ??= clock.setTimer(GATHER_MS, act)
-      })
+      stop = store.onChange(actSoon)
       if (store.isSynced()) act()
     },
+    refresh: actSoon,
     translation: () => current,
     isWanted: (spiffeId) => identities.has(spiffeId),
     desired(workload) {

@@ -40,33 +40,45 @@ export interface AcknowledgementTable extends Acknowledgements {
 /** Bounded by the number of sessions, which the push server bounds. */
 export function createAcknowledgementTable(): AcknowledgementTable {
   const sidecars = new Map<string, SidecarStanding>()
+  const byWorkload = new Map<string, Map<string, SidecarStanding>>()
   const listeners = new Set<() => void>()
   const changed = () => {
     for (const listener of listeners) listener()
+  }
+  const put = (key: string, standing: SidecarStanding) => {
+    sidecars.set(key, standing)
+    const peers = byWorkload.get(standing.workload) ?? new Map<string, SidecarStanding>()
+    byWorkload.set(standing.workload, peers)
+    peers.set(key, standing)
+    changed()
   }
   const update = (key: string, document: DocumentKind, standing: (before: Standing) => Standing) => {
     const known = sidecars.get(key)
     if (known === undefined) return
     const documents = { ...known.documents, [document]: standing(known.documents[document] ?? {}) }
-    sidecars.set(key, { ...known, documents })
-    changed()
+    put(key, { ...known, documents })
   }
   return {
     all: () => [...sidecars.values()],
-    of: (workload) => [...sidecars.values()].filter((sidecar) => sidecar.workload === workload),
+    of: (workload) => [...(byWorkload.get(workload)?.values() ?? [])],
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
     connect(key, sidecar) {
-      sidecars.set(key, { ...sidecar, connected: true, documents: {} })
-      changed()
+      put(key, { ...sidecar, connected: true, documents: {} })
     },
     acknowledge: (key, document, version) => update(key, document, () => ({ acknowledged: version })),
     refuse: (key, document, version, issues) =>
       update(key, document, (before) => ({ ...before, refused: { version, issues } })),
     disconnect(key) {
-      if (sidecars.delete(key)) changed()
+      const known = sidecars.get(key)
+      if (known === undefined) return
+      sidecars.delete(key)
+      const peers = byWorkload.get(known.workload)
+      peers?.delete(key)
+      if (peers?.size === 0) byWorkload.delete(known.workload)
+      changed()
     },
   }
 }

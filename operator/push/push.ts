@@ -8,7 +8,7 @@ import { CONTRACT_VERSION } from '../../contract/workload-config.ts'
 import { issue } from '../../model/result.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
-import type { Counter, Gauge } from '../../runtime/metrics.ts'
+import type { Counter, Gauge, Metrics } from '../../runtime/metrics.ts'
 import type { AcknowledgementTable } from './acknowledgements.ts'
 import { type DesiredDocuments, messageOf, SEND_ORDER } from './desired.ts'
 
@@ -45,6 +45,22 @@ export interface PushMetrics {
   readonly sessions: Gauge
   readonly pushes: Counter<'document'>
   readonly refusals: Counter<'document'>
+}
+
+export function pushMetrics(metrics: Metrics): PushMetrics {
+  return {
+    sessions: metrics.gauge({ name: 'hauberk_sessions', help: 'Sidecars that are connected.' }),
+    pushes: metrics.counter({
+      name: 'hauberk_pushes_total',
+      help: 'Documents sent to sidecars.',
+      labels: ['document'],
+    }),
+    refusals: metrics.counter({
+      name: 'hauberk_push_refusals_total',
+      help: 'Documents that sidecars refused.',
+      labels: ['document'],
+    }),
+  }
 }
 
 export interface DryRunCount {

@@ -42,6 +42,17 @@ export function createStore(sources = 1): Store {
   }
 }
 
+/** Resolves when the store is synced. */
+export function whenSynced(store: Pick<Store, 'isSynced' | 'onChange'>): Promise<void> {
+  return new Promise((resolve) => {
+    if (store.isSynced()) return resolve()
+    const stop = store.onChange(() => {
+      stop()
+      resolve()
+    })
+  })
+}
+
 function asResourceChange(change: Change): ResourceChange {
   if (change.type === 'removed') {
     const { kind, namespace, name } = change.ref

@@ -1,0 +1,211 @@
+import { lookup } from 'node:dns/promises'
+import { describeIssue } from '../model/result.ts'
+import { type SpiffeId, spiffeIdFor, type TrustDomain } from '../model/spiffe-id.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Log } from '../runtime/log.ts'
+import type { Metrics } from '../runtime/metrics.ts'
+import type { Authority } from './identity/authority.ts'
+import { type CallerAuthenticator, onlyWanted } from './identity/caller.ts'
+import { createCertificateHandler } from './identity/certificate-handler.ts'
+import { createRequestLimit } from './identity/request-limit.ts'
+import { issueServerIdentity, keepServerIdentity, type ServerIdentity } from './identity/server-identity.ts'
+import { createIssuerKeysStore, type IssuerKeysStore } from './keys/issuer-keys.ts'
+import { issuerSources } from './keys/issuer-sources.ts'
+import { connectToMesh } from './keys/mesh-connect.ts'
+import { createOperation, type Operation } from './operation.ts'
+import type { Acknowledgements, AcknowledgementTable } from './push/acknowledgements.ts'
+import { createPush, pushMetrics } from './push/push.ts'
+import { secretText } from './resources/secret.ts'
+import { type MeshServer, type PeerSessions, startMeshServer } from './serve/mesh-server.ts'
+import { servingNamesOf } from './serve/serving-names.ts'
+import type { DryRunTable } from './status/dry-run-counts.ts'
+import type { Store } from './store/store.ts'
+import { destinationOf } from './translate/destination.ts'
+import { OPERATOR_SERVICE_ACCOUNT, SYSTEM_NAMESPACE } from './translate/gateways.ts'
+import { egressNames, meshSettingsOf } from './translate/mesh-settings.ts'
+import type { Translation } from './translate/translate.ts'
+
+/**
+ * What every operator does, wherever its resources come from: it translates them, sends each sidecar its own, fetches the
+ * keys of token issuers and issues certificates.
+ */
+export interface Core {
+  readonly operation: Operation
+  readonly issuerKeys: IssuerKeysStore
+  readonly server: MeshServer
+  /** The operator's own SPIFFE id. */
+  readonly spiffeId: SpiffeId
+  /** The operator's certificate and the roots, as they are now. */
+  identity(): ServerIdentity
+  /** Ends sessions with 1001 and refuses new ones. */
+  closeServer(): Promise<void>
+  /** Ends everything else. */
+  close(): Promise<void>
+}
+
+export interface CoreOptions {
+  /** Synced already. */
+  readonly store: Store
+  readonly authority: Authority
+  /** Who may be given a certificate, beside being somebody that the mesh has. */
+  readonly authenticator: CallerAuthenticator
+  readonly listen: { readonly host?: string; readonly port: number }
+  /** Upgrades on other paths than the session's. */
+  readonly peers?: ReadonlyMap<string, PeerSessions>
+  /** What the sidecars that are connected here said. */
+  readonly own: { readonly acknowledgements: AcknowledgementTable; readonly dryRuns: DryRunTable }
+  /** What every sidecar said, to whichever operator: what statuses count. */
+  readonly everyone: { readonly acknowledgements: Acknowledgements; readonly dryRunsOf: DryRunTable['of'] }
+  /** Something that statuses show may have changed. Called often: gather. */
+  readonly onChange: () => void
+  readonly onTranslation?: (translation: Translation) => void
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+/** Resolves when the mesh server listens and everything was translated once; rejects when its port is taken. */
+export async function startCore(options: CoreOptions): Promise<Core> {
+  const { store, authority, listen, own, everyone, onChange, clock, log, metrics } = options
+  const { trustDomain } = authority
+  const spiffeId = operatorSpiffeId(trustDomain)
+  const work = new AbortController()
+  let identity = await issueServerIdentity(authority, spiffeId)
+
+  const issuerKeys = createIssuerKeysStore({
+    clock,
+    random: Math.random,
+    log,
+    onChange(name) {
+      const translation = operation.translation()
+      const affected = [...(translation?.issuers ?? [])].filter(([, names]) => names.includes(name)).map(([id]) => id)
+      push.update(new Set(affected))
+      onChange()
+    },
+  })
+  const push = createPush({
+    desired: (workload) => operation.desired(workload),
+    acknowledgements: own.acknowledgements,
+    refreshKeys: (issuer) => issuerKeys.refresh(issuer),
+    onDryRun(workload, _sidecar, counts) {
+      operation.countDryRuns(workload, counts)
+      onChange()
+    },
+    clock,
+    log,
+    metrics: pushMetrics(metrics),
+  })
+  const operation = createOperation({
+    store,
+    roots: () => identity.trustBundle,
+    issuerKeys,
+    acknowledgements: everyone.acknowledgements,
+    dryRuns: own.dryRuns,
+    dryRunsOf: everyone.dryRunsOf,
+    onDesired: (workloads) => push.update(workloads),
+    onTranslation(translation) {
+      const self = () => ({ ...identity, trustDomain })
+      followIssuers(issuerKeys, { store, translation, newest: () => operation.translation(), self, clock })
+      options.onTranslation?.(translation)
+      onChange()
+    },
+    clock,
+    log,
+  })
+  operation.start()
+
+  const certificates = createCertificateHandler({
+    authority,
+    authenticator: onlyWanted(options.authenticator, (wanted) => operation.isWanted(wanted)),
+    limit: createRequestLimit({ clock }),
+    clock,
+    log,
+    servingNames: (caller, hostname) => servingNamesOf(operation.translation(), caller.spiffeId, hostname),
+  })
+  const server = await startMeshServer({
+    ...listen,
+    identity,
+    trustDomain,
+    certificates,
+    push,
+    ...(options.peers && { peers: options.peers }),
+    clock,
+    log,
+  })
+  const renewing = keepServerIdentity(server.server, {
+    authority,
+    spiffeId,
+    first: identity,
+    onRenewed(next) {
+      identity = next
+    },
+    clock,
+    log,
+    signal: work.signal,
+  })
+  return {
+    operation,
+    issuerKeys,
+    server,
+    spiffeId,
+    identity: () => identity,
+    closeServer: () => server.close(),
+    async close() {
+      work.abort(new Error('the operator ends'))
+      operation.close()
+      issuerKeys.close()
+      await renewing
+    },
+  }
+}
+
+/** The name that sidecars and other operators know an operator by. Throws for a trust domain that makes none. */
+export function operatorSpiffeId(trustDomain: TrustDomain): SpiffeId {
+  const id = spiffeIdFor(trustDomain, SYSTEM_NAMESPACE, OPERATOR_SERVICE_ACCOUNT)
+  if (!id.ok) throw new Error(id.issues.map(describeIssue).join('; '))
+  return id.value
+}
+
+/** Fetches the keys of the TokenIssuers that a translation accepted, over the mesh where a Service of it serves them. */
+function followIssuers(
+  issuerKeys: IssuerKeysStore,
+  {
+    store,
+    translation: { reports },
+    newest,
+    self,
+    clock,
+  }: {
+    readonly store: Store
+    readonly translation: Translation
+    readonly newest: () => Translation | undefined
+    readonly self: () => ServerIdentity & { readonly trustDomain: TrustDomain }
+    readonly clock: Clock
+  },
+): void {
+  const snapshot = store.snapshot()
+  const settings = meshSettingsOf(snapshot)
+  issuerKeys.follow(
+    issuerSources({
+      tokenIssuers: snapshot
+        .ofKind('TokenIssuer')
+        .filter(({ metadata }) => reports.get(`TokenIssuer/${metadata.name}`)?.accepted?.status === 'True'),
+      secretValue(namespace, name, key) {
+        const secret = snapshot.get('Secret', namespace, name)
+        return secret && secretText(secret, key)
+      },
+      meshRoute(host, port) {
+        const known = newest()
+        if (known === undefined || destinationOf(known, host, port) === undefined) return undefined
+        return () => {
+          const now = newest()
+          const destination = now && destinationOf(now, host, port)
+          if (destination === undefined) throw new Error(`${host}:${port} is no Service of the mesh any more`)
+          return connectToMesh(destination, self(), clock.now)
+        }
+      },
+      isEgressAllowed: (host, port) => egressNames(settings, host, port),
+      lookup: (host) => lookup(host, { all: true }),
+    }),
+  )
+}
