@@ -4,6 +4,10 @@ import type { JsonSchema } from '../../model/section.ts'
 /** The one MeshConfig that counts. */
 export const MESH_CONFIG_NAME = 'default'
 
+/** What a tenant may be allowed to keep from the mesh. */
+export const OPT_OUTS = ['ExcludePorts', 'SkipInjection', 'HostNetwork', 'Privileged'] as const
+export type OptOut = (typeof OPT_OUTS)[number]
+
 export interface MeshConfigSpec {
   readonly trustDomain?: string
   readonly certificates?: { readonly lifetime?: string }
@@ -15,6 +19,11 @@ export interface MeshConfigSpec {
     readonly ports: readonly number[]
   }[]
   readonly trustedHops?: number
+  readonly optOuts?: readonly {
+    readonly name: string
+    readonly namespaces: readonly string[]
+    readonly allow: readonly OptOut[]
+  }[]
   readonly requestTimeout?: string
   readonly maxTokenLifetime?: string
 }
@@ -130,6 +139,45 @@ export const MESH_CONFIG_SPEC_SCHEMA: JsonSchema = {
             message: 'name at least one host or CIDR',
           },
         ],
+      },
+    },
+    optOuts: {
+      type: 'array',
+      description:
+        'optOuts are the exceptions from the rule that every pod of an opted-in namespace has a sidecar that nothing gets round. What no entry allows is refused when the pod is created. Default: none.',
+      maxItems: 64,
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['name'],
+      items: {
+        type: 'object',
+        required: ['name', 'namespaces', 'allow'],
+        properties: {
+          name: {
+            type: 'string',
+            description: 'name is what messages call the exception.',
+            minLength: 1,
+            maxLength: 63,
+            pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
+          },
+          namespaces: {
+            type: 'array',
+            description:
+              'namespaces are the namespaces that it is for, by name: its labels may be for tenants to change.',
+            minItems: 1,
+            maxItems: 128,
+            'x-kubernetes-list-type': 'set',
+            items: { type: 'string', minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' },
+          },
+          allow: {
+            type: 'array',
+            description:
+              'allow says what pods there may do. ExcludePorts: annotations that keep ports and address ranges from being captured. SkipInjection: the label hauberk.dev/inject: disabled; the pod has no sidecar. HostNetwork: hostNetwork; the pod has no sidecar. Privileged: containers that could get round the sidecar beside them (privileged, NET_ADMIN and the like, shared processes); the pod is injected all the same.',
+            minItems: 1,
+            maxItems: 4,
+            'x-kubernetes-list-type': 'set',
+            items: { type: 'string', enum: [...OPT_OUTS] },
+          },
+        },
       },
     },
     trustedHops: {

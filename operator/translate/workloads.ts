@@ -164,10 +164,10 @@ function templateOf(pods: readonly { readonly resource: Resource; readonly pod: 
 }
 
 /**
- * The name that a pod's workload goes by. A ReplicaSet is its Deployment's name and a hash, a CronJob's Job is its name
- * and a time.
+ * The name that a pod's workload goes by, for whoever needs to know it: translation, and the injector that tells the
+ * sidecar. A ReplicaSet is its Deployment's name and a hash, a CronJob's Job is its name and a time.
  */
-function ownerName({ metadata }: Resource): string {
+export function ownerName({ metadata }: Pick<Resource, 'metadata'>): string {
   const owner = metadata.ownerReferences?.[0]
   if (owner === undefined) return metadata.name
   switch (owner.kind) {
