@@ -80,6 +80,8 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'unknown-namespace': 'HBK0311',
   'unused-issuer': 'HBK0312',
   'no-such-secret': 'HBK0313',
+  'secret-not-resolved': 'HBK0314',
+  'parameters-not-resolved': 'HBK0315',
   // What policies come to
   'no-policy': 'HBK0401',
   overridden: 'HBK0402',
@@ -102,6 +104,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'gateway-name-conflict': 'HBK0505',
   'route-not-attached': 'HBK0506',
   'incompatible-filters': 'HBK0507',
+  'gateway-name-unusable': 'HBK0508',
   // Configurations
   'refused-by-sidecar': 'HBK0601',
   'does-not-compile': 'HBK0602',

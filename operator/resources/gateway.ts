@@ -11,14 +11,30 @@ export const CERTIFICATE_OPTION = 'hauberk.dev/certificate'
 
 /** What we read of a gateway.networking.k8s.io GatewayClass. */
 export interface GatewayClass {
-  readonly spec: { readonly controllerName: string }
+  readonly spec: { readonly controllerName: string; readonly parametersRef?: ParametersReference }
+}
+
+export interface ParametersReference {
+  readonly group: string
+  readonly kind: string
+  readonly name: string
+  /** A Gateway's reference has none: it is in the namespace of the Gateway. */
+  readonly namespace?: string
+}
+
+const text: JsonSchema = { type: 'string' }
+
+const parametersRef: JsonSchema = {
+  type: 'object',
+  required: ['group', 'kind', 'name'],
+  properties: { group: text, kind: text, name: { type: 'string', minLength: 1, maxLength: 253 }, namespace: text },
 }
 
 export const GATEWAY_CLASS_SCHEMA: JsonSchema = {
   type: 'object',
   required: ['spec'],
   properties: {
-    spec: { type: 'object', required: ['controllerName'], properties: { controllerName: { type: 'string' } } },
+    spec: { type: 'object', required: ['controllerName'], properties: { controllerName: text, parametersRef } },
   },
 }
 
@@ -26,7 +42,28 @@ export const readGatewayClass = structuralReader<GatewayClass>(GATEWAY_CLASS_SCH
 
 /** What we read of a gateway.networking.k8s.io Gateway. */
 export interface Gateway {
-  readonly spec: { readonly gatewayClassName: string; readonly listeners: readonly Listener[] }
+  readonly spec: {
+    readonly gatewayClassName: string
+    readonly listeners: readonly Listener[]
+    readonly addresses?: readonly unknown[]
+    readonly infrastructure?: {
+      readonly labels?: Readonly<Record<string, string>>
+      readonly annotations?: Readonly<Record<string, string>>
+      readonly parametersRef?: ParametersReference
+    }
+    readonly tls?: {
+      readonly backend?: { readonly clientCertificateRef?: unknown }
+      readonly frontend?: {
+        readonly default?: FrontendTls
+        readonly perPort?: readonly { readonly port: number; readonly tls?: FrontendTls }[]
+      }
+    }
+  }
+}
+
+/** What is asked of the certificates of clients. */
+export interface FrontendTls {
+  readonly validation?: unknown
 }
 
 export interface Listener {
@@ -52,7 +89,8 @@ export interface SecretReference {
   readonly name: string
 }
 
-const text: JsonSchema = { type: 'string' }
+const stringMap: JsonSchema = { type: 'object', maxProperties: 16, additionalProperties: text }
+const frontendTls: JsonSchema = { type: 'object', properties: { validation: { type: 'object' } } }
 
 export const GATEWAY_SCHEMA: JsonSchema = {
   type: 'object',
@@ -63,6 +101,32 @@ export const GATEWAY_SCHEMA: JsonSchema = {
       required: ['gatewayClassName', 'listeners'],
       properties: {
         gatewayClassName: text,
+        addresses: { type: 'array', maxItems: 16 },
+        infrastructure: {
+          type: 'object',
+          properties: { labels: stringMap, annotations: stringMap, parametersRef },
+        },
+        tls: {
+          type: 'object',
+          properties: {
+            backend: { type: 'object' },
+            frontend: {
+              type: 'object',
+              properties: {
+                default: frontendTls,
+                perPort: {
+                  type: 'array',
+                  maxItems: 64,
+                  items: {
+                    type: 'object',
+                    required: ['port'],
+                    properties: { port: { type: 'integer', minimum: 1, maximum: 65535 }, tls: frontendTls },
+                  },
+                },
+              },
+            },
+          },
+        },
         listeners: {
           type: 'array',
           minItems: 1,
