@@ -42,7 +42,7 @@ export function attachToGateways(
       reaches.set(place, there.set(policy, Math.max(specificity, there.get(policy) ?? 0)))
     }
     const reachGateway = (gateway: GatewayFacts, listener: string | undefined, specificity: number) => {
-      workloads.add(gateway.id)
+      if (gateway.listeners.length > 0) workloads.add(gateway.id)
       for (const { name } of gateway.listeners) {
         if (listener === undefined || name === listener) reach(`${gateway.id} ${name}`, specificity)
       }

@@ -1,13 +1,17 @@
 import type { Resource } from '../../model/resource.ts'
-import { type Issue, under } from '../../model/result.ts'
+import { type Issue, issue, under } from '../../model/result.ts'
 import {
   admitsNamespace,
+  DEFAULT_SECRET_KEY,
   reviewTokenIssuer,
   type TokenIssuerSpec,
   tokenIssuerSchema,
 } from '../../policies/jwt/token-issuer.ts'
+import { secretText, UNREADABLE_SECRET } from '../resources/secret.ts'
+import { secretGrant } from '../resources/secret-grant.ts'
 import { checkStructure } from '../resources/structural.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import { type ConditionFound, RESOLVED, refused } from './report.ts'
 
 /** The TokenIssuers there are. */
 export interface IssuerBook {
@@ -42,6 +46,29 @@ export function issuerBook(snapshot: Snapshot, reviewIssuer: ReviewIssuer): Issu
     },
     issuers,
   }
+}
+
+/** Whether the Secret that a TokenIssuer names is there. Where it is not, its tokens are answered 503. */
+export function issuerRefs(
+  { spec }: Resource,
+  snapshot: Snapshot,
+): { readonly resolvedRefs: ConditionFound; readonly issues: readonly Issue[] } {
+  const { namespace, name, key = DEFAULT_SECRET_KEY } = (spec as TokenIssuerSpec).jwks.secretRef ?? {}
+  if (namespace === undefined || name === undefined) return { resolvedRefs: RESOLVED, issues: [] }
+  const failed = (reason: string, message: string, fix?: string) => ({
+    resolvedRefs: refused(reason, `${message}.`),
+    issues: [issue('secret-not-resolved', 'spec.jwks.secretRef', message, fix)],
+  })
+  if (snapshot.get(UNREADABLE_SECRET, namespace, name) !== undefined) {
+    const { message, fix } = secretGrant(namespace, name)
+    return failed('RefNotPermitted', message, fix)
+  }
+  const secret = snapshot.get('Secret', namespace, name)
+  if (secret === undefined) return failed('RefNotFound', `there is no Secret ${namespace}/${name}`)
+  if (secretText(secret, key) === undefined) {
+    return failed('RefNotFound', `Secret ${namespace}/${name} has no ${key}`)
+  }
+  return { resolvedRefs: RESOLVED, issues: [] }
 }
 
 function review({ spec = {} }: Resource): readonly Issue[] {

@@ -39,6 +39,10 @@ export interface ListenerReport {
   /** Positive when there is a conflict, as Gateway API has it. */
   readonly conflicted: ConditionFound
   readonly programmed?: ConditionFound
+  /** Whether HTTPRoutes are of a kind that it takes. */
+  readonly takesRoutes: boolean
+  /** HTTPS listeners of its port whose hostnames are partly its own. */
+  readonly overlaps: readonly string[]
 }
 
 export interface ParentReport {

@@ -2,9 +2,11 @@ import { generationOf, type Resource, resourceKey } from '../../model/resource.t
 import { type Issue, issue, under } from '../../model/result.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
 import { MESH_CONFIG_NAME } from '../resources/mesh-config.ts'
+import type { Snapshot } from '../store/snapshot.ts'
 import type { GatewayAttachments } from './attach-gateways.ts'
+import { reviewParameters } from './gateway-parameters.ts'
 import { type GatewayFacts, type GatewaysFound, SYSTEM_NAMESPACE } from './gateways.ts'
-import type { IssuerBook } from './issuers.ts'
+import { type IssuerBook, issuerRefs } from './issuers.ts'
 import type { Finding } from './levels.ts'
 import type { NamespaceFacts, PolicyTargets } from './namespace.ts'
 import type { MeshPolicy, Policy } from './policy.ts'
@@ -16,6 +18,7 @@ import { meshPoliciesFor } from './slice.ts'
 const MAX_NAMED = 4
 
 export interface Findings {
+  readonly snapshot: Snapshot
   readonly policies: readonly PolicyTargets[]
   readonly meshPolicies: readonly { readonly resource: Resource; readonly policy: MeshPolicy }[]
   readonly namespaces: ReadonlyMap<string, NamespaceFacts>
@@ -29,6 +32,7 @@ export interface Findings {
   /** By workload: the issuers that it uses. */
   readonly issuers: ReadonlyMap<WorkloadId, readonly string[]>
   readonly meshConfigs: readonly Resource[]
+  readonly parameters: readonly Resource[]
   readonly meshConfigIssues: readonly Issue[]
   readonly findings: readonly Finding[]
 }
@@ -69,7 +73,14 @@ export function reportsOf(found: Findings): ReadonlyMap<string, ResourceReport> 
 
   const users = usersOf(found.issuers)
   for (const { resource, issues } of found.book.issuers) {
-    put(resource, { issues, accepted: validity(issues), selected: users.get(resource.metadata.name) ?? [] })
+    const accepted = validity(issues)
+    const selected = users.get(resource.metadata.name) ?? []
+    if (accepted.status === 'False') put(resource, { issues, accepted, selected })
+    else {
+      const refs = issuerRefs(resource, found.snapshot)
+      const { resolvedRefs } = refs
+      put(resource, { issues: [...issues, ...refs.issues], accepted, resolvedRefs, selected })
+    }
   }
   for (const resource of found.meshConfigs) {
     const counts = resource.metadata.name === MESH_CONFIG_NAME
@@ -80,11 +91,17 @@ export function reportsOf(found: Findings): ReadonlyMap<string, ResourceReport> 
     put(resource, { issues, accepted, selected: [] })
   }
 
-  for (const { resource, accepted } of found.gateways.classes) put(resource, { issues: [], accepted, selected: [] })
+  for (const { resource, accepted, issues } of found.gateways.classes) put(resource, { issues, accepted, selected: [] })
   for (const gateway of found.gateways.gateways) put(gateway.resource, gatewayReport(gateway, found.routes.routes))
   for (const { resource, issues, parents, attached } of found.routes.routes) {
     const selected = [...new Set(attached.map(({ gateway }) => gateway))].sort()
     put(resource, { issues, parents, selected })
+  }
+
+  for (const resource of found.parameters) {
+    const issues = reviewParameters(resource)
+    const users = found.gateways.gateways.filter(({ parametersNamed }) => parametersNamed.includes(resource))
+    put(resource, { issues, accepted: validity(issues), selected: users.map(({ id }) => id).sort() })
   }
 
   const loose = [
@@ -181,7 +198,7 @@ function usersOf(issuers: ReadonlyMap<WorkloadId, readonly string[]>): ReadonlyM
   return users
 }
 
-function gatewayReport({ accepted, issues, listeners, id }: GatewayFacts, routes: readonly RouteFacts[]) {
+function gatewayReport({ accepted, resolvedRefs, issues, listeners, id }: GatewayFacts, routes: readonly RouteFacts[]) {
   const attached = routes.flatMap((route) => route.attached.filter(({ gateway }) => gateway === id))
   const unserved = listeners.filter(({ isValid, protocol, certificates }) => {
     return !isValid || (protocol === 'https' && certificates.length === 0)
@@ -198,6 +215,7 @@ function gatewayReport({ accepted, issues, listeners, id }: GatewayFacts, routes
   return {
     issues,
     accepted,
+    resolvedRefs,
     ...refusal,
     selected: listeners.length > 0 ? [id] : [],
     listeners: listeners.map((listener) => ({
@@ -206,6 +224,8 @@ function gatewayReport({ accepted, issues, listeners, id }: GatewayFacts, routes
       accepted: listener.accepted,
       resolvedRefs: listener.resolvedRefs,
       conflicted: listener.conflicted,
+      takesRoutes: listener.takesRoutes,
+      overlaps: listener.overlaps,
       ...(unserved.includes(listener) && { programmed: refused('Invalid', 'It is not served.') }),
     })),
   }

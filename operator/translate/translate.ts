@@ -11,9 +11,10 @@ import { isSame, keepSame } from '../store/same.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { attachToGateways } from './attach-gateways.ts'
 import { translateGateway } from './gateway-config.ts'
-import { gatewaysOf } from './gateways.ts'
+import { type GatewayFacts, gatewaysOf } from './gateways.ts'
 import { createIssuerReview, issuerBook, type ReviewIssuer } from './issuers.ts'
 import type { Finding, Rooms } from './levels.ts'
+import type { JudgeKeyPair } from './listener-certificates.ts'
 import { readMeshSettings } from './mesh-settings.ts'
 import { indexNamespaces, type NamespaceFacts, type NamespaceIndex } from './namespace.ts'
 import { createPolicyReader, type PolicyReader } from './policy.ts'
@@ -31,6 +32,8 @@ export interface TranslateDeps {
     /** PEM certificates of the roots that every sidecar is to trust. */
     readonly roots: readonly string[]
   }
+  /** Whether TLS can be served with what a Secret holds. Absent, only its form is looked at. */
+  readonly judgeKeyPair?: JudgeKeyPair
   /** Default: every section there is. */
   readonly sections?: readonly Section[]
   /** Default: every filter there is. */
@@ -47,6 +50,8 @@ export interface Translation {
   readonly issuers: ReadonlyMap<WorkloadId, readonly string[]>
   /** By key of the resource. The same object as before where nothing about it has changed. */
   readonly reports: ReadonlyMap<string, ResourceReport>
+  /** The Gateways of our classes, whatever became of them, by namespace and name. */
+  readonly gateways: readonly GatewayFacts[]
   /** The pods of each workload that have not completed. */
   readonly pods: ReadonlyMap<WorkloadId, readonly { readonly key: string; readonly meshed: boolean }[]>
   /** How many configs were made, rather than kept from `previous`. */
@@ -93,7 +98,7 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     resource,
     policy: reader.readMeshPolicy(resource),
   }))
-  const gateways = gatewaysOf(snapshot)
+  const gateways = gatewaysOf(snapshot, deps.judgeKeyPair)
   const routes = routesOf(snapshot, gateways.gateways, namespaces.facts)
   const policies = [...namespaces.facts.values()].flatMap((facts) => facts.policies)
   const atGateways = attachToGateways(
@@ -136,6 +141,7 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     ]),
   )
   const reports = reportsOf({
+    snapshot,
     policies,
     meshPolicies,
     namespaces: namespaces.facts,
@@ -146,12 +152,14 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     issuers,
     meshConfigs: snapshot.ofKind('MeshConfig'),
     meshConfigIssues: meshConfig.issues,
+    parameters: snapshot.ofKind('GatewayParameters'),
     findings: [...results.values()].flatMap(({ findings }) => findings),
   })
   return {
     configs: new Map([...results].map(([id, { config }]) => [id, config])),
     endpoints: new Map([...endpoints].map(([id, { document }]) => [id, document])),
     issuers,
+    gateways: gateways.gateways,
     reports: new Map([...reports].map(([key, report]) => [key, keepSame(previous?.reports.get(key), report)])),
     pods: new Map(
       [...namespaces.facts.values()].flatMap(({ pods }) =>
