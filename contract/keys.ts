@@ -1,9 +1,9 @@
 import * as v from 'valibot'
-import { CONTRACT_VERSION } from './workload-config.ts'
+import { CONTRACT_VERSIONS } from './workload-config.ts'
 
 /** The public keys of the token issuers that a workload's policies name. An issuer whose keys were never fetched is missing. */
 export const KeysDocument = v.strictObject({
-  contract: v.literal(CONTRACT_VERSION),
+  contract: v.picklist(CONTRACT_VERSIONS),
   version: v.string(),
   issuers: v.record(
     v.string(),

@@ -1,7 +1,11 @@
 import * as v from 'valibot'
 
-/** The version of these documents that this program speaks. A sidecar says it in its hello; the operator encodes for it. */
-export const CONTRACT_VERSION = 1
+/** The version of these documents that this program writes. A sidecar says its own in its hello; the operator encodes for it. */
+export const CONTRACT_VERSION = 2
+
+/** Every version that is read and can be encoded for. Words that version 1 does not have are marked "since 2". */
+export const CONTRACT_VERSIONS = [1, 2] as const
+export type ContractVersion = (typeof CONTRACT_VERSIONS)[number]
 
 const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535))
 const milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(86_400_000))
@@ -156,6 +160,11 @@ export const OutboundService = v.strictObject({
   service: v.string(),
   /** Every name that it goes by for this workload, lower case: `orders`, `orders.shop`, `orders.shop.svc`, `orders.shop.svc.cluster.local`. */
   hosts: v.array(v.string()),
+  /**
+   * Its own addresses, IP literals: a captured connection to one of them at `port` is for it. Absent: it has none (then its
+   * endpoints' addresses are dialled), or nobody said. Since 2.
+   */
+  addresses: v.optional(v.pipe(v.array(v.string()), v.maxLength(8))),
   port,
   protocol: v.picklist(['http', 'tcp']),
   upstream: v.string(),
@@ -166,9 +175,14 @@ export type OutboundService = v.InferOutput<typeof OutboundService>
 /** A destination outside the mesh that MeshConfig `egress` names. */
 export const EgressRule = v.strictObject({
   name: v.string(),
-  /** Lower case, `*.` allowed at the front. Exactly one of `host` and `cidr`. */
+  /** Lower case, `*.` allowed at the front. Exactly one of `host`, `cidr` and `address`. */
   host: v.optional(v.string()),
   cidr: v.optional(v.string()),
+  /**
+   * Of a Service in the cluster that the egress list names and that no workload of the mesh serves, such as the API server's:
+   * the operator vouches for it, whatever `EndpointsDocument.meshed` holds. Since 2.
+   */
+  address: v.optional(v.string()),
   ports: v.array(port),
 })
 export type EgressRule = v.InferOutput<typeof EgressRule>
@@ -186,7 +200,7 @@ export type Upstream = v.InferOutput<typeof Upstream>
 
 /** All that one workload's sidecar (or one gateway) obeys. Plain JSON; `version` is a hash of the rest. */
 export const WorkloadConfig = v.strictObject({
-  contract: v.literal(CONTRACT_VERSION),
+  contract: v.picklist(CONTRACT_VERSIONS),
   version: v.string(),
   /** `namespace/name` of the workload. */
   workload: v.string(),

@@ -90,6 +90,11 @@ export interface Filter<Config = unknown> {
    * holds them equal): at most one consideration is `denied` or `answered`, and it is there exactly if the verdict is.
    */
   explain(config: Config, request: RequestView, facts: Facts): readonly Consideration[]
+  /**
+   * The contract version that a sidecar must speak to obey this config; `undefined` is a slot that does not resolve. Say
+   * it when a filter, or a word in its config, is added (F20). Absent: 1, every sidecar does.
+   */
+  since?(config: Config | undefined): number
   /** True for a filter whose check tells those after it of a verified token (`facts.token`). Absent: it never does. */
   readonly verifiesToken?: true
 }

@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto'
 import { versionOf } from '../contract/codec.ts'
+import { spokenWith } from '../contract/encode-for.ts'
 import type { KeysDocument } from '../contract/keys.ts'
-import { CONTRACT_VERSION } from '../contract/workload-config.ts'
+import { CONTRACT_VERSION, type WorkloadConfig } from '../contract/workload-config.ts'
 import type { WorkloadId } from '../model/workload-id.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
+import { judgeKeyPair } from './gateways/judge-key-pair.ts'
 import type { IssuerKeysStore } from './keys/issuer-keys.ts'
-import type { Acknowledgements } from './push/acknowledgements.ts'
-import type { DesiredDocuments } from './push/desired.ts'
+import type { Acknowledgements, SidecarStanding } from './push/acknowledgements.ts'
+import { type DesiredDocuments, messageOf } from './push/desired.ts'
 import type { DryRunCount } from './push/push.ts'
 import { type ResourceStatus, statusOf, type WorkloadStanding } from './status/conditions.ts'
 import type { DryRunTable } from './status/dry-run-counts.ts'
@@ -70,7 +72,7 @@ export function createOperation(options: OperationOptions): Operation {
     const previous = current
     const startedAt = clock.monotonic()
     try {
-      current = translate(store.snapshot(), { sha256, mesh: { roots: roots() } }, previous)
+      current = translate(store.snapshot(), { sha256, mesh: { roots: roots() }, judgeKeyPair }, previous)
     } catch (err) {
       // A mistake in this program. What holds goes on to hold, and certificates are still issued.
       log.error('translation failed, what was translated before stays', { err })
@@ -155,6 +157,7 @@ export function createOperation(options: OperationOptions): Operation {
           acknowledged: sidecars.filter(({ documents }) => documents.config?.acknowledged === wanted).length,
           rejected: sidecars.filter(({ documents }) => documents.config?.refused?.version === wanted).length,
           unmeshed: own.filter(({ meshed }) => !meshed).length,
+          unsupported: unsupportedBy(sidecars, configs.get(workload)),
         }
         standings.set(workload, standing)
         return standing
@@ -182,6 +185,13 @@ export function createOperation(options: OperationOptions): Operation {
 
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('base64url')
+}
+
+/** Origins of the policies in `config` that the oldest of these sidecars cannot be told of. */
+function unsupportedBy(sidecars: readonly SidecarStanding[], config: WorkloadConfig | undefined): readonly string[] {
+  const spoken = spokenWith(Math.min(CONTRACT_VERSION, ...sidecars.map(({ contract }) => contract)))
+  if (config === undefined || spoken === undefined || spoken === CONTRACT_VERSION) return []
+  return messageOf('config', config, spoken).unsupported
 }
 
 function isPolicy({ kind }: ResourceReport): boolean {

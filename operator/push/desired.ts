@@ -1,7 +1,8 @@
+import { type AnyDocument, encodeFor } from '../../contract/encode-for.ts'
 import type { EndpointsDocument } from '../../contract/endpoints.ts'
 import type { KeysDocument } from '../../contract/keys.ts'
 import type { DocumentKind } from '../../contract/session.ts'
-import type { WorkloadConfig } from '../../contract/workload-config.ts'
+import type { ContractVersion, WorkloadConfig } from '../../contract/workload-config.ts'
 
 /** What the sidecars of one workload are to obey. */
 export interface DesiredDocuments {
@@ -11,8 +12,6 @@ export interface DesiredDocuments {
   /** The TokenIssuers that its policies name, whether or not their keys were ever fetched. */
   readonly issuers: readonly string[]
 }
-
-export type AnyDocument = WorkloadConfig | EndpointsDocument | KeysDocument
 
 /**
  * The order in which a change is sent. Endpoints and keys first: a route that is new then finds its upstream's
@@ -24,16 +23,21 @@ export const SEND_ORDER: readonly DocumentKind[] = ['endpoints', 'keys', 'config
 export interface DocumentMessage {
   readonly text: string
   readonly bytes: number
+  /** Origins of the policies that sidecars of this contract version have no words for. */
+  readonly unsupported: readonly string[]
 }
 
-const serialised = new WeakMap<AnyDocument, DocumentMessage>()
+const serialised = new WeakMap<AnyDocument, Map<ContractVersion, DocumentMessage>>()
 
-/** The message that carries a document. One serialisation, however many sidecars get it. */
-export function messageOf(kind: DocumentKind, document: AnyDocument): DocumentMessage {
-  const known = serialised.get(document)
+/** The message that carries a document, for sidecars that speak `contract`. One serialisation, however many get it. */
+export function messageOf(kind: DocumentKind, document: AnyDocument, contract: ContractVersion): DocumentMessage {
+  const byContract = serialised.get(document) ?? new Map<ContractVersion, DocumentMessage>()
+  serialised.set(document, byContract)
+  const known = byContract.get(contract)
   if (known !== undefined) return known
-  const text = JSON.stringify({ type: kind, [kind]: document })
-  const message = { text, bytes: Buffer.byteLength(text) }
-  serialised.set(document, message)
+  const encoded = encodeFor(contract, kind, document)
+  const text = JSON.stringify({ type: kind, [kind]: encoded.document })
+  const message = { text, bytes: Buffer.byteLength(text), unsupported: encoded.unsupported }
+  byContract.set(contract, message)
   return message
 }

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { WebSocket } from 'ws'
 import { read } from '../../contract/codec.ts'
+import { wireVersion } from '../../contract/encode-for.ts'
 import { OperatorMessage, SESSION_PROTOCOL, type SidecarMessage } from '../../contract/session.ts'
 import type { WorkloadConfig } from '../../contract/workload-config.ts'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
@@ -19,7 +20,7 @@ const ORDERS = 'spiffe://mesh/ns/shop/sa/orders'
 
 function documents(version: string): DesiredDocuments {
   const config: WorkloadConfig = {
-    contract: 1,
+    contract: 2,
     version,
     workload: 'shop/orders',
     role: 'sidecar',
@@ -27,13 +28,26 @@ function documents(version: string): DesiredDocuments {
     trustBundle: [],
     trustedHops: 0,
     listeners: [],
-    outbound: { services: [], egress: [] },
+    outbound: {
+      services: [
+        {
+          service: 'shop/catalog',
+          hosts: ['catalog'],
+          addresses: ['10.96.0.7'],
+          port: 80,
+          protocol: 'http',
+          upstream: 'shop/catalog:80',
+          requestTimeoutMs: 0,
+        },
+      ],
+      egress: [],
+    },
     upstreams: {},
   }
   return {
     config,
-    endpoints: { contract: 1, version: 'e1', endpoints: {} },
-    keys: { contract: 1, version: 'k1', issuers: {} },
+    endpoints: { contract: 2, version: 'e1', endpoints: {}, meshed: ['10.0.0.1/32'] },
+    keys: { contract: 2, version: 'k1', issuers: {} },
     issuers: ['corp'],
   }
 }
@@ -89,7 +103,7 @@ async function startWorld(
     await once(socket, 'open')
     return socket
   }
-  const connect = async (peer: string, have: Record<string, string> = {}, workload = 'shop/orders') => {
+  const connect = async (peer: string, have: Record<string, string> = {}, workload = 'shop/orders', contract = 2) => {
     const socket = begin(peer)
     const inbox: OperatorMessage[] = []
     const waiting: (() => void)[] = []
@@ -102,7 +116,7 @@ async function startWorld(
     const closed = once(socket, 'close') as Promise<[code: number]>
     await once(socket, 'open')
     const say = (message: SidecarMessage) => socket.send(JSON.stringify(message))
-    say({ type: 'hello', contract: 1, release: '0', workload, pod: 'shop/orders-0', have })
+    say({ type: 'hello', contract, release: '0', workload, pod: 'shop/orders-0', have })
     return {
       socket,
       say,
@@ -151,6 +165,54 @@ test('a sidecar that has everything is sent nothing and counts as acknowledged',
   await sidecar.next('keys-checked')
   assert.deepEqual(sidecar.inbox, [])
   assert.equal(acknowledgements.of('shop/orders')[0]?.documents.config?.acknowledged, '1')
+})
+
+test('F20: a sidecar of the version before is sent what it knows, and what it acknowledges counts', async (t) => {
+  const { connect, acknowledgements, world, push } = await startWorld(t)
+  const older = await connect(ORDERS, {}, 'shop/orders', 1)
+  const message = await older.next('config')
+  assert.ok(message.type === 'config')
+  assert.equal(message.config.contract, 1)
+  assert.equal(message.config.outbound.services[0]?.addresses, undefined)
+  const endpoints = await older.next('endpoints')
+  assert.deepEqual(endpoints.type === 'endpoints' && endpoints.endpoints, {
+    contract: 1,
+    version: wireVersion(1, 'e1'),
+    endpoints: {},
+  })
+  older.say({ type: 'ack', document: 'config', version: message.config.version })
+  await until(() => acknowledgements.of('shop/orders')[0]?.documents.config?.acknowledged === '1')
+  older.say({ type: 'nack', document: 'endpoints', version: wireVersion(1, 'e1'), issues: [] })
+  await until(() => acknowledgements.of('shop/orders')[0]?.documents.endpoints?.refused?.version === 'e1')
+  world.desired = documents('2')
+  push.update()
+  const next = await older.next('config')
+  assert.equal(next.type === 'config' && next.config.version, wireVersion(1, '2'))
+})
+
+test('F20: a sidecar that was upgraded is sent anew what it had in the words of the version before', async (t) => {
+  const { connect, acknowledgements } = await startWorld(t)
+  const have = { config: wireVersion(1, '1'), endpoints: wireVersion(1, 'e1'), keys: wireVersion(1, 'k1') }
+  const older = await connect(ORDERS, have, 'shop/orders', 1)
+  await until(() => acknowledgements.of('shop/orders')[0]?.documents.config?.acknowledged === '1')
+  assert.deepEqual(older.inbox, [])
+  older.socket.close()
+  await until(() => acknowledgements.all().length === 0)
+  const upgraded = await connect(ORDERS, have)
+  const message = await upgraded.next('config')
+  assert.deepEqual(message.type === 'config' && message.config.outbound.services[0]?.addresses, ['10.96.0.7'])
+  assert.equal(acknowledgements.all()[0]?.documents.config, undefined)
+})
+
+test('F20: a sidecar of a version that nobody encodes for any more is told so', async (t) => {
+  const { open, acknowledgements } = await startWorld(t)
+  const oldest = await open(ORDERS)
+  oldest.send(
+    JSON.stringify({ type: 'hello', contract: 0, release: '0', workload: 'shop/orders', pod: 'a/b', have: {} }),
+  )
+  const [code] = (await once(oldest, 'close')) as [number]
+  assert.ok(code === 1002 || code === 1003, String(code))
+  assert.deepEqual(acknowledgements.all(), [])
 })
 
 test('edits that come while an answer is awaited are coalesced to the newest', async (t) => {
@@ -229,7 +291,7 @@ test('sessions are bounded, and one more is told to come again', async (t) => {
 test('what is no message of the contract ends the session', async (t) => {
   const { connect } = await startWorld(t)
   const sidecar = await connect(ORDERS)
-  sidecar.socket.send('{"type":"hello","contract":1,"surprise":true}')
+  sidecar.socket.send('{"type":"hello","contract":2,"surprise":true}')
   assert.equal((await sidecar.closed)[0], 1003)
 })
 

@@ -3,8 +3,9 @@ import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { WebSocketServer } from 'ws'
 import { decode } from '../../contract/codec.ts'
+import { documentVersion, spokenWith, wireVersion } from '../../contract/encode-for.ts'
 import { type DocumentKind, MAX_MESSAGE_BYTES, SESSION_PROTOCOL, SidecarMessage } from '../../contract/session.ts'
-import { CONTRACT_VERSION } from '../../contract/workload-config.ts'
+import { CONTRACT_VERSION, type ContractVersion } from '../../contract/workload-config.ts'
 import { issue } from '../../model/result.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
@@ -91,7 +92,9 @@ interface Sidecar {
   readonly socket: WebSocket
   readonly peer: string
   workload: string | undefined
-  /** By document: the version last sent, and since when its answer is awaited. */
+  /** What it is sent is encoded for: of its hello. */
+  contract: ContractVersion
+  /** By document: the version last sent, as it went over the wire, and since when its answer is awaited. */
   readonly sent: Map<DocumentKind, string>
   readonly awaiting: Map<DocumentKind, number>
   /** Issuers that are being asked on its behalf: one question at a time for each. */
@@ -137,13 +140,14 @@ export function createPush(options: PushOptions): Push {
     }
     for (const kind of SEND_ORDER) {
       const document = documents[kind]
-      if (sidecar.sent.get(kind) === document.version) continue
+      const version = wireVersion(sidecar.contract, document.version)
+      if (sidecar.sent.get(kind) === version) continue
       const since = sidecar.awaiting.get(kind)
       const isOverdue = since !== undefined && clock.monotonic() - since >= ANSWER_LIMIT_MS
       // One document of a kind waits at most: more of them reach a sidecar that does not read no sooner.
       if (since !== undefined && !(isOverdue && sidecar.socket.bufferedAmount === 0)) continue
-      sidecar.sent.set(kind, document.version)
-      const { text, bytes } = messageOf(kind, document)
+      sidecar.sent.set(kind, version)
+      const { text, bytes } = messageOf(kind, document, sidecar.contract)
       if (bytes > maxMessageBytes) {
         refuseTooLarge(sidecar, kind, document.version, bytes)
         continue
@@ -175,10 +179,12 @@ export function createPush(options: PushOptions): Push {
       sidecar.socket.close(1008, documents === undefined ? 'unknown workload' : 'not your workload')
       return
     }
-    if (message.contract < CONTRACT_VERSION) {
+    const contract = spokenWith(message.contract)
+    if (contract === undefined) {
       sidecar.socket.close(1002, `contract ${message.contract} is no longer spoken`)
       return
     }
+    sidecar.contract = contract
     sidecar.workload = message.workload
     const peers = byWorkload.get(message.workload) ?? new Set()
     byWorkload.set(message.workload, peers)
@@ -194,7 +200,9 @@ export function createPush(options: PushOptions): Push {
       const version = message.have[kind]
       if (version === undefined) continue
       sidecar.sent.set(kind, version)
-      acknowledgements.acknowledge(sidecar.key, kind, version)
+      // Encoded for another version than it speaks now, it is not what it would be sent: an upgrade, or a rollback.
+      if (version === wireVersion(contract, documentVersion(version)))
+        acknowledgements.acknowledge(sidecar.key, kind, documentVersion(version))
     }
     sendNewest(sidecar)
   }
@@ -222,14 +230,14 @@ export function createPush(options: PushOptions): Push {
     }
     switch (message.type) {
       case 'ack':
-        acknowledgements.acknowledge(sidecar.key, message.document, message.version)
+        acknowledgements.acknowledge(sidecar.key, message.document, documentVersion(message.version))
         answered(sidecar, message.document, message.version)
         return
       case 'nack': {
         const issues = message.issues.map(({ fix, ...rest }) => (fix === undefined ? rest : { ...rest, fix }))
         log.error('a sidecar refused its configuration', { 'hauberk.workload': workload, issues })
         metrics.refusals.handle({ document: message.document }).add()
-        acknowledgements.refuse(sidecar.key, message.document, message.version, issues)
+        acknowledgements.refuse(sidecar.key, message.document, documentVersion(message.version), issues)
         answered(sidecar, message.document, message.version)
         return
       }
@@ -260,6 +268,7 @@ export function createPush(options: PushOptions): Push {
       socket,
       peer,
       workload: undefined,
+      contract: CONTRACT_VERSION,
       sent: new Map(),
       awaiting: new Map(),
       refreshing: new Set(),

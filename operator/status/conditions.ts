@@ -1,3 +1,4 @@
+import { formatOrigin } from '../../model/origin.ts'
 import type { ResourceReport } from '../translate/report.ts'
 
 /** `metav1.Condition`, without the time of its last transition: whoever writes it adds that. */
@@ -18,6 +19,8 @@ export interface WorkloadStanding {
   readonly rejected: number
   /** Pods without a sidecar. */
   readonly unmeshed: number
+  /** Origins of the policies that some of its sidecars have no words for: they speak an older contract (F20). */
+  readonly unsupported?: readonly string[]
 }
 
 /** `status` of a resource of ours. */
@@ -90,6 +93,12 @@ function programmed(
   if (rejecting.length > 0) {
     const message = `Sidecars refused the configuration and obey the one before: ${list(rejecting)}.`
     return { type, status: 'False', reason: 'RejectedBySidecar', message }
+  }
+  const origin = formatOrigin(report)
+  const unable = standings.filter(({ unsupported }) => unsupported?.includes(origin)).map(({ workload }) => workload)
+  if (unable.length > 0) {
+    const message = `Sidecars of an older version cannot obey it and refuse instead: ${list(unable)}. Restart their pods.`
+    return { type, status: 'False', reason: 'UnsupportedBySidecar', message }
   }
   const acknowledged = sum(standings, (standing) => standing.acknowledged)
   if (acknowledged < selected) {

@@ -38,6 +38,13 @@ test('Programmed is said only when every selected sidecar obeys it', () => {
   assert.equal(programmed(report({ selected: [] }), []), 'True NoWorkloads')
 })
 
+test('F20: only the policy that a sidecar has no words for is unsupported there', () => {
+  const older = standing({ unsupported: ['shop/orders@3'] })
+  assert.equal(programmed(report(), [older, standing()]), 'False UnsupportedBySidecar')
+  assert.equal(programmed(report({ name: 'other' }), [older]), 'True Programmed')
+  assert.equal(programmed(report({ generation: 4 }), [older]), 'True Programmed')
+})
+
 test('what translation knows to be out of force is not made true by acknowledgements', () => {
   const overridden = { status: 'False', reason: 'Overridden', message: 'by another' } as const
   assert.equal(programmed(report({ programmed: overridden }), [standing()]), 'False Overridden')

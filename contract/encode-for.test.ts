@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { defineFilter, type Filter } from '../model/filter.ts'
+import { ok } from '../model/result.ts'
+import { CONTINUE } from '../model/verdict.ts'
+import { FILTERS } from '../policies/filters.ts'
+import { canonicalJson, decode } from './codec.ts'
+import { documentVersion, encodeFor, spokenWith, wireVersion } from './encode-for.ts'
+import { EndpointsDocument } from './endpoints.ts'
+import { KeysDocument } from './keys.ts'
+import { type FilterSlots, WorkloadConfig } from './workload-config.ts'
+
+const TESTDATA = join(import.meta.dirname, 'testdata')
+
+function frozen(version: string, file: string): string {
+  return readFileSync(join(TESTDATA, version, file), 'utf8')
+}
+
+function config(version: string, file: string): WorkloadConfig {
+  const decoded = decode(WorkloadConfig, frozen(version, file))
+  assert.ok(decoded.ok)
+  return decoded.value
+}
+
+function withoutVersion(document: object): string {
+  return canonicalJson({ ...document, version: undefined })
+}
+
+for (const file of ['config-storefront.json', 'config-orders-db.json', 'config-gateway.json']) {
+  test(`F20: ${file} of version 2, encoded for version 1, is what version 1 was sent`, () => {
+    const { document, unsupported } = encodeFor(1, 'config', config('v2', file))
+    assert.equal(withoutVersion(document), withoutVersion(JSON.parse(frozen('v1', file))))
+    assert.deepEqual(unsupported, [])
+  })
+}
+
+test('F20: endpoints and keys of version 2, encoded for version 1, are what version 1 was sent', () => {
+  const endpoints = decode(EndpointsDocument, frozen('v2', 'endpoints.json'))
+  const keys = decode(KeysDocument, frozen('v2', 'keys.json'))
+  assert.ok(endpoints.ok && keys.ok)
+  assert.equal(
+    withoutVersion(encodeFor(1, 'endpoints', endpoints.value).document),
+    withoutVersion(JSON.parse(frozen('v1', 'endpoints.json'))),
+  )
+  assert.equal(
+    withoutVersion(encodeFor(1, 'keys', keys.value).document),
+    withoutVersion(JSON.parse(frozen('v1', 'keys.json'))),
+  )
+})
+
+test('F20: an address of the egress list is a block of one for version 1', () => {
+  const { outbound } = encodeFor(1, 'config', config('v2', 'config-orders.json')).document as WorkloadConfig
+  assert.deepEqual(outbound.egress, [
+    { name: 'kubernetes-api', host: 'kubernetes.default.svc', ports: [443] },
+    { name: 'kubernetes-api', cidr: '10.96.0.1/32', ports: [443] },
+    { name: 'kubernetes-api', cidr: 'fd00:10:96::1/128', ports: [443] },
+    { name: 'partners', host: '*.partner.example', ports: [443, 8443] },
+    { name: 'warehouse', cidr: '192.0.2.0/24', ports: [5432] },
+  ])
+})
+
+test('F20: a document for the newest version is the document itself', () => {
+  const newest = config('v2', 'config-orders.json')
+  assert.equal(encodeFor(2, 'config', newest).document, newest)
+})
+
+test('F20: what is encoded for an older version has a version of its own, which leads back', () => {
+  const newest = config('v2', 'config-orders.json')
+  const { version } = encodeFor(1, 'config', newest).document
+  assert.notEqual(version, newest.version)
+  assert.equal(version, wireVersion(1, newest.version))
+  assert.equal(documentVersion(version), newest.version)
+  assert.equal(documentVersion(newest.version), newest.version)
+})
+
+test('F20: a newer sidecar is spoken to in the newest version here, one from before the first in none', () => {
+  assert.deepEqual([0, 1, 2, 3, 99].map(spokenWith), [undefined, 1, 2, 2, 2])
+})
+
+/** A filter that sidecars of version 1 do not have. */
+const telepathy: Filter = defineFilter<unknown>({
+  name: 'telepathy',
+  denials: [],
+  repeatable: true,
+  tcp: true,
+  decode: (wire) => ok(wire),
+  compile: () => ok(() => CONTINUE),
+  explain: () => [],
+  since: () => 2,
+})
+
+function slotsIn({ listeners }: WorkloadConfig): FilterSlots {
+  const filters = listeners[0]?.routes[0]?.filters
+  assert.ok(filters)
+  return filters
+}
+
+function withSlots(change: (slots: FilterSlots) => FilterSlots): WorkloadConfig {
+  const original = config('v2', 'config-orders.json')
+  const listeners = original.listeners.map((listener) => ({
+    ...listener,
+    routes: listener.routes.map((route) => ({ ...route, filters: change(route.filters) })),
+  }))
+  return { ...original, listeners }
+}
+
+test('F20: where an enforced policy needs newer words the route refuses, and the policy is named', () => {
+  const slot = { state: 'resolved', mode: 'enforce', origins: ['shop/minds@4'], config: {} } as const
+  const changed = withSlots((slots) => ({ ...slots, telepathy: [{ ...slot, origins: [...slot.origins] }] }))
+  const { document, unsupported } = encodeFor(1, 'config', changed, [...FILTERS, telepathy])
+  assert.deepEqual(unsupported, ['shop/minds@4'])
+  const slots = slotsIn(document as WorkloadConfig)
+  assert.equal(slots['telepathy'], undefined)
+  assert.deepEqual(
+    slots['mtls']?.map(({ state, mode, origins }) => ({ state, mode, origins })),
+    [{ state: 'unresolved', mode: 'enforce', origins: ['shop/minds@4'] }],
+  )
+  assert.deepEqual(slots['jwt'], slotsIn(changed)['jwt'])
+})
+
+test('F20: a dry run that needs newer words is left out, and changes no answer', () => {
+  const changed = withSlots((slots) => ({
+    ...slots,
+    telepathy: [{ state: 'resolved', mode: 'dry-run', origins: ['shop/minds@4'], config: {} }],
+  }))
+  const { document, unsupported } = encodeFor(1, 'config', changed, [...FILTERS, telepathy])
+  assert.deepEqual(unsupported, ['shop/minds@4'])
+  assert.deepEqual(slotsIn(document as WorkloadConfig), slotsIn(config('v2', 'config-orders.json')))
+})
+
+test('F20: no policy needs more than version 1 yet', () => {
+  for (const file of ['config-orders.json', 'config-gateway.json']) {
+    assert.deepEqual(encodeFor(1, 'config', config('v2', file)).unsupported, [])
+  }
+})

@@ -1,0 +1,141 @@
+import type { Filter } from '../model/filter.ts'
+import { FILTERS } from '../policies/filters.ts'
+import type { EndpointsDocument } from './endpoints.ts'
+import type { KeysDocument } from './keys.ts'
+import type { DocumentKind } from './session.ts'
+import {
+  CONTRACT_VERSION,
+  CONTRACT_VERSIONS,
+  type ContractVersion,
+  type EgressRule,
+  type FilterSlot,
+  type FilterSlots,
+  type WorkloadConfig,
+} from './workload-config.ts'
+
+export type AnyDocument = WorkloadConfig | EndpointsDocument | KeysDocument
+
+/** A document as a sidecar of some version knows it. */
+export interface Encoded {
+  readonly document: AnyDocument
+  /**
+   * Origins (`namespace/name@generation`) of the policies that say what this sidecar has no words for. What they enforce
+   * refuses instead, what they would dry-run is left out.
+   */
+  readonly unsupported: readonly string[]
+}
+
+/** The version that both sides speak; undefined when a sidecar is older than what can still be encoded for. */
+export function spokenWith(sidecar: number): ContractVersion | undefined {
+  if (sidecar >= CONTRACT_VERSION) return CONTRACT_VERSION
+  return CONTRACT_VERSIONS.find((version) => version === sidecar)
+}
+
+/** A document for a sidecar that speaks `contract`: without the words that came later, with a version of its own (F20). */
+export function encodeFor(
+  contract: ContractVersion,
+  kind: DocumentKind,
+  document: AnyDocument,
+  filters: readonly Filter[] = FILTERS,
+): Encoded {
+  if (contract === CONTRACT_VERSION) return { document, unsupported: [] }
+  const version = wireVersion(contract, document.version)
+  const common = { contract, version }
+  switch (kind) {
+    case 'config':
+      return encodeConfig(document as WorkloadConfig, common, filters)
+    case 'endpoints': {
+      const { endpoints } = document as EndpointsDocument
+      const plain = Object.entries(endpoints).map(([name, list]) => [
+        name,
+        list.map(({ address, port, pod }) => ({ address, port, pod })),
+      ])
+      return { document: { ...common, endpoints: Object.fromEntries(plain) }, unsupported: [] }
+    }
+    case 'keys':
+      return { document: { ...(document as KeysDocument), ...common }, unsupported: [] }
+  }
+}
+
+/**
+ * The version under which a document is sent to a sidecar that speaks `contract`. Not the document's own where it is
+ * encoded for an older one: the same sidecar, upgraded, must not believe that it has all of it.
+ */
+export function wireVersion(contract: ContractVersion, version: string): string {
+  return contract === CONTRACT_VERSION ? version : `${version}${ENCODED}${contract}`
+}
+
+/** The document's own version, by the one that a sidecar acknowledges. */
+export function documentVersion(wire: string): string {
+  const at = wire.indexOf(ENCODED)
+  return at === -1 ? wire : wire.slice(0, at)
+}
+
+/** No hash has it: they are base64url. */
+const ENCODED = '.'
+
+/** A filter that sidecars of every version have, for HTTP and TCP: where a refusal is put that none of the others can say. */
+const EVERYWHERE = 'mtls'
+
+function encodeConfig(
+  config: WorkloadConfig,
+  common: { readonly contract: ContractVersion; readonly version: string },
+  filters: readonly Filter[],
+): Encoded {
+  const unsupported = new Set<string>()
+  const slotsFor = (slots: FilterSlots) => encodeSlots(slots, common.contract, filters, unsupported)
+  const { services, egress } = config.outbound
+  const document: WorkloadConfig = {
+    ...config,
+    ...common,
+    listeners: config.listeners.map((listener) => {
+      const routes = listener.routes.map((route) => ({ ...route, filters: slotsFor(route.filters) }))
+      return listener.kind === 'inbound'
+        ? { ...listener, routes, filters: slotsFor(listener.filters) }
+        : { ...listener, routes }
+    }),
+    outbound: {
+      services: services.map(({ addresses: _, ...service }) => service),
+      egress: egress.map(encodeEgress),
+    },
+  }
+  return { document, unsupported: [...unsupported].sort() }
+}
+
+function encodeEgress({ address, ...rule }: EgressRule): EgressRule {
+  return address === undefined ? rule : { ...rule, cidr: `${address}/${address.includes(':') ? 128 : 32}` }
+}
+
+function encodeSlots(
+  slots: FilterSlots,
+  contract: ContractVersion,
+  filters: readonly Filter[],
+  unsupported: Set<string>,
+): FilterSlots {
+  const lost: FilterSlot[] = []
+  const encoded: FilterSlots = {}
+  for (const [name, list] of Object.entries(slots)) {
+    const filter = filters.find((one) => one.name === name)
+    const known = list.filter((slot) => filter === undefined || since(filter, slot) <= contract)
+    lost.push(...list.filter((slot) => !known.includes(slot)))
+    if (known.length > 0) encoded[name] = known
+  }
+  for (const { origins } of lost) for (const origin of origins) unsupported.add(origin)
+  const enforced = lost.filter(({ mode }) => mode === 'enforce')
+  if (enforced.length === 0) return encoded
+  const refusal: FilterSlot = {
+    state: 'unresolved',
+    mode: 'enforce',
+    origins: [...new Set(enforced.flatMap(({ origins }) => origins))].sort(),
+    reason: `the sidecar speaks version ${contract} of the contract, which cannot say this`,
+  }
+  const others = (encoded[EVERYWHERE] ?? []).filter(({ mode }) => mode === 'dry-run')
+  return { ...encoded, [EVERYWHERE]: [refusal, ...others] }
+}
+
+/** The version that a sidecar must speak to obey this slot. */
+function since(filter: Filter, slot: FilterSlot): number {
+  if (filter.since === undefined) return 1
+  const config = slot.state === 'resolved' ? filter.decode(slot.config) : undefined
+  return filter.since(config?.ok === true ? config.value : undefined)
+}
