@@ -1,4 +1,5 @@
 import type { Issue } from '../model/result.ts'
+import { judgeKeyPair } from '../operator/gateways/judge-key-pair.ts'
 import { loadFiles } from '../operator/sources/files.ts'
 import { keyOf, type LocatedResource } from '../operator/sources/resource-file.ts'
 import { type Snapshot, snapshotOf } from '../operator/store/snapshot.ts'
@@ -42,7 +43,7 @@ export async function readFileMesh(paths: readonly string[]): Promise<FileMesh> 
     files: loaded.files,
     resources: loaded.resources,
     snapshot,
-    translation: translate(snapshot, { sha256: openssl.sha256, mesh: { roots: [] } }),
+    translation: translate(snapshot, { sha256: openssl.sha256, mesh: { roots: [] }, judgeKeyPair }),
     issues: loaded.issues,
     locate: (resource, path) => byKey.get(resource)?.locate(path),
   }

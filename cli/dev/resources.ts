@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
 import { resourceKey } from '../../model/resource.ts'
 import type { Issue } from '../../model/result.ts'
+import { judgeKeyPair } from '../../operator/gateways/judge-key-pair.ts'
 import { KINDS } from '../../operator/resources/kinds.ts'
 import { createFilesSource } from '../../operator/sources/files.ts'
 import type { Snapshot } from '../../operator/store/snapshot.ts'
@@ -56,7 +57,7 @@ export async function openResources(files: readonly string[]): Promise<Resources
 
 /** What the operator will make of a snapshot, but for the roots of its CA. */
 export function translated(snapshot: Snapshot, previous?: Translation): Translation {
-  return translate(snapshot, { sha256, mesh: { roots: [] } }, previous)
+  return translate(snapshot, { sha256, mesh: { roots: [] }, judgeKeyPair }, previous)
 }
 
 function sha256(text: string): string {

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { snapshotOf } from '../store/snapshot.ts'
+import { secretRefs } from './secret-refs.ts'
+import { resourcesIn } from './testing/world.ts'
+
+const WORLD = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: hauberk}
+spec: {controllerName: hauberk.dev/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: other}
+spec: {controllerName: other.example/controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: shop}
+spec:
+  gatewayClassName: hauberk
+  listeners:
+  - {name: a, port: 443, protocol: HTTPS, hostname: a.example, tls: {certificateRefs: [{name: a}, {kind: ConfigMap, name: no-secret}]}}
+  - {name: b, port: 443, protocol: HTTPS, hostname: b.example, tls: {certificateRefs: [{name: a}, {name: c, namespace: vault}, {name: d, namespace: vault}]}}
+  - {name: mesh, port: 443, protocol: HTTPS, hostname: c.example, tls: {options: {hauberk.dev/certificate: mesh}}}
+  - {name: plain, port: 80, protocol: HTTP, tls: {certificateRefs: [{name: unused}]}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: theirs, namespace: shop}
+spec:
+  gatewayClassName: other
+  listeners: [{name: a, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: theirs}]}}]
+---
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata: {name: edge, namespace: vault}
+spec:
+  from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: shop}]
+  to: [{group: '', kind: Secret, name: c}]
+---
+apiVersion: hauberk.dev/v1alpha1
+kind: TokenIssuer
+metadata: {name: corp}
+spec: {issuer: corp, audiences: [shop], jwks: {secretRef: {namespace: identity, name: keys}}}
+---
+apiVersion: hauberk.dev/v1alpha1
+kind: TokenIssuer
+metadata: {name: shop}
+spec: {issuer: shop, audiences: [shop], jwks: {secretRef: {namespace: shop, name: a}}}
+---
+apiVersion: hauberk.dev/v1alpha1
+kind: TokenIssuer
+metadata: {name: broken}
+spec: {issuer: broken, jwks: 7}
+`
+
+test('T29: the Secrets to be read are those that resources name and may refer to, and no others', () => {
+  assert.deepEqual(secretRefs(snapshotOf(resourcesIn(WORLD))), [
+    { namespace: 'identity', name: 'keys', by: ['TokenIssuer/corp'] },
+    { namespace: 'shop', name: 'a', by: ['Gateway/shop/edge', 'TokenIssuer/shop'] },
+    { namespace: 'vault', name: 'c', by: ['Gateway/shop/edge'] },
+  ])
+})
+
+test('nothing that names a Secret is no Secret', () => {
+  assert.deepEqual(secretRefs(snapshotOf([])), [])
+})

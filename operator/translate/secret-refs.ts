@@ -1,0 +1,65 @@
+import { type Resource, resourceKey } from '../../model/resource.ts'
+import { type TokenIssuerSpec, tokenIssuerSchema } from '../../policies/jwt/token-issuer.ts'
+import { CONTROLLER_NAME, readGateway, readGatewayClass } from '../resources/gateway.ts'
+import type { SecretRef } from '../resources/secret-grant.ts'
+import { structuralReader } from '../resources/structural.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { isGranted } from './grants.ts'
+
+/** A Secret that is wanted, and which resources want it. */
+export interface NamedSecret extends SecretRef {
+  /** Keys of resources; sorted. */
+  readonly by: readonly string[]
+}
+
+const GATEWAY_API = 'gateway.networking.k8s.io'
+const readTokenIssuer = structuralReader<{ readonly spec: TokenIssuerSpec }>({
+  type: 'object',
+  required: ['spec'],
+  properties: { spec: tokenIssuerSchema },
+})
+
+/**
+ * The Secrets that resources name, by namespace and name: all that the operator has to read.
+ *
+ * Those that a reference may not lead to are left out (T29): what no ReferenceGrant lets a tenant use is not fetched for
+ * them either. That a Secret is there is not asked: one that comes later is followed from the start.
+ */
+export function secretRefs(snapshot: Snapshot): readonly NamedSecret[] {
+  const wanted = new Map<string, SecretRef & { readonly by: Set<string> }>()
+  const want = (namespace: string, name: string, by: Resource) => {
+    const key = `${namespace}/${name}`
+    const known = wanted.get(key) ?? { namespace, name, by: new Set<string>() }
+    wanted.set(key, known)
+    known.by.add(resourceKey(by.kind, by.metadata.namespace, by.metadata.name))
+  }
+  for (const gateway of snapshot.ofKind('Gateway')) {
+    for (const { namespace, name } of certificatesOf(gateway, snapshot)) want(namespace, name, gateway)
+  }
+  for (const issuer of snapshot.ofKind('TokenIssuer')) {
+    const read = readTokenIssuer(issuer)
+    const ref = read.ok ? read.value.spec.jwks.secretRef : undefined
+    if (ref !== undefined) want(ref.namespace, ref.name, issuer)
+  }
+  return [...wanted.keys()].sort().map((key) => {
+    const { namespace, name, by } = wanted.get(key)!
+    return { namespace, name, by: [...by].sort() }
+  })
+}
+
+function certificatesOf(gateway: Resource, snapshot: Snapshot): readonly SecretRef[] {
+  const read = readGateway(gateway)
+  if (!read.ok) return []
+  const { gatewayClassName, listeners } = read.value.spec
+  const gatewayClass = snapshot.get('GatewayClass', undefined, gatewayClassName)
+  const readClass = gatewayClass && readGatewayClass(gatewayClass)
+  if (!readClass?.ok || readClass.value.spec.controllerName !== CONTROLLER_NAME) return []
+  const from = { group: GATEWAY_API, kind: 'Gateway', namespace: gateway.metadata.namespace ?? 'default' }
+  return listeners.flatMap(({ protocol, tls }) => {
+    if (protocol !== 'HTTPS') return []
+    return (tls?.certificateRefs ?? []).flatMap(({ group = '', kind = 'Secret', namespace = from.namespace, name }) => {
+      if (group !== '' || kind !== 'Secret') return []
+      return isGranted(snapshot, { from, to: { group, kind, namespace, name } }) ? [{ namespace, name }] : []
+    })
+  })
+}
