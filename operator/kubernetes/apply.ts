@@ -1,5 +1,6 @@
 import type { KubernetesClient } from './client.ts'
-import type { KubernetesObject } from './reflector.ts'
+import { type KubernetesObject, readObject } from './object.ts'
+import { resourcePath } from './path.ts'
 
 /** What is applied: the fields that we have an opinion about, and no others. */
 export interface ApplicableObject {
@@ -23,9 +24,25 @@ export interface ApplyOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Server-side apply: makes the object have these fields, and drops those that the same field manager applied before. */
-export declare function applyObject(
+/**
+ * Server-side apply: makes the object have these fields, and drops those that the same field manager applied before.
+ * Applying what is there already writes nothing. Rejects with a `KubernetesError`; `isConflict` without `force` when
+ * somebody else has one of the fields.
+ */
+export async function applyObject(
   client: KubernetesClient,
   object: ApplicableObject,
-  options: ApplyOptions,
-): Promise<KubernetesObject>
+  { plural, fieldManager, subresource, force, dryRun, signal }: ApplyOptions,
+): Promise<KubernetesObject> {
+  const { apiVersion, metadata } = object
+  const answer = await client.request({
+    method: 'PATCH',
+    path: resourcePath({ apiVersion, plural, namespace: metadata.namespace, name: metadata.name, subresource }),
+    query: { fieldManager, force, dryRun: dryRun === true ? 'All' : undefined },
+    // JSON is YAML, and the only type that every API server takes.
+    contentType: 'application/apply-patch+yaml',
+    body: object,
+    signal,
+  })
+  return readObject(answer)
+}

@@ -30,6 +30,8 @@ export interface KubernetesStreamRequest extends Omit<KubernetesRequest, 'timeou
   readonly headTimeoutMs?: number
   /** Milliseconds without a byte after which the connection counts as dead. Default 90,000. */
   readonly idleTimeoutMs?: number
+  /** Called when the head of the answer has come and says that all is well. */
+  readonly onOpen?: () => void
 }
 
 /** What talks to one API server, over keep-alive connections. */
@@ -181,6 +183,7 @@ export async function openClient({
         const answer = await send(request, 'streams', ended)
         const alive = () => watchdog.within(idleTimeoutMs, `nothing came for ${idleTimeoutMs} ms`)
         alive()
+        request.onOpen?.()
         await readLines(answer, onLines, alive, ended)
       })
     },

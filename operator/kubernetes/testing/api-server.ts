@@ -119,7 +119,9 @@ function answerWith(response: ServerResponse): Answer {
     stream() {
       response.writeHead(200, { 'content-type': 'application/json' })
       response.flushHeaders()
-      const write = (text: string) => void response.write(text)
+      const write = (text: string) => {
+        if (!response.writableEnded) response.write(text)
+      }
       return {
         write,
         send: (type, object) => write(`${JSON.stringify({ type, object })}\n`),
