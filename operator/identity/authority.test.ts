@@ -11,9 +11,10 @@ import { parseCertificates } from '../../model/x509/certificate.ts'
 import { judgeSvid } from '../../model/x509/svid.ts'
 import { silentLog } from '../../runtime/log.ts'
 import { createManualClock } from '../../runtime/manual-clock.ts'
-import { type AuthorityOptions, openAuthority, RootExpiredError } from './authority.ts'
+import { type AuthorityOptions, openAuthority } from './authority.ts'
 import { CaEntryError } from './ca-certificate.ts'
 import { type CaStore, CaStoreError, createFileCaStore } from './ca-store.ts'
+import { RootExpiredError } from './issuing-cas.ts'
 import { makeSigningKeyPair } from './signing.ts'
 
 const DAY_MS = 86_400_000

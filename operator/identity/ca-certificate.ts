@@ -3,7 +3,7 @@ import type { TrustDomain } from '../../model/spiffe-id.ts'
 import { type Certificate, parseCertificates } from '../../model/x509/certificate.ts'
 import { encodePem } from '../../model/x509/pem.ts'
 import { nameConstraintsFor } from './name-constraints.ts'
-import { makeSigningKeyPair, randomSerial, SIGNING_ALGORITHM, toSigningKey } from './signing.ts'
+import { makeSigningKeyPair, randomSerial, SIGNING_ALGORITHM, signerOf, toSigningKey } from './signing.ts'
 import { validity } from './validity.ts'
 import {
   AuthorityKeyIdentifierExtension,
@@ -19,6 +19,14 @@ import {
 export interface CertificateAuthority {
   readonly privateKey: KeyObject
   readonly certificate: Certificate
+  /** From the issuer of `certificate` up to the root, and without the root: what a peer is shown besides. */
+  readonly intermediates: readonly Certificate[]
+}
+
+/** A CA that may sign issuing CAs: a root itself, or one that a root vouches for. */
+export interface IssuerOfCas extends CertificateAuthority {
+  /** The same certificate as `certificate`, where the root signs by itself. */
+  readonly root: Certificate
 }
 
 /** What stands in the store cannot be a CA's key and certificate. Starting over with another root is a person's decision. */
@@ -48,32 +56,41 @@ export async function makeRoot(trustDomain: TrustDomain, nowMs: number, lifetime
   return entryOf(privateKey, new Uint8Array(certificate.rawData))
 }
 
-/** A CA that signs leaves (path length 0), for one trust domain only, and never outlives `root`. */
+/** A CA that signs leaves (path length 0), for one trust domain only. It outlives nobody above it. */
 export async function makeIssuingCa(
-  root: CertificateAuthority,
+  issuer: IssuerOfCas,
   trustDomain: TrustDomain,
   nowMs: number,
   lifetimeMs: number,
 ): Promise<string> {
   const { privateKey, publicKey } = makeSigningKeyPair()
-  const signer = new X509Certificate(root.certificate.der.slice())
+  const signer = new X509Certificate(issuer.certificate.der.slice())
+  const signing = signerOf(issuer.privateKey)
+  if (signing === undefined) throw new CaEntryError('the key is of a kind that signs nothing here')
   const certificate = await X509CertificateGenerator.create({
     serialNumber: randomSerial(),
     subject: nameFor('issuing', trustDomain),
     issuer: signer.subjectName,
-    ...validity(nowMs, lifetimeMs, root.certificate.notAfterMs),
+    ...validity(nowMs, lifetimeMs, endOf(issuer)),
     publicKey,
-    signingKey: toSigningKey(root.privateKey),
-    signingAlgorithm: SIGNING_ALGORITHM,
+    signingKey: signing.key,
+    signingAlgorithm: signing.algorithm,
     extensions: [
       new BasicConstraintsExtension(true, 0, true),
       new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
       nameConstraintsFor(trustDomain),
       await SubjectKeyIdentifierExtension.create(publicKey),
-      await AuthorityKeyIdentifierExtension.create(signer.publicKey),
+      await keyIdentifierOf(signer),
     ],
   })
-  return entryOf(privateKey, new Uint8Array(certificate.rawData))
+  const isRoot = issuer.certificate === issuer.root
+  const above = isRoot ? [] : [issuer.certificate, ...issuer.intermediates]
+  return entryOf(privateKey, new Uint8Array(certificate.rawData), ...above.map(({ der }) => der))
+}
+
+/** When the first of a CA and those above it ends. Milliseconds since the epoch. */
+export function endOf({ certificate, intermediates, root }: IssuerOfCas): number {
+  return Math.min(...[certificate, ...intermediates, root].map(({ notAfterMs }) => notAfterMs))
 }
 
 /**
@@ -82,26 +99,39 @@ export async function makeIssuingCa(
  * @throws CaEntryError
  */
 export function readCa(name: string, entry: string): CertificateAuthority {
-  const [key, pem] = splitEntry(entry)
-  const certificates = parseCertificates(pem ?? '')
-  const certificate = certificates.ok ? certificates.value[0] : undefined
+  const key = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/.exec(entry)?.[0]
+  const [certificate, ...intermediates] = readCertificates(name, entry)
   if (key === undefined || certificate === undefined) throw new CaEntryError(`${name} holds no key and certificate`)
   const privateKey = createPrivateKey(key)
   const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'der' })
   if (!certificate.isCa || !publicKey.equals(certificate.publicKey)) {
     throw new CaEntryError(`${name} holds a certificate that is not of a CA with the key beside it`)
   }
-  return { privateKey, certificate }
+  return { privateKey, certificate, intermediates }
 }
 
-function entryOf(privateKey: KeyObject, certificate: Uint8Array): string {
-  return `${privateKey.export({ type: 'pkcs8', format: 'pem' })}${encodePem(certificate, 'CERTIFICATE')}`
+/**
+ * The certificates of an entry, in order. One that begins with a key is not refused for it.
+ *
+ * @throws CaEntryError
+ */
+export function readCertificates(name: string, entry: string): readonly Certificate[] {
+  const pems = entry.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  const certificates = parseCertificates(pems.join('\n'))
+  if (!certificates.ok) throw new CaEntryError(`${name} holds what cannot be read as certificates`)
+  return certificates.value
 }
 
-function splitEntry(entry: string): readonly [key: string | undefined, certificate: string | undefined] {
-  const key = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/.exec(entry)?.[0]
-  const certificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.exec(entry)?.[0]
-  return [key, certificate]
+function entryOf(privateKey: KeyObject, ...certificates: readonly Uint8Array[]): string {
+  const pems = certificates.map((der) => encodePem(der, 'CERTIFICATE'))
+  return [privateKey.export({ type: 'pkcs8', format: 'pem' }), ...pems].join('')
+}
+
+/** The name that the issuer gives its own key, which need not be a hash of it as ours is (RFC 5280, 4.2.1.1). */
+async function keyIdentifierOf(issuer: X509Certificate): Promise<AuthorityKeyIdentifierExtension> {
+  const named = issuer.getExtension(SubjectKeyIdentifierExtension)
+  if (named !== null) return new AuthorityKeyIdentifierExtension(named.keyId)
+  return AuthorityKeyIdentifierExtension.create(issuer.publicKey)
 }
 
 /** Names are for people; what binds a chain is the key identifiers. X.520 allows an O of 64 characters. */
