@@ -1,5 +1,6 @@
 /**
- * Writes what is made from the sources: `crds/`, and `docs/security-tests.md` from the names of the tests. With `--check` it writes nothing and fails where a file would change.
+ * Writes what is made from the sources: `crds/` and the chart's copy of it, and `docs/security-tests.md` from the names of
+ * the tests. With `--check` it writes nothing and fails where a file would change.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,13 +10,19 @@ import { SECTIONS } from '../policies/sections.ts'
 import { readRowTests, threatReport } from './threats.ts'
 
 const ROOT = join(import.meta.dirname, '..')
+
+/** For people, and for Helm, which reads nothing outside of a chart. */
+const CRD_FOLDERS = ['crds', 'charts/hauberk/files/crds']
+
 const HEADER = '# Generated from the sources by `npm run check -- --write`. Changes here are overwritten.\n'
 
 function generatedFiles(): ReadonlyMap<string, string> {
   const files = new Map<string, string>()
   for (const crd of customResourceDefinitions(SECTIONS)) {
     const { name } = crd['metadata'] as { readonly name: string }
-    files.set(`crds/${name}.yaml`, HEADER + stringify(crd, { lineWidth: 120, aliasDuplicateObjects: false }))
+    // kubectl and Helm read YAML 1.1, where a bare `Off`, `n` or `y` is a boolean.
+    const text = HEADER + stringify(crd, { version: '1.1', lineWidth: 120, aliasDuplicateObjects: false })
+    for (const folder of CRD_FOLDERS) files.set(`${folder}/${name}.yaml`, text)
   }
   files.set('docs/security-tests.md', threatReport(readRowTests(ROOT)))
   return files
@@ -24,10 +31,12 @@ function generatedFiles(): ReadonlyMap<string, string> {
 function main(args: readonly string[]): void {
   const checkOnly = args.includes('--check')
   const files = generatedFiles()
-  mkdirSync(join(ROOT, 'crds'), { recursive: true })
-  const stale = readdirSync(join(ROOT, 'crds')).filter((name) => !files.has(`crds/${name}`))
-  const problems = stale.map((name) => `crds/${name} is made from nothing any more`)
-  if (!checkOnly) for (const name of stale) rmSync(join(ROOT, 'crds', name))
+  const stale = CRD_FOLDERS.flatMap((folder) => {
+    mkdirSync(join(ROOT, folder), { recursive: true })
+    return readdirSync(join(ROOT, folder)).map((name) => `${folder}/${name}`)
+  }).filter((path) => !files.has(path))
+  const problems = stale.map((path) => `${path} is made from nothing any more`)
+  if (!checkOnly) for (const path of stale) rmSync(join(ROOT, path))
   for (const [path, content] of files) {
     let there: string | undefined
     try {
