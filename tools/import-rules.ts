@@ -46,7 +46,7 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
   },
   'operator/kubernetes': { folders: ['model', 'runtime'], packages: ['@kubernetes/client-node'] },
   'operator/inject': {
-    folders: ['model', 'contract', 'operator/resources', 'operator/translate'],
+    folders: ['model', 'contract', 'operator/resources', 'operator/store', 'operator/translate'],
     packages: [],
     pure: true,
   },
@@ -78,6 +78,9 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
   },
   crds: { folders: ['model', 'policies'], packages: [], pure: true },
 
+  // Helm's; ours are the tests only.
+  charts: { folders: [], packages: ['yaml'] },
+
   samples: {
     folders: [],
     packages: [
@@ -100,6 +103,7 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
       'pg',
       'playwright-core',
       'reflect-metadata',
+      'esbuild',
       'testcontainers',
       'ws',
       'yaml',
