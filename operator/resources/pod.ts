@@ -19,6 +19,8 @@ export interface Pod {
   readonly status?: {
     readonly phase?: string
     readonly podIP?: string
+    /** Of both families where it has both; the first is `podIP`. */
+    readonly podIPs?: readonly { readonly ip: string }[]
     readonly conditions?: readonly { readonly type: string; readonly status: string }[]
   }
 }
@@ -64,6 +66,10 @@ export const POD_SCHEMA: JsonSchema = {
       properties: {
         phase: { type: 'string' },
         podIP: { type: 'string' },
+        podIPs: {
+          type: 'array',
+          items: { type: 'object', required: ['ip'], properties: { ip: { type: 'string' } } },
+        },
         conditions: {
           type: 'array',
           items: {

@@ -5,6 +5,10 @@ import { structuralReader } from './structural.ts'
 export interface Service {
   readonly spec: {
     readonly type?: string
+    /** `None` for a headless Service. */
+    readonly clusterIP?: string
+    /** Of both families where it has both; the first is `clusterIP`. */
+    readonly clusterIPs?: readonly string[]
     readonly selector?: Readonly<Record<string, string>>
     readonly publishNotReadyAddresses?: boolean
     readonly ports?: readonly ServicePort[]
@@ -28,6 +32,8 @@ export const SERVICE_SCHEMA: JsonSchema = {
       type: 'object',
       properties: {
         type: { type: 'string' },
+        clusterIP: { type: 'string' },
+        clusterIPs: { type: 'array', maxItems: 2, items: { type: 'string' } },
         selector: { type: 'object', additionalProperties: { type: 'string' } },
         publishNotReadyAddresses: { type: 'boolean' },
         ports: {
@@ -48,6 +54,12 @@ export const SERVICE_SCHEMA: JsonSchema = {
       },
     },
   },
+}
+
+/** The addresses of its own that a Service has: none where it is headless. */
+export function clusterAddresses({ spec }: Service): readonly string[] {
+  const written = spec.clusterIPs ?? (spec.clusterIP === undefined ? [] : [spec.clusterIP])
+  return written.filter((address) => address !== '' && address !== 'None')
 }
 
 export const readService = structuralReader<Service>(SERVICE_SCHEMA)

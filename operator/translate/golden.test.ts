@@ -33,6 +33,7 @@ function asTree({ configs, endpoints, issuers, reports }: Translation): unknown 
     JSON.stringify({
       configs: Object.fromEntries(configs),
       endpoints: Object.fromEntries([...endpoints].map(([id, document]) => [id, document.endpoints])),
+      meshed: Object.fromEntries([...endpoints].map(([id, document]) => [id, document.meshed])),
       issuers: Object.fromEntries(issuers),
       reports: Object.fromEntries(reports),
     }),

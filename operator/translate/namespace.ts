@@ -9,7 +9,7 @@ import type { Reach } from './levels.ts'
 import { OUTBOUND_ANNOTATION, type OutboundRef, parseOutbound } from './outbound.ts'
 import type { PolicyReader, WorkloadPolicy } from './policy.ts'
 import { type PortProtocol, protocolOf } from './protocol.ts'
-import { type PortEndpoints, type ServiceFacts, type Serving, servicesOf } from './services.ts'
+import { type ForeignService, type PortEndpoints, type ServiceFacts, type Serving, servicesOf } from './services.ts'
 import { type Workload, type WorkloadPod, workloadsOf } from './workloads.ts'
 
 /** The label that Kubernetes gives each Namespace; files do not write it. */
@@ -23,7 +23,11 @@ export interface NamespaceFacts {
   readonly workloads: readonly WorkloadFacts[]
   /** By name. */
   readonly services: readonly ServiceFacts[]
+  /** By name. */
+  readonly foreign: readonly ForeignService[]
   readonly endpoints: ReadonlyMap<string, PortEndpoints>
+  /** Where its workloads are: of pods with a sidecar, and of Services that they serve. */
+  readonly meshed: readonly string[]
   readonly policies: readonly PolicyTargets[]
   readonly pods: ReadonlyMap<WorkloadId, readonly WorkloadPod[]>
   readonly issues: readonly { readonly resource: Resource; readonly issue: Issue }[]
@@ -134,6 +138,8 @@ function factsOf(
     labels: namespaceLabels(name, resource),
     workloads,
     services: keepSame(earlier?.services, services.services),
+    foreign: keepSame(earlier?.foreign, services.foreign),
+    meshed: keepSame(earlier?.meshed, meshedAddresses(found.workloads, services.services)),
     endpoints: new Map(
       [...services.endpoints].map(([upstream, each]) => [upstream, keepSame(earlier?.endpoints.get(upstream), each)]),
     ),
@@ -146,6 +152,14 @@ function factsOf(
     pods: new Map(found.workloads.map((workload) => [workload.id, workload.pods])),
     issues,
   }
+}
+
+function meshedAddresses(workloads: readonly Workload[], services: readonly ServiceFacts[]): readonly string[] {
+  const pods = workloads.flatMap(({ pods }) => pods).filter(({ meshed, ip }) => meshed && ip !== '')
+  const served = services.filter(({ ports }) =>
+    ports.some(({ spiffeIds, unmeshed }) => spiffeIds.length > 0 && !unmeshed),
+  )
+  return [...pods.flatMap(({ ip, otherIps }) => [ip, ...otherIps]), ...served.flatMap(({ addresses }) => addresses)]
 }
 
 /** What containers declare and what Services lead to, by number. HTTP wins a disagreement: it refuses what is not HTTP. */

@@ -1,7 +1,7 @@
-import type { OutboundService, Upstream } from '../../contract/workload-config.ts'
+import type { EgressRule, OutboundService, Upstream } from '../../contract/workload-config.ts'
 import { type Issue, issue } from '../../model/result.ts'
 import { egressNames, type MeshSettings } from './mesh-settings.ts'
-import { type ServiceFacts, type ServicePortFacts, upstreamName } from './services.ts'
+import { type ForeignService, type ServiceFacts, type ServicePortFacts, upstreamName } from './services.ts'
 
 /** On a pod template or a Namespace: Services of other namespaces that its workloads call, such as `identity/auth, other/*`. */
 export const OUTBOUND_ANNOTATION = 'hauberk.dev/outbound'
@@ -14,6 +14,14 @@ export interface OutboundRef {
 }
 
 const ENTRY = /^([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)\/(\*|[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)$/
+
+/** The Service that a name in the cluster's own domain is of: `orders.shop.svc` or `orders.shop.svc.cluster.local`. */
+export function serviceNamed(host: string): Required<OutboundRef> | undefined {
+  const [, service, namespace] = IN_CLUSTER.exec(host) ?? []
+  return service === undefined || namespace === undefined ? undefined : { namespace, service }
+}
+
+const IN_CLUSTER = /^([a-z0-9][-a-z0-9]*)\.([a-z0-9][-a-z0-9]*)\.svc(?:\.cluster\.local)?$/
 
 /** Reads the annotation. What cannot be read of it names nothing. */
 export function parseOutbound(text: string): {
@@ -56,6 +64,7 @@ export function outboundOf(services: readonly ServiceFacts[], callerNamespace: s
       outbound.services.push({
         service: `${service.namespace}/${service.name}`,
         hosts,
+        ...(service.addresses.length > 0 && { addresses: [...service.addresses] }),
         port: port.port,
         protocol: port.protocol,
         upstream,
@@ -64,6 +73,18 @@ export function outboundOf(services: readonly ServiceFacts[], callerNamespace: s
     }
   }
   return outbound
+}
+
+/** The egress rules of a workload: those of the mesh, and where they name a Service that nobody of the mesh serves, its addresses. */
+export function egressOf({ egress }: MeshSettings, foreign: readonly ForeignService[]): EgressRule[] {
+  const byAddress = egress.flatMap((rule) => {
+    const named = rule.host === undefined ? undefined : serviceNamed(rule.host)
+    const service = foreign.find(({ namespace, name }) => namespace === named?.namespace && name === named.service)
+    const ports = rule.ports.filter((port) => service?.ports.includes(port))
+    if (service === undefined || ports.length === 0) return []
+    return service.addresses.map((address) => ({ name: rule.name, address, ports: [...ports] }))
+  })
+  return [...egress, ...byAddress]
 }
 
 /** T33: plaintext only where no pod has a sidecar and the egress list names the Service like any host outside of the mesh. */

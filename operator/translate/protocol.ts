@@ -16,6 +16,7 @@ const HTTP2 = new Set(['http2', 'h2c', 'kubernetes.io/h2c', 'grpc'])
 const OPAQUE = new Set([
   'amqp',
   'amqps',
+  'dns',
   'https',
   'kafka',
   'kubernetes.io/wss',
@@ -40,12 +41,12 @@ const OPAQUE = new Set([
 ])
 
 /**
- * Ports whose protocol is not HTTP wherever they are seen, many of them of servers that speak first: SSH, SMTP, POP3, IMAP, LDAP, SQL Server,
+ * Ports whose protocol is not HTTP wherever they are seen, many of them of servers that speak first: SSH, SMTP, DNS, POP3, IMAP, LDAP, SQL Server,
  * Oracle, ZooKeeper, MySQL, Galera, NATS, PostgreSQL, AMQP, Redis, Cassandra, Kafka, Elasticsearch's transport, memcached, MongoDB.
  */
 const OPAQUE_PORTS = new Set([
-  22, 25, 110, 143, 389, 465, 587, 636, 993, 995, 1433, 1521, 2181, 3306, 4222, 4444, 5432, 5671, 5672, 6379, 9042,
-  9092, 9300, 11211, 27017,
+  22, 25, 53, 110, 143, 389, 465, 587, 636, 853, 993, 995, 1433, 1521, 2181, 3306, 4222, 4444, 5432, 5671, 5672, 6379,
+  9042, 9092, 9300, 11211, 27017,
 ])
 
 /**

@@ -2,14 +2,16 @@ import type { Endpoint } from '../../contract/endpoints.ts'
 import type { Resource } from '../../model/resource.ts'
 import { type Issue, issue } from '../../model/result.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
-import { readService, type ServicePort } from '../resources/service.ts'
+import { clusterAddresses, readService, type ServicePort } from '../resources/service.ts'
 import { type PortProtocol, protocolOf } from './protocol.ts'
 import type { ContainerPort, Workload, WorkloadPod } from './workloads.ts'
 
-/** A Service as its callers see it. Says nothing of addresses, which change most. */
+/** A Service as its callers see it. Says nothing of its pods' addresses, which change most. */
 export interface ServiceFacts {
   readonly namespace: string
   readonly name: string
+  /** Its own; none where it is headless. */
+  readonly addresses: readonly string[]
   readonly ports: readonly ServicePortFacts[]
 }
 
@@ -21,6 +23,14 @@ export interface ServicePortFacts {
   readonly spiffeIds: readonly string[]
   /** True when it has pods and none of them has a sidecar. */
   readonly unmeshed: boolean
+}
+
+/** A Service without a selector: who serves it is not known, only that the mesh does not. */
+export interface ForeignService {
+  readonly namespace: string
+  readonly name: string
+  readonly addresses: readonly string[]
+  readonly ports: readonly number[]
 }
 
 /** Where a port of a Service is served. */
@@ -42,6 +52,8 @@ export interface PortEndpoints {
 export interface ServicesFound {
   /** By name. Only Services with a selector: the pods of others are not ours to vouch for. */
   readonly services: readonly ServiceFacts[]
+  /** By name. Those without a selector that have an address of their own. */
+  readonly foreign: readonly ForeignService[]
   /** Names of the ports of every Service that can be read, with and without a selector. */
   readonly portNames: ReadonlyMap<string, readonly string[]>
   readonly servings: readonly Serving[]
@@ -58,6 +70,7 @@ export function upstreamName(namespace: string, service: string, port: number): 
 /** The Services of one namespace, and which workloads serve them where. */
 export function servicesOf(resources: readonly Resource[], workloads: readonly Workload[]): ServicesFound {
   const services: ServiceFacts[] = []
+  const foreign: ForeignService[] = []
   const portNames = new Map<string, readonly string[]>()
   const servings: Serving[] = []
   const endpoints = new Map<string, PortEndpoints>()
@@ -75,7 +88,13 @@ export function servicesOf(resources: readonly Resource[], workloads: readonly W
       (spec.ports ?? []).flatMap((port) => port.name ?? []),
     )
     const selector = Object.entries(spec.selector ?? {})
-    if (spec.type === 'ExternalName' || selector.length === 0) continue
+    const addresses = clusterAddresses(read.value)
+    if (spec.type === 'ExternalName') continue
+    if (selector.length === 0) {
+      const ports = (spec.ports ?? []).filter(isTcp).map(({ port }) => port)
+      if (addresses.length > 0) foreign.push({ namespace, name, addresses, ports })
+      continue
+    }
 
     const selected = workloads.filter(
       ({ labels, pods }) => selects(selector, labels) || pods.some((pod) => selects(selector, pod.labels)),
@@ -83,7 +102,7 @@ export function servicesOf(resources: readonly Resource[], workloads: readonly W
     const pods = selected.flatMap((workload) => workload.pods.filter((pod) => selects(selector, pod.labels)))
     const ports: ServicePortFacts[] = []
     for (const [i, port] of (spec.ports ?? []).entries()) {
-      if (port.protocol !== undefined && port.protocol !== 'TCP') continue
+      if (!isTcp(port)) continue
       const containerPort = selected.flatMap(({ ports }) => targetOf(port, ports) ?? [])[0]
       const { protocol, warning } = protocolOf({
         appProtocol: port.appProtocol,
@@ -135,10 +154,14 @@ export function servicesOf(resources: readonly Resource[], workloads: readonly W
         unmeshed: pods.length > 0 && pods.every(({ meshed }) => !meshed),
       })
     }
-    services.push({ namespace, name, ports })
+    services.push({ namespace, name, addresses, ports })
   }
   issues.push(...disagreements(resources, servings))
-  return { services, portNames, servings, endpoints, issues }
+  return { services, foreign, portNames, servings, endpoints, issues }
+}
+
+function isTcp({ protocol = 'TCP' }: ServicePort): boolean {
+  return protocol === 'TCP'
 }
 
 function selects(
@@ -165,7 +188,9 @@ function endpointOf(pod: WorkloadPod, port: ServicePort): Endpoint[] {
   const target = targetOf(port, pod.ports)
   if (target === undefined) return []
   const reached = pod.localPorts === undefined ? target.port : pod.localPorts.get(target.port)
-  return reached === undefined ? [] : [{ address: pod.ip, port: reached, pod: pod.key }]
+  if (reached === undefined) return []
+  const { ip: address, otherIps, key } = pod
+  return [{ address, port: reached, pod: key, ...(otherIps.length > 0 && { otherAddresses: [...otherIps] }) }]
 }
 
 /** One container port that two Services call by different protocols is read as HTTP, so calls by the other one fail. */

@@ -4,9 +4,9 @@ import type { SectionContext } from '../../model/section.ts'
 import { type Finding, mtlsModeOf, type Rooms, slotsAt } from './levels.ts'
 import type { MeshSettings } from './mesh-settings.ts'
 import type { InboundFacts, WorkloadFacts } from './namespace.ts'
-import { outboundOf } from './outbound.ts'
+import { egressOf, outboundOf } from './outbound.ts'
 import type { MeshPolicy } from './policy.ts'
-import type { ServiceFacts } from './services.ts'
+import type { ForeignService, ServiceFacts } from './services.ts'
 
 /**
  * All that one workload's config depends on, besides the token issuers that its policies look up. It is the key under
@@ -19,8 +19,10 @@ export interface SidecarSlice {
   readonly meshPolicies: readonly MeshPolicy[]
   readonly mesh: MeshSettings
   readonly roots: readonly string[]
-  /** Services that it may call: those of its namespace, and those that its annotations name. */
+  /** Services that it may call: those of its namespace, and those that its annotations and the egress list name. */
   readonly outbound: readonly (readonly ServiceFacts[])[]
+  /** Services without a selector that the egress list names. */
+  readonly foreign: readonly ForeignService[]
 }
 
 /** Looks up the spec of a TokenIssuer for policies of a namespace; undefined when it is missing or does not admit them. */
@@ -51,7 +53,7 @@ export function translateSidecar(slice: SidecarSlice, rooms: Rooms, findIssuer: 
     trustBundle: [...slice.roots],
     trustedHops: mesh.trustedHops,
     listeners: workload.ports.map((port) => inboundListener(port, slice, rooms, findIssuer, findings)),
-    outbound: { services: outbound.services, egress: [...mesh.egress] },
+    outbound: { services: outbound.services, egress: egressOf(mesh, slice.foreign) },
     upstreams: outbound.upstreams,
   }
   return { config, findings }

@@ -6,7 +6,7 @@ import type { GatewaySlice, RouteSlice } from './gateway-config.ts'
 import { type GatewayFacts, SYSTEM_NAMESPACE } from './gateways.ts'
 import type { MeshSettings } from './mesh-settings.ts'
 import type { NamespaceFacts } from './namespace.ts'
-import type { OutboundRef } from './outbound.ts'
+import { type OutboundRef, serviceNamed } from './outbound.ts'
 import type { MeshPolicy } from './policy.ts'
 import type { RouteFacts } from './routes.ts'
 import type { ServiceFacts } from './services.ts'
@@ -31,6 +31,10 @@ export interface World {
 /** The slice of every workload and gateway. */
 export function slicesOf(world: World): ReadonlyMap<WorkloadId, Slice> {
   const slices = new Map<WorkloadId, Slice>()
+  const named = egressServices(world.mesh)
+  const foreign = named.flatMap(({ namespace, service }) =>
+    (world.namespaces.get(namespace)?.foreign ?? []).filter(({ name }) => name === service),
+  )
   for (const facts of world.namespaces.values()) {
     if (facts.name === SYSTEM_NAMESPACE) continue
     const meshPolicies = meshPoliciesFor(world.meshPolicies, facts.labels, 'sidecar')
@@ -41,7 +45,8 @@ export function slicesOf(world: World): ReadonlyMap<WorkloadId, Slice> {
         meshPolicies,
         mesh: world.mesh,
         roots: world.roots,
-        outbound: outboundServices(facts, workload.outbound, world.namespaces),
+        outbound: outboundServices(facts, [...workload.outbound, ...named], world.namespaces),
+        foreign,
       }
       slices.set(workload.id, slice)
     }
@@ -75,7 +80,17 @@ function matcherOf(selector: LabelSelector): LabelMatcher {
   return matcher
 }
 
-/** Its own namespace's Services and those that it names. So a config does not grow with the cluster. */
+/** The Services that the egress list names one by one. */
+function egressServices({ egress }: MeshSettings): readonly Required<OutboundRef>[] {
+  const refs = new Map<string, Required<OutboundRef>>()
+  for (const { host = '' } of egress) {
+    const ref = serviceNamed(host)
+    if (ref !== undefined) refs.set(`${ref.namespace}/${ref.service}`, ref)
+  }
+  return [...refs.values()]
+}
+
+/** Its own namespace's Services and those that it, or the egress list, names. So a config does not grow with the cluster. */
 function outboundServices(
   own: NamespaceFacts,
   refs: readonly OutboundRef[],

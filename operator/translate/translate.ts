@@ -16,6 +16,7 @@ import { createIssuerReview, issuerBook, type ReviewIssuer } from './issuers.ts'
 import type { Finding, Rooms } from './levels.ts'
 import type { JudgeKeyPair } from './listener-certificates.ts'
 import { readMeshSettings } from './mesh-settings.ts'
+import { meshedBlocks } from './meshed-blocks.ts'
 import { indexNamespaces, type NamespaceFacts, type NamespaceIndex } from './namespace.ts'
 import { createPolicyReader, type PolicyReader } from './policy.ts'
 import type { ResourceReport } from './report.ts'
@@ -70,6 +71,13 @@ export interface TranslationMemory {
     WorkloadId,
     { readonly parts: readonly unknown[]; readonly document: EndpointsDocument }
   >
+  readonly meshed: Meshed | undefined
+}
+
+/** Where the mesh is, and the lists by namespace that it was made of. */
+interface Meshed {
+  readonly parts: readonly (readonly string[])[]
+  readonly blocks: readonly string[]
 }
 
 interface RememberedConfig {
@@ -131,8 +139,12 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     translated += 1
   }
 
+  const meshed = meshedOf(namespaces.facts, memory.meshed)
   const endpoints = new Map(
-    [...results].map(([id, { config }]) => [id, endpointsOf(config, namespaces.facts, memory.endpoints.get(id), deps)]),
+    [...results].map(([id, { config }]) => [
+      id,
+      endpointsOf(config, namespaces.facts, meshed.blocks, memory.endpoints.get(id), deps),
+    ]),
   )
   const issuers = new Map(
     [...results].map(([id, { lookups }]) => [
@@ -167,7 +179,7 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
       ),
     ),
     translated,
-    memory: { rooms, reader, reviewIssuer, namespaces, results, endpoints },
+    memory: { rooms, reader, reviewIssuer, namespaces, results, endpoints, meshed },
   }
 }
 
@@ -185,6 +197,7 @@ function memoryFor(deps: TranslateDeps, previous: Translation | undefined) {
     namespaces: undefined,
     results: new Map<WorkloadId, RememberedConfig>(),
     endpoints: new Map<WorkloadId, { parts: readonly unknown[]; document: EndpointsDocument }>(),
+    meshed: undefined,
   }
 }
 
@@ -208,11 +221,18 @@ function holds({ lookups }: RememberedConfig, find: FindIssuer): boolean {
   return true
 }
 
+function meshedOf(namespaces: ReadonlyMap<string, NamespaceFacts>, known: Meshed | undefined): Meshed {
+  const parts = [...namespaces.values()].map(({ meshed }) => meshed)
+  if (known?.parts.length === parts.length && parts.every((part, i) => part === known.parts[i])) return known
+  return { parts, blocks: keepSame(known?.blocks, meshedBlocks(parts.flat())) }
+}
+
 const NO_ENDPOINTS: readonly Endpoint[] = Object.freeze([])
 
 function endpointsOf(
-  { upstreams }: WorkloadConfig,
+  { upstreams, outbound }: WorkloadConfig,
   namespaces: ReadonlyMap<string, NamespaceFacts>,
+  meshed: readonly string[],
   known: { readonly parts: readonly unknown[]; readonly document: EndpointsDocument } | undefined,
   deps: TranslateDeps,
 ) {
@@ -221,12 +241,15 @@ function endpointsOf(
     const endpoints = namespaces.get(namespace)?.endpoints.get(upstream)
     return [upstream, (tls === 'mesh' ? endpoints?.meshed : endpoints?.unmeshed) ?? NO_ENDPOINTS] as const
   })
-  const parts = found.flat()
+  // Who may call nobody outside has nothing to take for the outside.
+  const isTold = outbound.egress.length > 0 && meshed.length > 0
+  const parts = isTold ? [...found.flat(), meshed] : found.flat()
   if (known?.parts.length === parts.length && parts.every((part, i) => part === known.parts[i])) return known
   const document: EndpointsDocument = {
     contract: CONTRACT_VERSION,
     version: '',
     endpoints: Object.fromEntries(found.filter(([, list]) => list.length > 0).map(([name, list]) => [name, [...list]])),
+    ...(isTold && { meshed: [...meshed] }),
   }
   return { parts, document: { ...document, version: versionOf(document, deps.sha256) } }
 }

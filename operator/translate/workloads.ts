@@ -44,6 +44,8 @@ export interface WorkloadPod {
   /** Not being deleted, and with an address. */
   readonly running: boolean
   readonly ip: string
+  /** Its addresses of other families. */
+  readonly otherIps: readonly string[]
   readonly ports: readonly ContainerPort[]
   /** Where its sidecar listens for a container port, when that is not the port itself. */
   readonly localPorts?: ReadonlyMap<number, number>
@@ -209,6 +211,7 @@ function podOf(resource: Resource, pod: Pod, issues: { resource: Resource; issue
     running,
     ready: running && (pod.status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True'),
     ip,
+    otherIps: (pod.status?.podIPs ?? []).map((each) => each.ip).filter((other) => other !== ip),
     ports: tcpPorts(pod.spec.containers ?? []),
     ...(written !== undefined && { localPorts: localPorts ?? new Map() }),
   }
