@@ -15,6 +15,7 @@ import { type GatewayAddress, openGateway } from '../world/gateway.ts'
 import { type Load, startLoad } from '../world/load.ts'
 import { clientCredentials, type Login, login } from '../world/login.ts'
 import { parseMetrics } from '../world/metrics.ts'
+import { findOrigin } from '../world/origin.ts'
 import { shopLoad } from '../world/shop-load.ts'
 import { until } from '../world/until.ts'
 import { createVault } from '../world/vault.ts'
@@ -110,6 +111,7 @@ export async function openLocalWorld(state: MeshState, own?: OwnParts): Promise<
     vault,
     leafLifetimeMs: own?.leafLifetimeMs,
     soakMs: own?.soakMs ?? 0,
+    patience: 1,
     secret: (namespace, name, key) => secret(namespace, name, key),
     login: loginOf,
     machineToken: async (scope) => clientCredentials(gateway, vault, { ...(await machineClient()), scope }),
@@ -150,6 +152,7 @@ export async function openLocalWorld(state: MeshState, own?: OwnParts): Promise<
       return (await status()).issuers.find(({ name }) => name === issuer)?.keys ?? 0
     },
     manifests: {
+      mistakesAreAt: 'line',
       save: (name, yaml) => ownParts().shop.save(name, yaml),
       remove: (name) => ownParts().shop.remove(name),
       refusal: (name) =>
@@ -241,16 +244,4 @@ async function issuingCa({ operator }: MeshState): Promise<readonly [certificate
   const [certificate] = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/.exec(entry) ?? []
   assert.ok(key && certificate, `${newest} holds a CA`)
   return [certificate, key]
-}
-
-/** Looks for `{name: RULE, origin: ...}` anywhere in a config. */
-function findOrigin(value: unknown, rule: string): string | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
-  const { name, origin } = value as { readonly name?: unknown; readonly origin?: unknown }
-  if (name === rule && typeof origin === 'string') return origin
-  for (const inner of Object.values(value)) {
-    const found = findOrigin(inner, rule)
-    if (found !== undefined) return found
-  }
-  return undefined
 }

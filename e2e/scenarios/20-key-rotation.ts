@@ -27,7 +27,7 @@ export const keyRotation: Scenario = {
       assert.equal((await gateway.ask({ path, token: unknown })).status, 401)
       return (await world.issuerKeys('shop')) === before + 1
     }
-    await until('the mesh has the new key', known, { withinMs: KNOWN_WITHIN_MS, everyMs: 1_000 })
+    await until('the mesh has the new key', known, { withinMs: KNOWN_WITHIN_MS * world.patience, everyMs: 1_000 })
     yield {
       sent: 'a second key is published',
       got: `the mesh has both after ${((performance.now() - start) / 1_000).toFixed(1)} s`,
@@ -35,10 +35,14 @@ export const keyRotation: Scenario = {
     }
 
     await signingKeys.activate(kid)
-    const newToken = await until('a token signed by the new key', async () => {
-      const token = await world.machineToken('orders:read-all')
-      return decodeProtectedHeader(token).kid === kid ? token : undefined
-    })
+    const newToken = await until(
+      'a token signed by the new key',
+      async () => {
+        const token = await world.machineToken('orders:read-all')
+        return decodeProtectedHeader(token).kid === kid ? token : undefined
+      },
+      { withinMs: 20_000 * world.patience, everyMs: 500 },
+    )
     const since = Date.now()
     const answer = await gateway.ask({ path, token: newToken })
     assert.equal(answer.status, 200, answer.body)

@@ -24,6 +24,8 @@ export interface World {
   readonly leafLifetimeMs: number | undefined
   /** Milliseconds that the load has to have run before the certificates are judged. */
   readonly soakMs: number
+  /** How many times longer than on a laptop things may take here. */
+  readonly patience: number
 
   secret(namespace: string, name: string, key: string): Promise<string>
   /** A login a person has already; a new one when that is about to end. */
@@ -110,6 +112,8 @@ export interface Explained {
 
 /** What people write and save: copies, never the repository's own files. */
 export interface Manifests {
+  /** What a refusal points at: the line of the file, or the path of the field. */
+  readonly mistakesAreAt: 'line' | 'path'
   /** Makes or replaces `NAME.yaml`. Returns when it is written, whatever the mesh makes of it. */
   save(name: string, yaml: string): Promise<void>
   /** As if it had never been saved. */

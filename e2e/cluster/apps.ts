@@ -1,0 +1,89 @@
+import { scriptOf } from './script.ts'
+
+/** Something small to run in a namespace of a scenario. */
+export interface AppOptions {
+  readonly namespace: string
+  readonly name: string
+  /** Default 1. */
+  readonly replicas?: number
+  /** YAML of the pod template's container, indented by eight: probes, hooks. */
+  readonly container?: string
+  /** YAML of the pod template's metadata annotations, one a line. */
+  readonly annotations?: readonly string[]
+  /** Who may call it: `namespace/account`. None: no policy. */
+  readonly callers?: readonly string[]
+}
+
+/** A Deployment that answers with what it was sent, its Service on port 80, and a policy. */
+export async function echoApp(options: AppOptions): Promise<string> {
+  const { namespace, name, replicas = 1, container = '', annotations = [], callers } = options
+  const policy =
+    callers === undefined
+      ? ''
+      : `---
+apiVersion: hauberk.dev/v1alpha1
+kind: SecurityPolicy
+metadata: {name: ${name}, namespace: ${namespace}}
+spec:
+  targetRefs: [{kind: Service, name: ${name}}]
+  authorization:
+    allow:
+    - name: callers
+      from: {serviceAccounts: [${callers.join(', ')}]}
+`
+  return `apiVersion: v1
+kind: ServiceAccount
+metadata: {name: ${name}, namespace: ${namespace}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: ${name}, namespace: ${namespace}}
+spec:
+  selector: {app: ${name}}
+  ports: [{name: http, appProtocol: http, port: 80, targetPort: 8080}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: ${name}, namespace: ${namespace}}
+spec:
+  replicas: ${replicas}
+  strategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}
+  selector: {matchLabels: {app: ${name}}}
+  template:
+    metadata:
+      labels: {app: ${name}}
+      annotations: {${annotations.join(', ')}}
+    spec:
+      serviceAccountName: ${name}
+      containers:
+      - name: app
+        image: hauberk-shop:0.1.0
+        command: [node, --input-type=module, --eval, ${JSON.stringify(await scriptOf('echo'))}]
+        env: [{name: HOST, value: "::"}]
+        ports: [{name: http, containerPort: 8080}]
+${container}${policy}`
+}
+
+/** A Deployment that does nothing by itself: scenarios run what they want in it. */
+export function clientApp({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
+  return `apiVersion: v1
+kind: ServiceAccount
+metadata: {name: ${name}, namespace: ${namespace}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: ${name}, namespace: ${namespace}}
+spec:
+  selector: {matchLabels: {app: ${name}}}
+  template:
+    metadata:
+      labels: {app: ${name}}
+    spec:
+      serviceAccountName: ${name}
+      terminationGracePeriodSeconds: 5
+      containers:
+      - name: app
+        image: hauberk-shop:0.1.0
+        command: [node, --eval, "process.on('SIGTERM', () => process.exit(0)); setInterval(() => {}, 1e6)"]
+`
+}

@@ -1,0 +1,19 @@
+import { execFile } from 'node:child_process'
+import { resolve } from 'node:path'
+import { promisify } from 'node:util'
+
+const exec = promisify(execFile)
+const ROOT = resolve(import.meta.dirname, '../..')
+
+/** Builds the three images, and loads them into the nodes of a kind cluster. */
+export async function buildAndLoadImages(cluster: string | undefined): Promise<void> {
+  const args = ['run', '--silent', 'images', '--', ...(cluster === undefined ? [] : ['--load', cluster])]
+  try {
+    await exec('npm', args, { cwd: ROOT, timeout: 900_000, maxBuffer: 64 * 1024 * 1024 })
+  } catch (error) {
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
+    throw new Error(`npm ${args.join(' ')} failed:\n${`${stdout}\n${stderr}`.split('\n').slice(-40).join('\n')}`, {
+      cause: error,
+    })
+  }
+}

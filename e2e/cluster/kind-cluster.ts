@@ -1,0 +1,40 @@
+import { execFile } from 'node:child_process'
+import { resolve } from 'node:path'
+import { promisify } from 'node:util'
+
+const exec = promisify(execFile)
+const KIND_CONFIG = resolve(import.meta.dirname, '../kind.yaml')
+
+/** What became of a wish for a cluster. */
+export interface KindCluster {
+  readonly context: string
+  readonly wasThere: boolean
+}
+
+/**
+ * The kind cluster of this name: the one that is there, whatever is in it, or a new one. `config` is a file of kind's;
+ * default e2e/kind.yaml.
+ */
+export async function ensureKindCluster(name: string, config = KIND_CONFIG): Promise<KindCluster> {
+  const { stdout } = await exec('kind', ['get', 'clusters'])
+  const context = `kind-${name}`
+  const wasThere = stdout.split('\n').includes(name)
+  if (!wasThere) {
+    const image = await localNodeImage()
+    const args = ['create', 'cluster', '--name', name, '--config', config, '--wait', '120s']
+    await exec('kind', image === undefined ? args : [...args, '--image', image], { timeout: 600_000 })
+  } else {
+    await exec('kind', ['export', 'kubeconfig', '--name', name])
+  }
+  return { context, wasThere }
+}
+
+export async function deleteKindCluster(name: string): Promise<void> {
+  await exec('kind', ['delete', 'cluster', '--name', name], { timeout: 120_000 })
+}
+
+/** A node image that is on this machine spares the download, and works where there is none. */
+async function localNodeImage(): Promise<string | undefined> {
+  const { stdout } = await exec('docker', ['image', 'ls', '--format', '{{.Repository}}:{{.Tag}}', 'kindest/node'])
+  return stdout.split('\n').find((image) => /^kindest\/node:v\d/.test(image))
+}

@@ -1,0 +1,142 @@
+import { join } from 'node:path'
+import { SCENARIOS } from '../scenarios/all.ts'
+import type { Scenario } from '../scenarios/scenario.ts'
+import type { TourPrinter } from '../tour/print.ts'
+import { keepBundle } from './bundle.ts'
+import { type ClusterWorld, openClusterWorld } from './cluster-world.ts'
+import { openHelm, SYSTEM_NAMESPACE } from './helm.ts'
+import { buildAndLoadImages } from './images.ts'
+import { ensureKindCluster } from './kind-cluster.ts'
+import { openKubectl } from './kubectl.ts'
+import type { E2eRun } from './options.ts'
+import type { ClusterScenario } from './scenario.ts'
+import { CLUSTER_SCENARIOS } from './scenarios/all.ts'
+import { installShop } from './shop.ts'
+import { lookFor, needsFor } from './tools-needed.ts'
+
+/** Shop scenarios that say something about a laptop only. */
+const LAPTOP_ONLY: ReadonlySet<string> = new Set(['short-certificates'])
+
+/** Shop scenarios of the core set: one of each kind of behaviour. */
+const CORE: ReadonlySet<string> = new Set([
+  'plain-http',
+  'public-catalog',
+  'no-token',
+  'own-orders',
+  'machine',
+  'forged-tokens',
+  'identity-headers',
+  'plaintext',
+  'certificates',
+  'service-to-service',
+  'database',
+  'no-policy',
+  'dry-run',
+  'policy-edited',
+  'broken-policy',
+  'operator-killed',
+  'sidecar-killed',
+])
+
+/** Every scenario that a cluster can show: the shop's, from the same files as on a laptop, and the cluster's own. */
+export const ALL: readonly (Scenario | ClusterScenario)[] = [
+  ...SCENARIOS.filter(({ name }) => !LAPTOP_ONLY.has(name)),
+  ...CLUSTER_SCENARIOS,
+]
+
+export function isCore(scenario: Scenario | ClusterScenario): boolean {
+  return 'core' in scenario ? scenario.core === true : CORE.has(scenario.name)
+}
+
+export interface E2eSummary {
+  readonly passed: number
+  readonly failed: number
+  readonly skipped: number
+}
+
+/** Something is missing on this machine; the message says all that is, and what to do. */
+export class MissingNeed extends Error {
+  override readonly name = 'MissingNeed'
+}
+
+/** Brings up what is needed and runs the scenarios. What fails is told, kept as a bundle, and the next one runs. */
+export async function runE2e(request: E2eRun, print: TourPrinter, signal: AbortSignal): Promise<E2eSummary> {
+  const chosen = chosenOf(request)
+  await timed(print, 'look for what is needed', () => preflight(request.context === undefined))
+  const { context } =
+    request.context === undefined
+      ? await timed(print, `cluster ${request.cluster}`, () => ensureKindCluster(request.cluster))
+      : { context: request.context }
+  const kubectl = openKubectl(context)
+  const helm = openHelm(context)
+  if (!request.skipImages) {
+    const cluster = request.context === undefined ? request.cluster : undefined
+    await timed(print, 'build and load images', () => buildAndLoadImages(cluster))
+  }
+  const failing = async (error: unknown) => {
+    print.failed(error)
+    const directory = join(request.bundles, new Date().toISOString().replaceAll(':', '-'))
+    await keepBundle(kubectl, directory, [SYSTEM_NAMESPACE, 'shop', 'identity', 'hauberk-e2e'])
+    print.note(`What the cluster looked like: ${directory}`)
+  }
+  let world: ClusterWorld
+  try {
+    if (!request.skipInstall) await timed(print, 'helm install --wait', () => helm.install())
+    await timed(print, 'kubectl apply -k samples/shop', () => installShop(kubectl))
+    world = await timed(print, 'look at the mesh', () => openClusterWorld(kubectl))
+  } catch (error) {
+    await failing(error)
+    return { passed: 0, failed: 1, skipped: chosen.length }
+  }
+
+  let passed = 0
+  let failed = 0
+  let skipped = 0
+  try {
+    const nodes = await kubectl.list(['nodes'])
+    for (const scenario of chosen) {
+      if (signal.aborted) break
+      const needsMore = 'needs' in scenario && scenario.needs === 'two-nodes' && nodes.length < 2
+      print.begin(scenario)
+      if (needsMore) {
+        skipped += 1
+        print.note(' - skipped: this cluster has one node (kind create cluster --config e2e/kind-multi.yaml)')
+        continue
+      }
+      try {
+        for await (const step of scenario.run(world)) {
+          print.step(step)
+          signal.throwIfAborted()
+        }
+        passed += 1
+      } catch (error) {
+        failed += 1
+        await failing(error)
+      }
+    }
+  } finally {
+    await world.close()
+  }
+  skipped += chosen.length - passed - failed - skipped
+  return { passed, failed, skipped }
+}
+
+function chosenOf({ only, all }: E2eRun): readonly (Scenario | ClusterScenario)[] {
+  if (only.length === 0) return ALL.filter((scenario) => all || isCore(scenario))
+  return ALL.filter(({ name }) => only.includes(name))
+}
+
+async function preflight(ownCluster: boolean): Promise<void> {
+  const missing = (await lookFor(needsFor({ ownCluster }))).filter(({ problem }) => problem !== undefined)
+  if (missing.length === 0) return
+  const lines = missing.map(({ need, problem }) => `${need.what}: ${problem}\n  ${need.fix}`)
+  throw new MissingNeed(lines.join('\n'))
+}
+
+async function timed<T>(print: TourPrinter, what: string, work: () => Promise<T>): Promise<T> {
+  print.doing(what)
+  const start = performance.now()
+  const done = await work()
+  print.note(` ✓ ${what.padEnd(34)} ${((performance.now() - start) / 1_000).toFixed(1).padStart(6)} s`)
+  return done
+}

@@ -1,0 +1,33 @@
+import type { ClusterScenario } from '../scenario.ts'
+import { apiServerRestarted } from './api-server-restarted.ts'
+import { floor } from './floor.ts'
+import { identityTokens } from './identity-tokens.ts'
+import { job } from './job.ts'
+import { mutualTls } from './mutual-tls.ts'
+import { operatorsKilled } from './operators-killed.ts'
+import { plaintextToPods } from './plaintext-to-pods.ts'
+import { policyAcknowledged } from './policy-acknowledged.ts'
+import { probes } from './probes.ts'
+import { refusedAtAdmission } from './refused-at-admission.ts'
+import { rollingRestarts } from './rolling-restarts.ts'
+import { rootRotation } from './root-rotation.ts'
+import { unmeshedPod } from './unmeshed-pod.ts'
+import { webhookDown } from './webhook-down.ts'
+
+/** What only a cluster shows, in the order of the least disturbance. */
+export const CLUSTER_SCENARIOS: readonly ClusterScenario[] = [
+  mutualTls,
+  plaintextToPods,
+  policyAcknowledged,
+  refusedAtAdmission,
+  floor,
+  job,
+  probes,
+  identityTokens,
+  unmeshedPod,
+  rollingRestarts,
+  operatorsKilled,
+  webhookDown,
+  rootRotation,
+  apiServerRestarted,
+]

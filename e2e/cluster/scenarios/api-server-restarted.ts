@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { until } from '../../world/until.ts'
+import { assertNoneLost, startLoadByNode } from '../load.ts'
+import { loadedPair } from '../loaded-pair.ts'
+import type { ClusterScenario } from '../scenario.ts'
+
+const exec = promisify(execFile)
+const NS = 'e2e-api-server'
+const AWAY_MS = 60_000
+
+export const apiServerRestarted: ClusterScenario = {
+  name: 'api-server-restarted',
+  title: 'F01: the API server is away for a minute: the data plane does not notice, and what is edited lands after',
+  async *run(world) {
+    const { kubectl, inside } = world
+    const { url } = await loadedPair(world, NS)
+    const [node] = await kubectl.list(['nodes', '-l', 'node-role.kubernetes.io/control-plane'])
+    const inNode = async (...command: readonly string[]) =>
+      (await exec('docker', ['exec', String(node?.metadata.name), ...command])).stdout.trim()
+    const ask = async () => (await inside(`${NS}/client`).ask({ url: `${url}edited` })).status
+    const load = await startLoadByNode(await world.podOf(`${NS}/client`), 'app', { url, perSecond: 50 })
+    const manifest = '/etc/kubernetes/manifests/kube-apiserver.yaml'
+    await inNode('mv', manifest, '/var/tmp/kube-apiserver.yaml')
+    try {
+      await until(
+        'the API server is away',
+        () =>
+          kubectl.run(['get', '--raw', '/readyz'], { timeoutMs: 3_000 }).then(
+            () => false,
+            () => true,
+          ),
+        { withinMs: 60_000, everyMs: 500 },
+      )
+      await new Promise((resolve) => setTimeout(resolve, AWAY_MS))
+    } finally {
+      await inNode('mv', '/var/tmp/kube-apiserver.yaml', manifest)
+    }
+    await until(
+      'the API server is back',
+      () =>
+        kubectl.run(['get', '--raw', '/readyz'], { timeoutMs: 3_000 }).then(
+          () => true,
+          () => false,
+        ),
+      { withinMs: 120_000, everyMs: 250 },
+    )
+    const start = performance.now()
+    await until(
+      'an edit is taken',
+      () =>
+        kubectl
+          .run([
+            'patch',
+            '-n',
+            NS,
+            'securitypolicies.hauberk.dev',
+            'server',
+            '--type=json',
+            '-p',
+            JSON.stringify([
+              { op: 'add', path: '/spec/authorization/deny', value: [{ name: 'edited', to: { paths: ['/edited'] } }] },
+            ]),
+          ])
+          .then(
+            () => true,
+            () => false,
+          ),
+      { withinMs: 30_000, everyMs: 250 },
+    )
+    await until('the edit is in force', async () => (await ask()) === 403, { withinMs: 30_000, everyMs: 100 })
+    const tookMs = Math.round(performance.now() - start)
+    assert.ok(tookMs <= 10_000, `converged ${tookMs} ms after the API server was back`)
+    yield {
+      sent: `the API server is away for ${AWAY_MS / 1_000} s; then a policy is edited`,
+      got: `in force ${(tookMs / 1_000).toFixed(1)} s after it is back`,
+    }
+    yield { sent: 'meanwhile, 50 requests a second', got: assertNoneLost(await load.stop()) }
+  },
+}

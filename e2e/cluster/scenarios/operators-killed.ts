@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { until } from '../../world/until.ts'
+import { SYSTEM_NAMESPACE } from '../helm.ts'
+import { killContainer } from '../kill-container.ts'
+import { assertNoneLost, startPodLoad } from '../load.ts'
+import { loadedPair } from '../loaded-pair.ts'
+import type { ClusterScenario } from '../scenario.ts'
+
+const NS = 'e2e-operators'
+
+export const operatorsKilled: ClusterScenario = {
+  name: 'operators-killed',
+  title: 'F02: the leader is killed, then both replicas: the lease is taken within 20 s, and nothing is lost',
+  core: true,
+  async *run(world) {
+    const { kubectl } = world
+    const { client, url } = await loadedPair(world, NS)
+    const load = await startPodLoad(kubectl, client, { url, perSecond: 50 })
+    const lease = async () => (await kubectl.get(['lease', '-n', SYSTEM_NAMESPACE, 'hauberk-operator'])).spec
+    const operators = () =>
+      kubectl.list(['pods', '-n', SYSTEM_NAMESPACE, '-l', 'app.kubernetes.io/name=hauberk-operator'])
+
+    const before = await lease()
+    const leader = (await operators()).find(({ metadata }) => String(before.holderIdentity).startsWith(metadata.name))
+    assert.ok(leader, `${before.holderIdentity} is a pod`)
+    const start = performance.now()
+    await killContainer(leader, leader.spec.containers[0].name)
+    await until(
+      'the lease was taken anew',
+      async () => {
+        const now = await lease()
+        return now.leaseTransitions > before.leaseTransitions || now.acquireTime !== before.acquireTime
+      },
+      { withinMs: 25_000, everyMs: 250 },
+    )
+    const tookMs = Math.round(performance.now() - start)
+    assert.ok(tookMs <= 20_000, `the lease was taken after ${tookMs} ms`)
+    yield { sent: 'kill -9 of the leading operator', got: `the lease is taken after ${(tookMs / 1_000).toFixed(1)} s` }
+
+    for (const pod of await operators()) await killContainer(pod, pod.spec.containers[0].name).catch(() => {})
+    await kubectl.run(['rollout', 'status', '-n', SYSTEM_NAMESPACE, 'deploy/hauberk-operator', '--timeout=120s'], {
+      timeoutMs: 125_000,
+    })
+    yield { sent: 'kill -9 of both replicas', got: 'both are back' }
+    yield { sent: 'meanwhile, 50 requests a second', got: assertNoneLost(await load.stop()) }
+  },
+}
