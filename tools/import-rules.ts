@@ -50,7 +50,7 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
     packages: [],
     pure: true,
   },
-  'operator/resources': { folders: ['model', 'policies'], packages: [], pure: true },
+  'operator/resources': { folders: ['model', 'policies'], packages: ['@marcbachmann/cel-js'], pure: true },
   'operator/store': { folders: ['model', 'operator/sources'], packages: [], pure: true },
   'operator/translate': {
     folders: ['model', 'policies', 'contract', 'operator/resources', 'operator/store'],

@@ -4,8 +4,9 @@ import { closest, distance } from 'fastest-levenshtein'
 import type { Resource } from '../../model/resource.ts'
 import { type Issue, issue } from '../../model/result.ts'
 import type { JsonSchema, Section } from '../../model/section.ts'
+import { checkCelRules } from '../resources/cel-rules.ts'
+import { formatPath } from '../resources/issue-path.ts'
 import { KINDS, type KindDefinition } from '../resources/kinds.ts'
-import { checkCelRules } from './cel-rules.ts'
 
 /** An issue and where in the document it is, as keys and indices from the root. */
 export interface SchemaIssue {
@@ -228,15 +229,4 @@ function segmentsOf(pointer: string, _error: ErrorObject): (string | number)[] {
     .slice(1)
     .map((segment) => segment.replaceAll('~1', '/').replaceAll('~0', '~'))
     .map((segment) => (/^\d+$/.test(segment) ? Number(segment) : segment))
-}
-
-/** `spec.rateLimit[0].limit`. */
-export function formatPath(path: readonly (string | number)[]): string {
-  let text = ''
-  for (const segment of path) {
-    if (typeof segment === 'number') text += `[${segment}]`
-    else if (/^[A-Za-z_$][\w$-]*$/.test(segment)) text += text === '' ? segment : `.${segment}`
-    else text += `[${JSON.stringify(segment)}]`
-  }
-  return text
 }

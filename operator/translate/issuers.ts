@@ -9,7 +9,7 @@ import {
 } from '../../policies/jwt/token-issuer.ts'
 import { secretText, UNREADABLE_SECRET } from '../resources/secret.ts'
 import { secretGrant } from '../resources/secret-grant.ts'
-import { checkStructure } from '../resources/structural.ts'
+import { checkSpec } from '../resources/spec.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type ConditionFound, RESOLVED, refused } from './report.ts'
 
@@ -72,7 +72,7 @@ export function issuerRefs(
 }
 
 function review({ spec = {} }: Resource): readonly Issue[] {
-  const structure = checkStructure(tokenIssuerSchema, spec, 'refuse')
+  const structure = checkSpec(tokenIssuerSchema, spec)
   const found = structure.length > 0 ? structure : reviewTokenIssuer(spec as TokenIssuerSpec)
   return found.map((each) => under('spec', each))
 }

@@ -6,6 +6,7 @@ import type { JsonSchema, Section } from '../../model/section.ts'
 import { type MeshSecurityPolicySpec, meshSecurityPolicySpecSchema } from '../resources/mesh-security-policy.ts'
 import type { PolicyMode } from '../resources/policy-mode.ts'
 import { type SecurityPolicySpec, securityPolicySpecSchema, TARGET_GROUPS } from '../resources/security-policy.ts'
+import { checkRules } from '../resources/spec.ts'
 import { checkStructure } from '../resources/structural.ts'
 
 /**
@@ -85,7 +86,7 @@ function readWorkloadPolicy(resource: Resource, schema: JsonSchema, sections: re
   const refsAreRead = !issues.some(({ path }) => path === '' || path.startsWith('targetRefs'))
   const refIssues = refsAreRead ? (refs as readonly TargetRef[]).flatMap(reviewTargetRef) : []
   const targetRefs = refsAreRead && refIssues.length === 0 ? (refs as readonly TargetRef[]) : undefined
-  const wrong = [...issues, ...refIssues]
+  const wrong = withRules([...issues, ...refIssues], schema, resource.spec)
   const mode = modeOf(written, issues)
   if (wrong.length > 0) return { ...unreadable(resource, wrong), mode, targetRefs, sections: NO_PARTS }
   const { parts, issues: found } = partsOf(resource.spec as SecurityPolicySpec, '', sections)
@@ -109,7 +110,7 @@ function readMeshPolicy(resource: Resource, schema: JsonSchema, sections: readon
       : (['sidecar', 'gateway'] as const),
   }
   const mode = modeOf(written, issues)
-  const wrong = [...issues, ...selectorIssues]
+  const wrong = withRules([...issues, ...selectorIssues], schema, resource.spec)
   if (wrong.length > 0) return { ...unreadable(resource, wrong), mode, ...reach, floor: NO_PARTS, defaults: NO_PARTS }
   const spec = resource.spec as MeshSecurityPolicySpec | undefined
   const floor = partsOf(spec?.floor ?? {}, 'floor', sections)
@@ -121,6 +122,14 @@ function readMeshPolicy(resource: Resource, schema: JsonSchema, sections: readon
     floor: floor.parts,
     defaults: defaults.parts,
   }
+}
+
+/**
+ * What is wrong, and where nothing is, what the schema's CEL rules say. The API server asks them too, unless its
+ * CustomResourceDefinition is another one.
+ */
+function withRules(wrong: readonly Issue[], schema: JsonSchema, spec: unknown): readonly Issue[] {
+  return wrong.length > 0 ? wrong : checkRules(schema, spec)
 }
 
 /** What the schema's CEL rules say of a target, for whoever was not asked to obey them. */

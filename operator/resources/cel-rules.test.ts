@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SECTIONS } from '../../policies/sections.ts'
-import { KINDS } from '../resources/kinds.ts'
 import { checkCelRules, parseRule, rulesIn } from './cel-rules.ts'
+import { KINDS } from './kinds.ts'
 
 test('every CEL rule of our kinds is one that this evaluator understands', () => {
   const rules = KINDS.flatMap(({ specSchema }) => (specSchema === undefined ? [] : rulesIn(specSchema(SECTIONS))))
