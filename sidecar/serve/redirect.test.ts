@@ -15,6 +15,7 @@ function locationOf(
     port = undefined as number | undefined,
     query = '',
     prefix = '/',
+    listener = 80,
     visible = new Map<number, number>(),
   } = {},
 ): string {
@@ -43,7 +44,7 @@ function locationOf(
     filters: {},
     action: { kind: 'redirect', status: 308, ...action },
   }
-  const view = new HttpRequestView(head, { ip: '127.0.0.1' }, 80, scheme, '127.0.0.1')
+  const view = new HttpRequestView(head, { ip: '127.0.0.1' }, listener, scheme, '127.0.0.1')
   return redirectLocation(config, view, head, { visiblePort: (configured) => visible.get(configured) ?? configured })
 }
 
@@ -57,6 +58,19 @@ test('another scheme brings its own port, as clients dial it', () => {
   assert.equal(locationOf({ scheme: 'https' }, { port: 8080 }), 'https://shop.example/a/b')
   assert.equal(locationOf({ scheme: 'https' }, { visible: new Map([[443, 8443]]) }), 'https://shop.example:8443/a/b')
   assert.equal(locationOf({ scheme: 'http' }, { scheme: 'https' }), 'http://shop.example/a/b')
+})
+
+test('a scheme that the route says brings its own port, be it the same one', () => {
+  assert.equal(locationOf({ scheme: 'http' }, { port: 8080, listener: 8080 }), 'http://shop.example/a/b')
+})
+
+test('where neither route nor client name a port it is that of the listener', () => {
+  assert.equal(locationOf({ host: 'other.example' }, { listener: 8080 }), 'http://other.example:8080/a/b')
+  assert.equal(locationOf({}, { scheme: 'https', listener: 443 }), 'https://shop.example/a/b')
+  assert.equal(
+    locationOf({}, { scheme: 'https', listener: 443, visible: new Map([[443, 8443]]) }),
+    'https://shop.example:8443/a/b',
+  )
 })
 
 test('a port that the route names is translated too, and left out where the scheme implies it', () => {

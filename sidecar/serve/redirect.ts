@@ -8,7 +8,8 @@ const DEFAULT_PORTS = { http: 80, https: 443 } as const
 
 /**
  * `Location` of a RequestRedirect (Gateway API, HTTPRequestRedirectFilter): what the route does not say stays as the client
- * sent it. The port is the one that clients dial, and left out where the scheme implies it.
+ * sent it. A scheme that the route says brings its own port; otherwise it is the one that the client named, else the
+ * listener's. It is left out where the scheme implies it.
  */
 export function redirectLocation(
   config: RouteConfig,
@@ -27,14 +28,14 @@ export function redirectLocation(
 }
 
 function portOf(
-  { port }: { readonly port?: number | undefined },
+  action: { readonly port?: number | undefined; readonly scheme?: 'http' | 'https' | undefined },
   request: RequestView,
   head: RequestHead,
   scheme: 'http' | 'https',
   site: Pick<HttpSite, 'visiblePort'>,
 ): number {
   const visible = (configured: number) => site.visiblePort?.(configured) ?? configured
-  if (port !== undefined) return visible(port)
-  if (scheme !== request.scheme) return visible(DEFAULT_PORTS[scheme])
-  return head.port ?? DEFAULT_PORTS[scheme]
+  if (action.port !== undefined) return visible(action.port)
+  if (action.scheme !== undefined) return visible(DEFAULT_PORTS[scheme])
+  return head.port ?? visible(request.port)
 }
