@@ -129,6 +129,52 @@ test('a pod counts by its newest session, and a pod that is not there does not c
   assert.equal(programmed(), 'Reconciling')
 })
 
+test('a gateway counts by its sessions, and by its pods where it has some', async () => {
+  const { clock, set, acknowledgements, operation, statusOf } = start()
+  set(
+    resourcesIn(`
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: hauberk}
+spec: {controllerName: hauberk.dev/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: shop}
+spec: {gatewayClassName: hauberk, listeners: [{name: http, port: 80, protocol: HTTP}]}
+`),
+  )
+  await clock.advance(1_000)
+  const workload = 'hauberk-system/gateway-shop-edge'
+  const version = operation.desired(workload)?.config.version ?? ''
+  const standing = () => {
+    const { conditions, workloads } = statusOf('Gateway', 'edge')
+    return `${conditions.find(({ type }) => type === 'Programmed')?.reason} ${workloads?.summary}`
+  }
+  assert.equal(standing(), 'Reconciling 0/1')
+  acknowledgements.connect('a', { workload, pod: `${workload}-1-a`, release: '0', contract: 1, since: 0 })
+  acknowledgements.acknowledge('a', 'config', version)
+  assert.equal(standing(), 'Programmed 1/1')
+
+  const replica = (name: string) => `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: gateway-shop-edge-1-${name}
+  namespace: hauberk-system
+  labels: {pod-template-hash: '1'}
+  ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: gateway-shop-edge-1}]
+spec: {serviceAccountName: gateway-shop-edge, containers: [{name: gateway}]}
+status: {phase: Running, podIP: 10.0.0.2}
+`
+  set(resourcesIn(`${replica('a')}---${replica('b')}`))
+  await clock.advance(1_000)
+  assert.equal(standing(), 'Reconciling 1/2')
+  acknowledgements.connect('b', { workload, pod: `${workload}-1-b`, release: '0', contract: 1, since: 0 })
+  acknowledgements.acknowledge('b', 'config', version)
+  assert.equal(standing(), 'Programmed 2/2')
+})
+
 test('what dry runs would deny is told of the policy alone, not of what else has its name', () => {
   const { operation, statusOf } = start()
   operation.countDryRuns('shop/orders', [

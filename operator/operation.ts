@@ -148,15 +148,16 @@ export function createOperation(options: OperationOptions): Operation {
         // A pod counts once, by its newest session: an older one may be of a process that is gone.
         const byPod = new Map(acknowledgements.of(workload).map((sidecar) => [sidecar.pod, sidecar]))
         const own = pods.get(workload) ?? []
-        // A gateway's replicas are known by their sessions alone: its pods are this operator's own business.
+        // On a laptop a gateway has no pods, and its replicas are known by their sessions; so it is until its pods are there.
         const isGateway = configs.get(workload)?.role === 'gateway'
-        const sidecars = isGateway ? [...byPod.values()] : own.flatMap(({ key }) => byPod.get(key) ?? [])
+        const bySession = isGateway && own.length === 0
+        const sidecars = bySession ? [...byPod.values()] : own.flatMap(({ key }) => byPod.get(key) ?? [])
         const standing = {
           workload,
-          selected: isGateway ? Math.max(1, sidecars.length) : own.length,
+          selected: bySession ? Math.max(1, sidecars.length) : own.length,
           acknowledged: sidecars.filter(({ documents }) => documents.config?.acknowledged === wanted).length,
           rejected: sidecars.filter(({ documents }) => documents.config?.refused?.version === wanted).length,
-          unmeshed: own.filter(({ meshed }) => !meshed).length,
+          unmeshed: isGateway ? 0 : own.filter(({ meshed }) => !meshed).length,
           unsupported: unsupportedBy(sidecars, configs.get(workload)),
         }
         standings.set(workload, standing)
