@@ -55,6 +55,8 @@ export interface Kubectl {
   apply(yaml: string, args?: readonly string[]): Promise<string>
   /** Runs a command in a container, with `input` as its standard input. */
   exec(pod: PodContainer, command: readonly string[], options?: RunOptions): Promise<string>
+  /** A door to the API server without TLS or credentials, on loopback: `kubectl proxy`. */
+  proxy(): Promise<{ readonly url: string; stop(): void }>
   /** Starts a command that goes on, and tells each line of its output. Stop it by `kill`. */
   follow(args: readonly string[], onLine: (line: string) => void): ChildProcess
 }
@@ -95,6 +97,17 @@ export function openKubectl(context: string): Kubectl {
     exec({ namespace, pod, container }, command, options) {
       const where = ['-n', namespace, pod, ...(container === undefined ? [] : ['-c', container])]
       return run(['exec', '-i', ...where, '--', ...command], options)
+    },
+    proxy() {
+      const child = spawn('kubectl', [...common, 'proxy', '--port=0'], { stdio: ['ignore', 'pipe', 'ignore'] })
+      return new Promise((resolve, reject) => {
+        child.once('error', reject)
+        child.once('close', () => reject(new Error('kubectl proxy ended')))
+        createInterface({ input: child.stdout }).on('line', (line) => {
+          const address = /Starting to serve on (\S+)/.exec(line)?.[1]
+          if (address !== undefined) resolve({ url: `http://${address}`, stop: () => void child.kill() })
+        })
+      })
     },
     follow(args, onLine) {
       const child = spawn('kubectl', [...common, ...args], { stdio: ['ignore', 'pipe', 'ignore'] })

@@ -1,8 +1,10 @@
 import type { ClusterScenario } from '../scenario.ts'
 import { apiServerRestarted } from './api-server-restarted.ts'
 import { floor } from './floor.ts'
+import { gatewayCertificate } from './gateway-certificate.ts'
 import { identityTokens } from './identity-tokens.ts'
 import { job } from './job.ts'
+import { manyPolicies } from './many-policies.ts'
 import { mutualTls } from './mutual-tls.ts'
 import { operatorsKilled } from './operators-killed.ts'
 import { plaintextToPods } from './plaintext-to-pods.ts'
@@ -25,9 +27,11 @@ export const CLUSTER_SCENARIOS: readonly ClusterScenario[] = [
   probes,
   identityTokens,
   unmeshedPod,
+  gatewayCertificate,
   rollingRestarts,
   operatorsKilled,
   webhookDown,
+  manyPolicies,
   rootRotation,
   apiServerRestarted,
 ]

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict'
+import { until } from '../../world/until.ts'
+import { loadedPair } from '../loaded-pair.ts'
+import type { ClusterScenario } from '../scenario.ts'
+
+const NS = 'e2e-many'
+const POLICIES = 1_000
+const EDITS_PER_SECOND = 100
+const EDITS_FOR_MS = 10_000
+const IN_FORCE_WITHIN_MS = 10_000
+
+export const manyPolicies: ClusterScenario = {
+  name: 'many-policies',
+  title: 'F23: a thousand policies at once, then a hundred edits a second: the last one is in force within 10 s',
+  async *run(world) {
+    const { kubectl, inside } = world
+    await loadedPair(world, NS)
+    const ask = async (path: string) => (await inside(`${NS}/client`).ask({ url: `http://server.${NS}${path}` })).status
+
+    const start = performance.now()
+    await kubectl.apply(Array.from({ length: POLICIES }, (_, i) => denying(i, `/never/${i}`)).join('---\n'))
+    const appliedMs = Math.round(performance.now() - start)
+    const last = `/never/${POLICIES - 1}`
+    await until('the last one is in force', async () => (await ask(last)) === 403, { withinMs: 60_000, everyMs: 100 })
+    const afterMs = Math.round(performance.now() - start) - appliedMs
+    assert.ok(afterMs <= IN_FORCE_WITHIN_MS, `in force ${afterMs} ms after kubectl was through`)
+    assert.equal(await ask('/'), 200)
+    yield {
+      sent: `kubectl apply of ${POLICIES} policies for one Service`,
+      got: `the last one in force ${Math.max(0, afterMs)} ms after kubectl was through (${Math.round(appliedMs / 1_000)} s)`,
+    }
+
+    const result = await editsFromInside(world)
+    const edited = performance.now()
+    await until('the last edit is in force', async () => (await ask(result.lastPath)) === 403, {
+      withinMs: 60_000,
+      everyMs: 100,
+    })
+    const tookMs = Math.round(performance.now() - edited)
+    assert.ok(tookMs <= IN_FORCE_WITHIN_MS, `in force after ${tookMs} ms`)
+    yield {
+      sent: `${result.edits} edits in ${(result.tookMs / 1_000).toFixed(1)} s`,
+      got: `the last one in force after ${tookMs} ms`,
+    }
+  },
+}
+
+/** Through one connection: a kubectl for each edit would be the slowest part by far. */
+async function editsFromInside({ kubectl }: Parameters<ClusterScenario['run']>[0]) {
+  const proxy = await kubectl.proxy()
+  try {
+    const began = performance.now()
+    let edits = 0
+    let lastPath = ''
+    while (performance.now() - began < EDITS_FOR_MS) {
+      const due = Math.floor(((performance.now() - began) / 1_000) * EDITS_PER_SECOND)
+      const batch = Array.from({ length: Math.max(1, due - edits) }, (_, i) => edits + i)
+      await Promise.all(
+        batch.map(async (edit) => {
+          const path = `/edited/${edit}`
+          const url = `${proxy.url}/apis/hauberk.dev/v1alpha1/namespaces/${NS}/securitypolicies/deny-${edit % POLICIES}`
+          const body = JSON.stringify({ spec: { authorization: { deny: [{ name: 'never', to: { paths: [path] } }] } } })
+          const headers = { 'content-type': 'application/merge-patch+json' }
+          const response = await fetch(url, { method: 'PATCH', headers, body })
+          assert.equal(response.status, 200, await response.text())
+          if (edit === batch.at(-1)) lastPath = path
+        }),
+      )
+      edits += batch.length
+    }
+    return { edits, lastPath, tookMs: performance.now() - began }
+  } finally {
+    proxy.stop()
+  }
+}
+
+function denying(i: number, path: string): string {
+  return `apiVersion: hauberk.dev/v1alpha1
+kind: SecurityPolicy
+metadata: {name: deny-${i}, namespace: ${NS}}
+spec:
+  targetRefs: [{kind: Service, name: server}]
+  authorization: {default: Deny, deny: [{name: never, to: {paths: ['${path}']}}]}
+`
+}
