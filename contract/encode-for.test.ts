@@ -135,3 +135,9 @@ test('F20: no policy needs more than version 1 yet', () => {
     assert.deepEqual(encodeFor(1, 'config', config('v2', file)).unsupported, [])
   }
 })
+
+test('F06, F20: version 1 is told of no distrusted roots: it has lost them from its bundle, and cuts nothing', () => {
+  const newest = { ...config('v2', 'config-orders.json'), distrustedRoots: ['ab'.repeat(32)] }
+  const { document } = encodeFor(1, 'config', newest)
+  assert.equal('distrustedRoots' in document, false)
+})

@@ -84,9 +84,10 @@ function encodeConfig(
 ): Encoded {
   const unsupported = new Set<string>()
   const slotsFor = (slots: FilterSlots) => encodeSlots(slots, common.contract, filters, unsupported)
+  const { distrustedRoots: _, ...known } = config
   const { services, egress } = config.outbound
   const document: WorkloadConfig = {
-    ...config,
+    ...known,
     ...common,
     listeners: config.listeners.map((listener) => {
       const routes = listener.routes.map((route) => ({ ...route, filters: slotsFor(route.filters) }))

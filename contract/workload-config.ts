@@ -208,6 +208,11 @@ export const WorkloadConfig = v.strictObject({
   identity: v.strictObject({ spiffeId: v.string(), trustDomain: v.string() }),
   /** PEM certificates of the roots to trust. */
   trustBundle: v.array(v.string()),
+  /**
+   * Fingerprints (SHA-256, lower-case hex) of roots that are not to be trusted any more, whatever else says so. Connections
+   * that are open by their leave are cut. A root that is only out of the bundle is no reason to cut any. Since 2.
+   */
+  distrustedRoots: v.optional(v.pipe(v.array(v.string()), v.maxLength(64))),
   /** How many `X-Forwarded-For` entries from the right were written by proxies of the operator's own. */
   trustedHops: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(16)),
   listeners: v.array(v.variant('kind', [InboundListener, GatewayListener])),

@@ -27,6 +27,7 @@ export interface GatewaySlice {
   readonly routes: readonly RouteSlice[]
   readonly mesh: MeshSettings
   readonly roots: readonly string[]
+  readonly distrustedRoots: readonly string[]
 }
 
 /** A listener that is served. */
@@ -84,6 +85,7 @@ export function translateGateway(slice: GatewaySlice, rooms: Rooms, findIssuer: 
       trustDomain: mesh.trustDomain,
     },
     trustBundle: [...slice.roots],
+    ...(slice.distrustedRoots.length > 0 && { distrustedRoots: [...slice.distrustedRoots] }),
     trustedHops: mesh.trustedHops,
     listeners,
     outbound: { services: [], egress: [] },

@@ -19,6 +19,7 @@ export interface SidecarSlice {
   readonly meshPolicies: readonly MeshPolicy[]
   readonly mesh: MeshSettings
   readonly roots: readonly string[]
+  readonly distrustedRoots: readonly string[]
   /** Services that it may call: those of its namespace, and those that its annotations and the egress list name. */
   readonly outbound: readonly (readonly ServiceFacts[])[]
   /** Services without a selector that the egress list names. */
@@ -51,6 +52,7 @@ export function translateSidecar(slice: SidecarSlice, rooms: Rooms, findIssuer: 
       trustDomain: mesh.trustDomain,
     },
     trustBundle: [...slice.roots],
+    ...(slice.distrustedRoots.length > 0 && { distrustedRoots: [...slice.distrustedRoots] }),
     trustedHops: mesh.trustedHops,
     listeners: workload.ports.map((port) => inboundListener(port, slice, rooms, findIssuer, findings)),
     outbound: { services: outbound.services, egress: egressOf(mesh, slice.foreign) },

@@ -52,6 +52,18 @@ function pod(name: string, ip: string): Resource {
 }
 
 describe('a slice', () => {
+  it('F05, F06: has the roots to trust, in their order, and those not to', () => {
+    const world = resourcesIn(SHOP)
+    const first = translateAll(world, { mesh: { roots: ['old', 'new'] } })
+    const ordered = translateAll(world, { mesh: { roots: ['new', 'old'] } }, first)
+    const without = translateAll(world, { mesh: { roots: ['new'], distrustedRoots: ['ab'] } }, ordered)
+    const told = (translation: typeof first) =>
+      [...translation.configs.values()].map(({ trustBundle, distrustedRoots }) => [trustBundle, distrustedRoots])
+    assert.deepEqual(told(first), Array(2).fill([['old', 'new'], undefined]))
+    assert.deepEqual(told(ordered), Array(2).fill([['new', 'old'], undefined]))
+    assert.deepEqual(told(without), Array(2).fill([['new'], ['ab']]))
+  })
+
   it('has no addresses: pods that come and go change endpoints, and no config', () => {
     const world = resourcesIn(SHOP)
     const before = translateAll([...world, pod('auth-1', '127.0.0.1')])

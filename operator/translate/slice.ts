@@ -26,6 +26,7 @@ export interface World {
   readonly atGateways: GatewayAttachments
   readonly mesh: MeshSettings
   readonly roots: readonly string[]
+  readonly distrustedRoots: readonly string[]
 }
 
 /** The slice of every workload and gateway. */
@@ -45,6 +46,7 @@ export function slicesOf(world: World): ReadonlyMap<WorkloadId, Slice> {
         meshPolicies,
         mesh: world.mesh,
         roots: world.roots,
+        distrustedRoots: world.distrustedRoots,
         outbound: outboundServices(facts, [...workload.outbound, ...named], world.namespaces),
         foreign,
       }
@@ -114,7 +116,7 @@ function outboundServices(
 
 function gatewaySlice(
   gateway: GatewayFacts,
-  { routes, namespaces, meshPolicies, atGateways, mesh, roots }: World,
+  { routes, namespaces, meshPolicies, atGateways, mesh, roots, distrustedRoots }: World,
 ): GatewaySlice {
   return {
     role: 'gateway',
@@ -148,5 +150,6 @@ function gatewaySlice(
     }),
     mesh,
     roots,
+    distrustedRoots,
   }
 }

@@ -32,6 +32,8 @@ export interface TranslateDeps {
   readonly mesh: {
     /** PEM certificates of the roots that every sidecar is to trust. */
     readonly roots: readonly string[]
+    /** Fingerprints of roots that nobody may trust any more. Default: none. */
+    readonly distrustedRoots?: readonly string[]
   }
   /** Whether TLS can be served with what a Secret holds. Absent, only its form is looked at. */
   readonly judgeKeyPair?: JudgeKeyPair
@@ -123,6 +125,7 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     atGateways,
     mesh,
     roots: deps.mesh.roots,
+    distrustedRoots: deps.mesh.distrustedRoots ?? [],
   })
 
   const find: FindIssuer = (namespace, name) =>
