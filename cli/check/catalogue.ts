@@ -1,6 +1,7 @@
 /**
  * The stable names of what `hauberk check` finds, by the code of the issue. A number is never given to another code; docs/issues.md has a row
- * for each. In groups of a hundred: files, words, references, policies, gateways, configurations, certificates, the local mesh, a mesh that runs.
+ * for each. In groups of a hundred: files, words, references, policies, gateways, configurations, certificates, the local mesh, a mesh that runs,
+ * pods.
  */
 export const ISSUE_IDS: Readonly<Record<string, string>> = {
   // Files and fields
@@ -137,6 +138,21 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'stale-keys': 'HBK0908',
   'would-deny': 'HBK0909',
   'document-too-large': 'HBK0910',
+  // Pods
+  'opt-out-refused': 'HBK1001',
+  'host-network': 'HBK1002',
+  'escapes-capture': 'HBK1003',
+  'shared-processes': 'HBK1004',
+  'reserved-name': 'HBK1005',
+  'reserved-uid': 'HBK1006',
+  'reserved-port': 'HBK1007',
+  'reserved-audience': 'HBK1008',
+  'pod-security': 'HBK1009',
+  'malformed-probe': 'HBK1010',
+  'unsupported-os': 'HBK1011',
+  'duplicate-container': 'HBK1012',
+  'not-as-injected': 'HBK1013',
+  'opted-out': 'HBK1014',
 }
 
 /** What a code that has no number yet is called. */

@@ -1,0 +1,163 @@
+import { POD_CONTRACT_VERSION } from '../../contract/pod.ts'
+import { fail, type Issue, issue, ok, type Result, under } from '../../model/result.ts'
+import { workloadIdFor } from '../../model/workload-id.ts'
+import { ownerName } from '../translate/workloads.ts'
+import { INJECT_LABEL, INJECTED_ANNOTATION } from './annotations.ts'
+import type { InjectionContext } from './context.ts'
+import { annotationPath, readExclusions } from './exclusions.ts'
+import { exceptionFor, judgePod } from './judge-pod.ts'
+import type { ContainerObject, PodMetadata, PodObject } from './pod-object.ts'
+import { podSecurityIssue } from './pod-security.ts'
+import { rewriteProbes } from './probes.ts'
+import { type RestoredPod, restorePod } from './restore-pod.ts'
+import { initContainer, OWN_POD_NAME, sidecarContainer, sidecarVolumes, type Told } from './sidecar-containers.ts'
+
+/** What becomes of a pod. */
+export interface Injection {
+  readonly pod: PodObject
+  /** False for a pod that whoever owns the mesh lets be without a sidecar. */
+  readonly isInjected: boolean
+  /** What is as it should not be, and allowed. */
+  readonly warnings: readonly Issue[]
+}
+
+/**
+ * Puts the sidecar into a pod: first the container that writes the rules of capture, then the sidecar, then whatever the
+ * pod brings. Pure but for `makeProbeKey`; the pod that is handed in is not changed.
+ *
+ * To inject a pod again gives the same pod, be it with the same settings or not with those of the first time: what the
+ * first time put in is taken out before. Fails with every reason for which a pod cannot be in the mesh, paths from the root
+ * of the pod.
+ */
+export function injectPod(pod: PodObject, context: InjectionContext): Result<Injection> {
+  const { pod: bare, kept, issues: restoreIssues } = restorePod(pod)
+  if (restoreIssues.length > 0) return fail(...restoreIssues)
+
+  const left = leftAlone(bare, context)
+  if (left !== undefined) return left
+
+  const { exclude, issues: exclusionIssues } = readExclusions(bare.metadata?.annotations ?? {}, context)
+  const security = podSecurityIssue(context.namespace)
+  const probeKey = kept.probeKey ?? context.makeProbeKey()
+  const { pod: rewritten, probes, issues: probeIssues } = rewriteProbes(bare, probeKey)
+  const workload = workloadOf(bare.metadata ?? {}, context.namespace.name)
+  const found = [
+    ...(security === undefined ? [] : [security]),
+    ...judgePod(bare, context),
+    ...exclusionIssues,
+    ...probeIssues,
+    ...(workload.ok ? [] : workload.issues),
+  ]
+  const errors = found.filter(({ severity }) => severity === 'error')
+  if (errors.length > 0 || !workload.ok) return fail(...errors)
+
+  const { trustDomain, operator, metrics, drainSeconds, decisionLog, logLevel } = context.settings
+  const told: Told = {
+    contract: POD_CONTRACT_VERSION,
+    workload: workload.value,
+    role: 'sidecar',
+    trustDomain,
+    serviceAccount: bare.spec.serviceAccountName || 'default',
+    operator: { ...operator },
+    probeKey,
+    probes: [...probes],
+    exclude,
+    metrics,
+    drainSeconds,
+    decisionLog,
+    logLevel,
+  }
+  const injected = withSidecar(withPreStop(rewritten, context.settings.preStopSeconds), told, kept, context)
+  return ok({ pod: injected, isInjected: true, warnings: found })
+}
+
+/** The injection of a pod that is to have no sidecar; undefined for every other one. */
+function leftAlone(pod: PodObject, { namespace, optOuts }: InjectionContext): Result<Injection> | undefined {
+  const { labels = {}, annotations = {} } = pod.metadata ?? {}
+  const places = [
+    { value: labels[INJECT_LABEL], path: `metadata.labels["${INJECT_LABEL}"]` },
+    { value: annotations[INJECT_LABEL], path: annotationPath(INJECT_LABEL) },
+  ]
+  const odd = places.find(({ value }) => value !== undefined && value !== 'disabled' && value !== 'enabled')
+  if (odd !== undefined) {
+    const message = `'${odd.value}' is neither enabled nor disabled`
+    return fail(
+      issue('malformed-annotation', odd.path, message, 'leave it out: every pod of this namespace is injected'),
+    )
+  }
+  const asking = places.find(({ value }) => value === 'disabled')
+  if (asking !== undefined) {
+    const allowed = optOuts.allowing('SkipInjection', namespace.name)
+    if (allowed !== undefined) return alone(pod, 'opted-out', asking.path, allowed)
+    const message = 'keeps the pod from the mesh, which nobody has allowed here'
+    const fix = `leave it out, or ${exceptionFor('SkipInjection', namespace.name)}`
+    return fail(issue('opt-out-refused', asking.path, message, fix))
+  }
+  if (pod.spec.hostNetwork !== true) return undefined
+  const allowed = optOuts.allowing('HostNetwork', namespace.name)
+  if (allowed !== undefined) return alone(pod, 'opted-out', 'spec.hostNetwork', allowed)
+  const message = 'a pod with the network of its node cannot have a sidecar'
+  const fix = `leave it out, or ${exceptionFor('HostNetwork', namespace.name)}`
+  return fail(issue('host-network', 'spec.hostNetwork', message, fix))
+}
+
+function alone(pod: PodObject, code: string, path: string, allowedBy: string): Result<Injection> {
+  const message = `the pod has no sidecar, as ${allowedBy} in optOuts of MeshConfig default allows`
+  return ok({ pod, isInjected: false, warnings: [{ ...issue(code, path, message), severity: 'warning' }] })
+}
+
+/** The name that translation will know the pod's workload by. That of a bare pod may not be known yet. */
+function workloadOf(metadata: PodMetadata, namespace: string): Result<string> {
+  const name = metadata.name ?? ''
+  const resource = { metadata: { ...metadata, name: name === '' ? OWN_POD_NAME : name } as { readonly name: string } }
+  const owner = ownerName(resource)
+  if (owner === OWN_POD_NAME) return ok(`${namespace}/${OWN_POD_NAME}`)
+  const id = workloadIdFor(namespace, owner)
+  return id.ok ? id : fail(...id.issues.map((found) => under('metadata', found)))
+}
+
+/**
+ * Has containers that may serve go on for a while after they were told to end: callers learn of it meanwhile (F19). Pods
+ * that run to completion serve nobody.
+ */
+function withPreStop(pod: PodObject, preStopSeconds: number): PodObject {
+  const { restartPolicy = 'Always', terminationGracePeriodSeconds = 30, containers } = pod.spec
+  // The app needs most of the grace period for itself.
+  const seconds = Math.min(Math.floor(preStopSeconds), Math.floor(terminationGracePeriodSeconds / 3))
+  if (seconds < 1 || restartPolicy !== 'Always') return pod
+  return {
+    ...pod,
+    spec: {
+      ...pod.spec,
+      containers: containers.map((container): ContainerObject => {
+        if (container.lifecycle?.preStop !== undefined) return container
+        return { ...container, lifecycle: { ...container.lifecycle, preStop: { sleep: { seconds } } } }
+      }),
+    },
+  }
+}
+
+function withSidecar(
+  pod: PodObject,
+  told: Told,
+  { initResources, sidecarResources }: RestoredPod['kept'],
+  { settings }: InjectionContext,
+): PodObject {
+  const { metadata = {}, spec } = pod
+  return {
+    ...pod,
+    metadata: {
+      ...metadata,
+      annotations: { ...metadata.annotations, [INJECTED_ANNOTATION]: String(POD_CONTRACT_VERSION) },
+    },
+    spec: {
+      ...spec,
+      initContainers: [
+        initContainer({ settings, told, ...(initResources !== undefined && { resources: initResources }) }),
+        sidecarContainer({ settings, told, ...(sidecarResources !== undefined && { resources: sidecarResources }) }),
+        ...(spec.initContainers ?? []),
+      ],
+      volumes: [...(spec.volumes ?? []), ...sidecarVolumes(settings)],
+    },
+  }
+}
