@@ -22,6 +22,8 @@ test('paths are those of the Kubernetes API, and no name can leave its place', (
     '/apis/apps/v1/namespaces/x/deployments/y/status',
   )
   assert.equal(resourcePath({ ...pods, namespace: '../..', name: 'a/b' }), '/api/v1/namespaces/..%2F../pods/a%2Fb')
+  for (const name of ['', '.', '..'])
+    assert.throws(() => resourcePath({ ...pods, namespace: 'shop', name }), RangeError)
 })
 
 test('an apply says who applies, and takes fields from others only when told to', async (t) => {

@@ -12,7 +12,10 @@ export interface ResourcePath {
   readonly subresource?: string | undefined
 }
 
-/** `/apis/apps/v1/namespaces/shop/deployments/orders/status`. Every part is escaped. */
+/**
+ * `/apis/apps/v1/namespaces/shop/deployments/orders/status`. Every part is escaped; throws a `RangeError` for one that
+ * would lead out of its place.
+ */
 export function resourcePath({ apiVersion, plural, namespace, name, subresource }: ResourcePath): string {
   const root = apiVersion.includes('/') ? '/apis' : '/api'
   const parts = [
@@ -22,5 +25,6 @@ export function resourcePath({ apiVersion, plural, namespace, name, subresource 
     ...(name === undefined ? [] : [name]),
     ...(subresource === undefined ? [] : [subresource]),
   ]
+  for (const part of parts) if (['', '.', '..'].includes(part)) throw new RangeError(`"${part}" is not a name`)
   return [root, ...parts.map(encodeURIComponent)].join('/')
 }

@@ -19,7 +19,7 @@ export interface Sink {
    * Takes changes that belong together: readers see all of them or none, so that a file or a transaction that touches a
    * policy and its issuer is never half in force. A `set` of what the sink already has is no change.
    *
-   * Every resource is of a kind in `resources/kinds.ts`, and its schema has passed.
+   * Every resource is of a kind in `resources/kinds.ts`. Its schema need not have passed: see `translate/policy.ts`.
    */
   apply(changes: readonly Change[]): void
   /** Everything that was there at the start has been told. Until then nobody acts: a partial list would remove what is missing. */
