@@ -51,9 +51,19 @@ export interface Combined<Value> {
   /** Every policy that the value came from. */
   readonly origins: readonly Origin[]
   /** Single-valued sections: who lost, and to whom (POLICY-API rule 6). */
-  readonly overridden?: readonly { readonly loser: Origin; readonly winner: Origin }[]
-  /** Rules that say nothing on a port of this protocol (POLICY-API rule 7). */
-  readonly notApplied?: readonly { readonly origin: Origin; readonly path: string; readonly reason: string }[]
+  readonly overridden?: readonly {
+    readonly loser: Origin
+    readonly winner: Origin
+    /** It asked for less than the floor. The floor holds all the same; whoever wrote the policy must hear of it. */
+    readonly weakensFloor?: true
+  }[]
+  /** Rules that say nothing on a port of this protocol (POLICY-API rule 7), or that the floor does not permit. */
+  readonly notApplied?: readonly {
+    readonly origin: Origin
+    readonly path: string
+    readonly reason: string
+    readonly weakensFloor?: true
+  }[]
 }
 
 /** A part of a policy that one room owns, as the operator sees it: the door `section.ts` of a room. */

@@ -97,6 +97,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'protocol-conflict': 'HBK0411',
   'section-failed': 'HBK0412',
   'not-the-default': 'HBK0413',
+  'weakens-floor': 'HBK0414',
   // Gateways
   'listener-not-valid': 'HBK0501',
   'listener-conflict': 'HBK0502',

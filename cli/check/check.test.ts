@@ -134,8 +134,8 @@ spec:
     'db.yaml:23 not-applied',
     'orders.yaml:24 plaintext',
     'orders.yaml:25 allows-everybody',
-    'web.yaml:23 overridden',
     'web.yaml:24 plaintext',
+    'web.yaml:24 weakens-floor',
     'web.yaml:25 rule-without-token',
   ])
 })

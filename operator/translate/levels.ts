@@ -35,6 +35,8 @@ export interface Finding {
   readonly section: string
   readonly port: number
   readonly message: string
+  /** Where in its spec the policy asks for less than the floor. */
+  readonly weakensFloor?: string
   /** `unresolved`: what does not resolve. */
   readonly issues?: readonly Issue[]
 }
@@ -153,23 +155,25 @@ function tell(
     ...overridden
       .filter(({ loser }) => isConcerned(loser))
       .map(
-        ({ loser, winner }): Finding => ({
+        ({ loser, winner, weakensFloor }): Finding => ({
           policy: keyOf(loser),
           type: 'overridden',
           section: section.name,
           port,
           message: `${section.name} is overridden by ${winner.kind} ${formatOrigin(winner)}`,
+          ...(weakensFloor && { weakensFloor: section.name }),
         }),
       ),
     ...notApplied
       .filter(({ origin }) => isConcerned(origin))
       .map(
-        ({ origin, path, reason }): Finding => ({
+        ({ origin, path, reason, weakensFloor }): Finding => ({
           policy: keyOf(origin),
           type: 'not-applied',
           section: section.name,
           port,
           message: `${path} does not apply to port ${port}: ${reason}`,
+          ...(weakensFloor && { weakensFloor: path }),
         }),
       ),
   ]

@@ -151,8 +151,7 @@ function policyReport(policy: Policy, findings: readonly Finding[], absent: read
         type === 'unresolved' ? inner.map((each) => under('spec', each)) : [],
       ),
     ),
-    ...overridden.map((message) => warning('overridden', message)),
-    ...notApplied.map((message) => warning('not-applied', message)),
+    ...unique(findings.flatMap(outweighed)),
   ]
   return {
     issues,
@@ -164,6 +163,13 @@ function policyReport(policy: Policy, findings: readonly Finding[], absent: read
         ? { programmed: refused('PartiallyProgrammed', `${listed(notApplied)}.`) }
         : {}),
   }
+}
+
+/** A part of a policy that does not come into force as it is written. */
+function outweighed({ type, message, weakensFloor }: Finding): readonly Issue[] {
+  if (type === 'unresolved') return []
+  if (weakensFloor === undefined) return [warning(type, 'spec', message)]
+  return [warning('weakens-floor', `spec.${weakensFloor}`, `asks for less than the floor: ${message}`)]
 }
 
 function validity(issues: readonly Issue[]): ConditionFound {
@@ -231,8 +237,8 @@ function gatewayReport({ accepted, resolvedRefs, issues, listeners, id }: Gatewa
   }
 }
 
-function warning(code: string, message: string): Issue {
-  return { ...issue(code, 'spec', message), severity: 'warning' }
+function warning(code: string, path: string, message: string): Issue {
+  return { ...issue(code, path, message), severity: 'warning' }
 }
 
 function unique(issues: readonly Issue[]): readonly Issue[] {

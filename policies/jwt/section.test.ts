@@ -90,6 +90,7 @@ test('a floor that fixes the set leaves out what policies name beyond it, and sa
       origin: { kind: 'SecurityPolicy', namespace: 'shop', name: 'orders', generation: 1 },
       path: 'authentication.jwt.issuers',
       reason: 'the floor floor@1 does not admit the issuer own',
+      weakensFloor: true,
     },
   ])
 })
@@ -226,8 +227,8 @@ test('an exemption that the floor forbids is told of', () => {
     floor: [floor({ jwt: { required: true } })],
   })!
   assert.deepEqual(
-    notApplied?.map(({ origin, path, reason }) => [origin.name, path, reason]),
-    [['orders', 'authentication.exempt', 'the floor floor@1 permits no exemption']],
+    notApplied?.map(({ origin, path, reason, weakensFloor }) => [origin.name, path, reason, weakensFloor]),
+    [['orders', 'authentication.exempt', 'the floor floor@1 permits no exemption', true]],
   )
 })
 

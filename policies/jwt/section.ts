@@ -214,7 +214,7 @@ function issuersOf(
     const against = bounds.find(({ spec }) => spec.jwt?.onlyIssuers?.includes(name) === false)
     if (against !== undefined) {
       const reason = `the floor ${formatOrigin(against.origin)} does not admit the issuer ${name}`
-      notApplied.push({ origin, path: 'authentication.jwt.issuers', reason })
+      notApplied.push({ origin, path: 'authentication.jwt.issuers', reason, weakensFloor: true })
     } else if (!issuers.has(name)) issuers.set(name, nominee)
   }
   return [...issuers.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -286,7 +286,7 @@ function exemptOf(
   for (const { value, origin } of said) {
     if (value.length === 0) continue
     const reason = `the floor ${formatOrigin(forbidding.origin)} permits no exemption`
-    notApplied.push({ origin, path: 'authentication.exempt', reason })
+    notApplied.push({ origin, path: 'authentication.exempt', reason, weakensFloor: true })
   }
   return []
 }

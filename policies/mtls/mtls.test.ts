@@ -55,6 +55,28 @@ describe('the mode of a port', () => {
     assert.equal(modeOf({ floor }), 'Strict')
     const { overridden } = settle({ floor, policies: own('Disabled') })
     assert.equal(overridden?.[0]?.winner.name, 'base')
+    assert.equal(overridden?.[0]?.weakensFloor, true)
+  })
+
+  it('is said to weaken the floor only where it is less strict than that', () => {
+    const floor = [meshWide('base', { mode: 'Permissive' as const })]
+    const policies = [
+      attached('near', { ports: [{ port: 80, mode: 'Disabled' as const }] }),
+      attached('far', { mode: 'Strict' as const }),
+    ]
+    const { overridden = [] } = settle({ floor, policies })
+    assert.deepEqual(
+      overridden.map(({ loser, weakensFloor }) => [loser.name, weakensFloor]),
+      [
+        ['near', true],
+        ['far', undefined],
+      ],
+    )
+    const between = settle({ policies })
+    assert.equal(
+      between.overridden?.some(({ weakensFloor }) => weakensFloor),
+      false,
+    )
   })
 
   it('falls back to the defaults for a port that no policy speaks of', () => {

@@ -108,7 +108,11 @@ function combine(
     origins: [...new Set([...floors, ...(chosen === undefined ? [] : [chosen])].map(({ from }) => from.origin))],
     ...(winner !== undefined &&
       losers.length > 0 && {
-        overridden: losers.map(({ from }) => ({ loser: from.origin, winner: winner.from.origin })),
+        overridden: losers.map(({ mode: lost, from }) => ({
+          loser: from.origin,
+          winner: winner.from.origin,
+          ...(isRaised && isStricter(raised.mode, lost) && { weakensFloor: true }),
+        })),
       }),
   }
 }
