@@ -94,6 +94,10 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
       'pino',
     ],
   },
+  // What the shop wants on a cluster only. It makes secrets as `hauberk dev` does.
+  'samples/shop/cluster': { folders: ['model', 'cli/dev'], packages: [] },
+  // How the programs become images.
+  images: { folders: ['tools'], packages: [] },
   e2e: {
     folders: ['model', 'policies', 'contract', 'runtime', 'operator', 'sidecar', 'cli', 'samples'],
     packages: [
