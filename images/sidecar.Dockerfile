@@ -1,0 +1,45 @@
+# The sidecar, the gateway, and the init container that has traffic led to them: one bundle and koffi's native part, on Node.
+#
+#   docker build -f images/sidecar.Dockerfile -t hauberk-sidecar:0.1.0 .
+ARG NODE_IMAGE=node:24-bookworm-slim
+
+FROM ${NODE_IMAGE} AS dependencies
+WORKDIR /src
+COPY package.json package-lock.json .npmrc ./
+# As the lockfile says; nobody's install script is needed, so none is run.
+RUN --mount=type=cache,target=/var/cache/npm npm ci --cache /var/cache/npm --ignore-scripts --no-update-notifier
+
+# The init container writes the rules with nft. No logs, caches or times of this build stay behind.
+FROM ${NODE_IMAGE} AS runtime
+ARG SOURCE_DATE_EPOCH=0
+RUN began=$(date +%s) \
+ && apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nftables \
+ && apt-get clean \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/* /var/cache/ldconfig/* /var/log/* \
+      /var/lib/dpkg/*-old /etc/*- /tmp/* \
+ && find / -xdev -newermt "@$((began - 1))" ! -path '/proc/*' ! -path '/sys/*' ! -path '/dev/*' \
+      -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
+
+FROM dependencies AS build
+COPY LICENSE ./
+COPY images images
+COPY tools tools
+COPY model model
+COPY policies policies
+COPY contract contract
+COPY runtime runtime
+COPY sidecar sidecar
+COPY --from=runtime /var/lib/dpkg/status /tmp/dpkg-status
+RUN node tools/build.ts --only hauberk-sidecar --out /out/app --metafile /tmp/metafile.json
+ARG SOURCE_DATE_EPOCH=0
+RUN node images/finish.ts --name hauberk-sidecar --bundled /tmp/metafile.json --with koffi --epoch "${SOURCE_DATE_EPOCH}" --os /tmp/dpkg-status /out
+
+FROM runtime
+COPY --from=build /out/ /
+LABEL org.opencontainers.image.title="hauberk-sidecar" \
+      org.opencontainers.image.description="The sidecar and the gateway of the Hauberk security mesh" \
+      org.opencontainers.image.licenses="Apache-2.0"
+ENV NODE_ENV=production
+USER 15013:15013
+ENTRYPOINT ["node", "/app/hauberk-sidecar.mjs"]
