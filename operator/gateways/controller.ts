@@ -16,7 +16,7 @@ import { createKeeper, NotOursError } from './keeper.ts'
 import { runMirror } from './mirror.ts'
 import type { GatewaySettings } from './objects.ts'
 import { objectsStanding } from './standing.ts'
-import { createStatusWriter } from './status-writer.ts'
+import { createStatusWriter, type ObserveStatus } from './status-writer.ts'
 
 /** Milliseconds that changes are gathered: a push is acknowledged by many pods at nearly the same time. */
 const GATHER_MS = 100
@@ -33,7 +33,7 @@ export interface GatewayWorld {
   /** What is reported of Gateways and GatewayClasses, and what their pods acknowledged. */
   statuses(): readonly ReportedStatus[]
   /** The status that the API server has, as far as it was seen. */
-  observed(kind: string, namespace: string | undefined, name: string): { readonly status: unknown } | undefined
+  readonly observed: ObserveStatus
 }
 
 export interface GatewayControllerOptions {

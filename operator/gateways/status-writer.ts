@@ -21,14 +21,16 @@ export interface StatusWriter {
   forget(kind: 'Gateway' | 'GatewayClass', namespace: string | undefined, name: string): void
 }
 
+/** What the API server has, as far as it was seen. It is late: a write may not be in it yet. */
+export type ObserveStatus = (
+  kind: string,
+  namespace: string | undefined,
+  name: string,
+) => { readonly resourceVersion: string; readonly status: unknown } | undefined
+
 export interface StatusWriterOptions {
   readonly client: KubernetesClient
-  /** What the API server has, as far as it was seen: undefined, or an object that is another one when it changes. */
-  readonly observed: (
-    kind: string,
-    namespace: string | undefined,
-    name: string,
-  ) => { readonly status: unknown } | undefined
+  readonly observed: ObserveStatus
   readonly counters: GatewayCounters
   readonly clock: Clock
   readonly signal: AbortSignal
@@ -37,27 +39,28 @@ export interface StatusWriterOptions {
 type Fields = Readonly<Record<string, unknown>>
 
 export function createStatusWriter({ client, observed, counters, clock, signal }: StatusWriterOptions): StatusWriter {
-  /** What was written over what was seen then. It counts until something else is seen. */
-  const written = new Map<string, { readonly over: unknown; readonly status: Fields }>()
+  /** What was written last, and which version came of it. It counts until that version or a later one is seen. */
+  const written = new Map<string, { readonly resourceVersion: string; readonly status: Fields }>()
 
   const write = async (
     { kind, plural, namespace, name }: { kind: string; plural: string; namespace: string | undefined; name: string },
     make: (before: Fields, nowMs: number) => Fields,
   ) => {
     const key = keyOf(kind, namespace, name)
-    const seen = observed(kind, namespace, name)?.status
+    const seen = observed(kind, namespace, name)
     const own = written.get(key)
-    const before = own !== undefined && own.over === seen ? own.status : recordOf(seen)
+    const isLate = own !== undefined && (seen === undefined || isOlder(seen.resourceVersion, own.resourceVersion))
+    const before = isLate ? own.status : recordOf(seen?.status)
     const status = make(before, clock.now())
     if (holds(before, status)) return
     const metadata = { name, ...(namespace !== undefined && { namespace }) }
-    await applyObject(
+    const { metadata: result } = await applyObject(
       client,
       { apiVersion: API_VERSION, kind, metadata, status },
       { plural, fieldManager: STATUS_MANAGER, subresource: 'status', force: true, signal },
     )
     counters.statuses.add()
-    written.set(key, { over: seen, status })
+    written.set(key, { resourceVersion: result.resourceVersion ?? '', status })
   }
 
   return {
@@ -82,6 +85,12 @@ export function createStatusWriter({ client, observed, counters, clock, signal }
       written.delete(keyOf(kind, namespace, name))
     },
   }
+}
+
+/** Versions of one kind are whole numbers that grow (KEP-5504). What is none is not compared. */
+function isOlder(version: string, other: string): boolean {
+  if (!/^\d{1,20}$/.test(version) || !/^\d{1,20}$/.test(other)) return false
+  return BigInt(version) < BigInt(other)
 }
 
 function keyOf(kind: string, namespace: string | undefined, name: string): string {

@@ -26,6 +26,8 @@ export interface HTTPRouteRule {
   readonly filters?: readonly HTTPRouteFilter[]
   readonly backendRefs?: readonly BackendRef[]
   readonly timeouts?: { readonly request?: string; readonly backendRequest?: string }
+  readonly retry?: unknown
+  readonly sessionPersistence?: unknown
 }
 
 export interface HTTPRouteMatch {
@@ -195,6 +197,8 @@ export const HTTP_ROUTE_SCHEMA: JsonSchema = {
                 },
               },
               timeouts: { type: 'object', properties: { request: duration, backendRequest: duration } },
+              retry: { type: 'object' },
+              sessionPersistence: { type: 'object' },
             },
           },
         },

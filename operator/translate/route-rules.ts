@@ -93,6 +93,10 @@ function readRule(rule: HTTPRouteRule, path: string, issues: Issue[]): RouteRule
       issues.push(unsupported(`${path}.backendRefs[${i}].filters`, 'filters of one backend are not supported'))
     }
   }
+  for (const field of ['retry', 'sessionPersistence'] as const) {
+    if (rule[field] !== undefined)
+      issues.push(unsupported(`${path}.${field}`, `${field} is not supported`, 'leave it out'))
+  }
   const requestTimeoutMs = readTimeout(rule, path, issues)
   return {
     ...(rule.name !== undefined && { name: rule.name }),
