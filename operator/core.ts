@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns/promises'
 import { describeIssue } from '../model/result.ts'
 import { type SpiffeId, spiffeIdFor, type TrustDomain } from '../model/spiffe-id.ts'
+import { pemsOf } from '../model/x509/bundle.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
 import type { Metrics } from '../runtime/metrics.ts'
@@ -97,7 +98,9 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   })
   const operation = createOperation({
     store,
-    roots: () => identity.trustBundle,
+    // In the order of what is kept, so the same at every operator: they are part of a config's version.
+    roots: () => pemsOf(authority.trustBundle()),
+    distrustedRoots: () => authority.distrusted(),
     issuerKeys,
     acknowledgements: everyone.acknowledgements,
     dryRuns: own.dryRuns,
@@ -113,6 +116,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     log,
   })
   operation.start()
+  const unfollowRoots = authority.onChange(() => operation.refresh())
 
   const certificates = createCertificateHandler({
     authority,
@@ -126,6 +130,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     ...listen,
     identity,
     trustDomain,
+    authority,
     certificates,
     push,
     ...(options.peers && { peers: options.peers }),
@@ -152,6 +157,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     closeServer: () => server.close(),
     async close() {
       work.abort(new Error('the operator ends'))
+      unfollowRoots()
       operation.close()
       issuerKeys.close()
       await renewing

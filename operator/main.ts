@@ -10,12 +10,16 @@ import { createFileSink } from '../runtime/log-sink.ts'
 import { createMetrics } from '../runtime/metrics.ts'
 import { addProcessMetrics } from '../runtime/process-metrics.ts'
 import { runtimeWarning } from '../runtime/runtime-check.ts'
-import { startCore } from './core.ts'
+import { type Core, startCore } from './core.ts'
 import { openAuthority } from './identity/authority.ts'
 import { createFileCaStore } from './identity/ca-store.ts'
 import { tokenOrCertificate } from './identity/caller.ts'
 import { createJoinAuthenticator } from './identity/join-caller.ts'
 import { createJoinTokens } from './identity/join-tokens.ts'
+import { operatorMember } from './identity/rotation/members.ts'
+import { createMeshRotation, wantedRootsOf } from './identity/rotation/mesh-rotation.ts'
+import { firstRoots } from './identity/rotation/root-rotation.ts'
+import { createFileRotationStore } from './identity/rotation/rotation-store.ts'
 import { createSvidAuthenticator } from './identity/svid-caller.ts'
 import { writeTrustAnchors } from './identity/trust-anchor-file.ts'
 import type { OperatorOptions } from './options.ts'
@@ -57,19 +61,41 @@ export async function runOperator(options: OperatorOptions, release: string, sig
 
   const settings = meshSettingsOf(store.snapshot())
   const { trustDomain } = settings
+  const caDirectory = join(options.stateDirectory, 'ca')
+  const kept = createFileRotationStore(caDirectory)
   const authority = await openAuthority({
-    store: createFileCaStore(join(options.stateDirectory, 'ca')),
+    store: createFileCaStore(caDirectory),
     trustDomain,
     clock,
     log,
     leafLifetimeMs: options.leafLifetimeMs ?? settings.certificateLifetimeMs,
+    first: (roots) => firstRoots(roots, kept, wantedRootsOf(store.snapshot())),
   })
-  await writeTrustAnchors(options.trustAnchorsFile, authority.trustBundle())
+  const writeAnchors = () => writeTrustAnchors(options.trustAnchorsFile, authority.trustBundle())
+  let written = writeAnchors()
+  await written
+  authority.onChange(() => {
+    written = written
+      .then(writeAnchors)
+      .catch((err: unknown) => log.error('the trust anchors could not be written', { err }))
+  })
 
   const acknowledgements = createAcknowledgementTable()
   const dryRuns = createDryRunTable()
   let statusFile: StatusFile | undefined
-  const core = await startCore({
+  let core: Core | undefined
+  const rotation = createMeshRotation({
+    authority,
+    kept,
+    store,
+    translation: () => core?.operation.translation(),
+    acknowledgements,
+    operators: () => (core === undefined ? [] : [operatorMember('local', authority, core.identity())]),
+    clock,
+    log,
+    metrics,
+  })
+  core = await startCore({
     store,
     authority,
     authenticator: tokenOrCertificate(
@@ -80,14 +106,24 @@ export async function runOperator(options: OperatorOptions, release: string, sig
     own: { acknowledgements, dryRuns },
     everyone: { acknowledgements, dryRunsOf: dryRuns.of },
     onChange: () => statusFile?.touch(),
+    onTranslation: (translation) => rotation.record(translation),
     clock,
     log,
     metrics,
   })
-  const report = () => statusReport({ ...core, acknowledgements, fileIssues: source.issues(), locate: source.locate })
+  const rotating = rotation.run(ended)
+  const report = () =>
+    statusReport({
+      ...core,
+      acknowledgements,
+      certificateAuthority: rotation.status(),
+      fileIssues: source.issues(),
+      locate: source.locate,
+    })
   if (options.statusFile !== undefined) statusFile = createStatusFile(options.statusFile, report, clock, log)
   acknowledgements.onChange(() => statusFile?.touch())
   source.onIssues(() => statusFile?.touch())
+  rotation.onChange(() => statusFile?.touch())
   statusFile?.touch()
   serving.pass()
   const admin = await startAdminServer({
@@ -111,7 +147,7 @@ export async function runOperator(options: OperatorOptions, release: string, sig
   drain.step('loop', async () => {
     work.abort(new Error('the operator ends'))
     statusFile?.close()
-    await Promise.all([reading, core.close()])
+    await Promise.all([reading, rotating, core.close()])
   })
   drain.step('admin', () => admin.close())
   drain.step('log', () => sink.flush())

@@ -72,6 +72,7 @@ const PRESENTATIONS: Readonly<Record<string, Presentation>> = {
     columns: [
       { name: 'Trust domain', type: 'string', jsonPath: '.spec.trustDomain' },
       { name: 'Default', type: 'string', jsonPath: '.spec.authorization.default' },
+      { name: 'CA', type: 'string', jsonPath: '.status.certificateAuthority.phase' },
       condition('Accepted'),
       AGE,
     ],
@@ -161,7 +162,7 @@ export function customResourceDefinitions(sections: readonly Section[]): readonl
 }
 
 function assemble(
-  { kind, plural, namespaced, apiVersions, specSchema }: KindDefinition,
+  { kind, plural, namespaced, apiVersions, specSchema, statusProperties }: KindDefinition,
   sections: readonly Section[],
 ): Readonly<Record<string, unknown>> {
   const [group, version] = (apiVersions[0] ?? '').split('/')
@@ -199,7 +200,7 @@ function assemble(
                 kind: { type: 'string', description: `kind is ${kind}.` },
                 metadata: { type: 'object' },
                 spec: specSchema(sections),
-                status: STATUS_SCHEMA,
+                status: statusSchema(statusProperties),
               },
               ...(kind === 'MeshConfig' && {
                 'x-kubernetes-validations': [
@@ -212,4 +213,9 @@ function assemble(
       ],
     },
   }
+}
+
+function statusSchema(more: KindDefinition['statusProperties']): JsonSchema {
+  if (more === undefined) return STATUS_SCHEMA
+  return { ...STATUS_SCHEMA, properties: { ...(STATUS_SCHEMA['properties'] as object), ...more } }
 }

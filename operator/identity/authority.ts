@@ -20,7 +20,7 @@ export interface Authority {
   /** Signs a leaf. It outlives nobody above it; issuing CAs are replaced in good time. */
   issue(request: LeafRequest): Promise<IssuedCertificate>
   /** The fingerprint of the root in use that vouches for a leaf (DER); undefined: none does. */
-  rootOf(leaf: Uint8Array): string | undefined
+  rootOf(leaf: Uint8Array): Promise<string | undefined>
   /** From now on these roots are trusted, and the first of them signs. Rejects, and changes nothing, when it cannot. */
   use(next: RootsInUse): Promise<void>
   /** Calls `listener` after each change of the bundle or of what is distrusted. Returns how to stop. */
@@ -88,9 +88,10 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
         root: signing!.root.fingerprint,
       }
     },
-    rootOf(der) {
+    async rootOf(der) {
       const leaf = new X509Certificate(der)
-      return inUse.cas.find((cas) => cas.haveSigned(leaf))?.root.fingerprint
+      for (const cas of inUse.cas) if (await cas.haveSigned(leaf)) return cas.root.fingerprint
+      return undefined
     },
     async use(next) {
       const opened = await open(next)

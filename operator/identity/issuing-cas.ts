@@ -14,8 +14,8 @@ export interface IssuingCas {
   readonly root: Root
   /** The one that signs now. It is replaced when a third of its life is left. Rejects when none can sign any more. */
   signer(): Promise<IssuingCa>
-  /** Whether one of them signed this leaf. */
-  haveSigned(leaf: X509Certificate): boolean
+  /** Whether one of them signed this leaf. Others that another operator has made meanwhile are looked for, now and then. */
+  haveSigned(leaf: X509Certificate): Promise<boolean>
 }
 
 export interface IssuingCa extends LeafSigner {
@@ -43,6 +43,9 @@ export class RootExpiredError extends Error {
 /** Milliseconds after which another issuing CA is asked for again, where the last attempt brought none. */
 const RETRY_MS = 60_000
 
+/** Milliseconds between looks for issuing CAs that others have made. */
+const LOOK_MS = 10_000
+
 /** Opens what the store has of them. The first is made when something is to be signed. */
 export async function openIssuingCas(options: IssuingCasOptions): Promise<IssuingCas> {
   const { root, store, trustDomain, clock, log, lifetimeMs } = options
@@ -51,12 +54,18 @@ export async function openIssuingCas(options: IssuingCasOptions): Promise<Issuin
   let current: IssuingCa | undefined
   let replacing: Promise<void> | undefined
   let retryAtMs = 0
+  let lookAtMs = 0
 
-  for (;;) {
-    const entry = await store.read(nameOf(generation + 1))
-    if (entry === undefined) break
-    generation += 1
-    current = await take(entry)
+  await readNew()
+
+  async function readNew(): Promise<void> {
+    lookAtMs = clock.now() + LOOK_MS
+    for (;;) {
+      const entry = await store.read(nameOf(generation + 1))
+      if (entry === undefined) return
+      generation += 1
+      current = await take(entry)
+    }
   }
 
   /** Named by trust domain and root: a renamed mesh must not sign with a CA that is constrained to the old name. */
@@ -112,7 +121,13 @@ export async function openIssuingCas(options: IssuingCasOptions): Promise<Issuin
       }
       return current
     },
-    haveSigned: (leaf) => known.some((ca) => leaf.checkIssued(ca) && leaf.verify(ca.publicKey)),
+    async haveSigned(leaf) {
+      const isOurs = () => known.some((ca) => leaf.checkIssued(ca) && leaf.verify(ca.publicKey))
+      if (isOurs()) return true
+      if (clock.now() < lookAtMs) return false
+      await readNew()
+      return isOurs()
+    },
   }
 }
 

@@ -16,6 +16,8 @@ import { makeSigningKeyPair } from './signing.ts'
 export interface Roots {
   /** The root of a generation; the first who asks makes it. */
   made(generation: number): Promise<Root>
+  /** The root of a generation, if it was ever made. */
+  existing(generation: number): Promise<Root | undefined>
   /**
    * The root that a user brought; undefined: there is none.
    *
@@ -53,7 +55,9 @@ export function isCustom({ name }: Pick<RootRef, 'name'>): boolean {
 export function openRoots(options: RootsOptions): Roots {
   const { store, trustDomain, clock, log, customRoot = async () => undefined } = options
   const { issuingLifetimeMs = 365 * DAY_MS, rootLifetimeMs = 3_652 * DAY_MS } = options
-  /** By fingerprint. As many as there are generations. */
+  /** By name. Entries never change, so what was read once need not be read again. As many as there are generations. */
+  const known = new Map<string, Root>()
+  /** By fingerprint. */
   const opened = new Map<string, Promise<IssuingCas>>()
 
   const customIssuer = async (): Promise<IssuerOfCas | undefined> => {
@@ -84,32 +88,50 @@ export function openRoots(options: RootsOptions): Roots {
     return opening
   }
 
+  const remember = (name: string, certificate: Certificate): Root => {
+    const root = { name, fingerprint: fingerprintOf(certificate), certificate }
+    known.set(name, root)
+    return root
+  }
+
+  const existing = async (generation: number): Promise<Root | undefined> => {
+    const name = nameOf(generation)
+    const found = known.get(name)
+    if (found !== undefined) return found
+    const content = await store.read(entryOf(name))
+    return content === undefined ? undefined : remember(name, readCa(name, content).certificate)
+  }
+
   return {
     async made(generation) {
-      const name = `root-${generation}`
-      const entry = entryOf(name)
-      const content =
-        (await store.read(entry)) ??
-        (await store.create(entry, await makeRoot(trustDomain, clock.now(), rootLifetimeMs)))
-      return rootOf(name, readCa(name, content).certificate)
+      const found = await existing(generation)
+      if (found !== undefined) return found
+      const name = nameOf(generation)
+      const made = await makeRoot(trustDomain, clock.now(), rootLifetimeMs)
+      return remember(name, readCa(name, await store.create(entryOf(name), made)).certificate)
     },
+    existing,
     async brought() {
       const issuer = await customIssuer()
       if (issuer === undefined) return undefined
       const fingerprint = fingerprintOf(issuer.root)
-      const root = { name: `${CUSTOM_PREFIX}${fingerprint.slice(0, 16)}`, fingerprint, certificate: issuer.root }
+      const name = `${CUSTOM_PREFIX}${fingerprint.slice(0, 16)}`
+      const found = known.get(name)
+      if (found?.fingerprint === fingerprint) return found
       // The certificate is kept, so that the root can be trusted for as long as it must, whatever becomes of the original.
-      await store.create(entryOf(root.name), encodePem(issuer.root.der, 'CERTIFICATE'))
-      return root
+      await store.create(entryOf(name), encodePem(issuer.root.der, 'CERTIFICATE'))
+      return remember(name, issuer.root)
     },
     async read({ name, fingerprint }) {
+      const found = known.get(name)
+      if (found?.fingerprint === fingerprint) return found
       const content = await store.read(entryOf(name))
       if (content === undefined) throw new CaEntryError(`${name} is not there any more`)
       const [certificate] = readCertificates(name, content)
       if (certificate === undefined || fingerprintOf(certificate) !== fingerprint) {
         throw new CaEntryError(`${name} is another root than it was`)
       }
-      return rootOf(name, certificate)
+      return remember(name, certificate)
     },
     issuingCas,
     async prove(root) {
@@ -127,8 +149,8 @@ export function openRoots(options: RootsOptions): Roots {
   }
 }
 
-function rootOf(name: string, certificate: Certificate): Root {
-  return { name, fingerprint: fingerprintOf(certificate), certificate }
+function nameOf(generation: number): string {
+  return `root-${generation}`
 }
 
 function entryOf(name: string): string {

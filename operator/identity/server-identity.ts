@@ -15,6 +15,8 @@ export interface ServerIdentity {
   readonly chain: string
   readonly trustBundle: readonly string[]
   readonly notAfterMs: number
+  /** The fingerprint of the root that vouches for it. */
+  readonly root: string
 }
 
 /** The operator needs nobody to vouch for it: it is the authority. A new key each time. */
@@ -26,6 +28,7 @@ export async function issueServerIdentity(authority: Authority, spiffeId: Spiffe
     chain: issued.chain,
     trustBundle: pemsOf(authority.trustBundle()),
     notAfterMs: issued.notAfterMs,
+    root: issued.root,
   }
 }
 
@@ -60,25 +63,37 @@ export interface KeepServerIdentityOptions {
 const MAX_SLEEP_MS = 60_000
 const RETRY_MS = 5_000
 
-/** Renews the server's certificate at half of its life, closing nothing. Resolves when the signal aborts. */
+/**
+ * Renews the server's certificate at half of its life, and at once when other roots count, closing nothing. Resolves when
+ * the signal aborts.
+ */
 export async function keepServerIdentity(
   server: Pick<Server, 'setSecureContext'>,
   { authority, spiffeId, first, onRenewed, clock, log, signal }: KeepServerIdentityOptions,
 ): Promise<void> {
-  let renewAtMs = halfway(clock.now(), first.notAfterMs)
+  const isNewest = first.trustBundle.join('') === pemsOf(authority.trustBundle()).join('')
+  let renewAtMs = isNewest ? halfway(clock.now(), first.notAfterMs) : 0
+  let changes = 0
+  let wake = new AbortController()
+  const stop = authority.onChange(() => {
+    changes += 1
+    renewAtMs = 0
+    wake.abort()
+  })
+  signal.addEventListener('abort', stop, { once: true })
   while (!signal.aborted) {
     const waitMs = Math.max(0, renewAtMs - clock.now())
-    try {
-      await sleep(clock, Math.min(waitMs, MAX_SLEEP_MS), { signal, keepAlive: false })
-    } catch {
-      return
-    }
+    const either = AbortSignal.any([signal, wake.signal])
+    await sleep(clock, Math.min(waitMs, MAX_SLEEP_MS), { signal: either, keepAlive: false }).catch(() => {})
+    if (signal.aborted) return
     if (clock.now() < renewAtMs) continue
+    wake = new AbortController()
+    const seen = changes
     try {
       const next = await issueServerIdentity(authority, spiffeId)
       server.setSecureContext(contextOptions(next))
       onRenewed?.(next)
-      renewAtMs = halfway(clock.now(), next.notAfterMs)
+      if (seen === changes) renewAtMs = halfway(clock.now(), next.notAfterMs)
       log.info('server certificate renewed', { 'x509.not_after': new Date(next.notAfterMs).toISOString() })
     } catch (err) {
       renewAtMs = clock.now() + RETRY_MS

@@ -19,6 +19,8 @@ export interface SidecarStanding {
   readonly contract: number
   /** Milliseconds since the epoch of the last connect or disconnect. */
   readonly since: number
+  /** The fingerprint of the root that vouches for the certificate it showed; undefined: nobody knows. */
+  readonly root?: string | undefined
   readonly documents: Readonly<Partial<Record<DocumentKind, Standing>>>
 }
 

@@ -17,9 +17,17 @@ import { type DesiredDocuments, messageOf, SEND_ORDER } from './desired.ts'
 export interface Push {
   /**
    * Takes over the connection of a sidecar whose certificate was verified. `peer` is its SPIFFE ID. The session ends soon
-   * after the certificate does: a sidecar that renewed in time connects anew (T06).
+   * after the certificate does: a sidecar that renewed in time connects anew (T06). `peerRoot` is the fingerprint of the
+   * root that vouches for it, where it is known.
    */
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer, peer: string, peerNotAfterMs: number): void
+  accept(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    peer: string,
+    peerNotAfterMs: number,
+    peerRoot?: string,
+  ): void
   /** The desired state changed for these workloads, or for all: whoever holds something older is sent the newest. */
   update(workloads?: ReadonlySet<string>): void
   /** Ends every session with 1001 (going away). */
@@ -91,6 +99,7 @@ interface Sidecar {
   readonly key: string
   readonly socket: WebSocket
   readonly peer: string
+  readonly peerRoot: string | undefined
   workload: string | undefined
   /** What it is sent is encoded for: of its hello. */
   contract: ContractVersion
@@ -195,6 +204,7 @@ export function createPush(options: PushOptions): Push {
       release: message.release,
       contract: message.contract,
       since: clock.now(),
+      root: sidecar.peerRoot,
     })
     for (const kind of SEND_ORDER) {
       const version = message.have[kind]
@@ -261,12 +271,13 @@ export function createPush(options: PushOptions): Push {
     }
   }
 
-  const begin = (socket: WebSocket, peer: string, peerNotAfterMs: number) => {
+  const begin = (socket: WebSocket, peer: string, peerNotAfterMs: number, peerRoot: string | undefined) => {
     const key = `${peer} ${clock.monotonic()} ${sessions++}`
     const sidecar: Sidecar = {
       key,
       socket,
       peer,
+      peerRoot,
       workload: undefined,
       contract: CONTRACT_VERSION,
       sent: new Map(),
@@ -317,11 +328,11 @@ export function createPush(options: PushOptions): Push {
   }
 
   return {
-    accept(request, socket, head, peer, peerNotAfterMs) {
+    accept(request, socket, head, peer, peerNotAfterMs, peerRoot) {
       server.handleUpgrade(request, socket, head, (webSocket) => {
         if (webSocket.protocol !== SESSION_PROTOCOL) webSocket.close(1002, `speak ${SESSION_PROTOCOL}`)
         else if (sidecars.size >= maxSessions) webSocket.close(1013, 'too many sessions')
-        else begin(webSocket, peer, peerNotAfterMs)
+        else begin(webSocket, peer, peerNotAfterMs, peerRoot)
       })
     },
     update(workloads) {

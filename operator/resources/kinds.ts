@@ -4,7 +4,7 @@ import { DEPLOYMENT_SCHEMA } from './deployment.ts'
 import { GATEWAY_CLASS_SCHEMA, GATEWAY_SCHEMA } from './gateway.ts'
 import { GATEWAY_PARAMETERS_SPEC_SCHEMA } from './gateway-parameters.ts'
 import { HTTP_ROUTE_SCHEMA } from './http-route.ts'
-import { MESH_CONFIG_SPEC_SCHEMA } from './mesh-config.ts'
+import { MESH_CONFIG_SPEC_SCHEMA, MESH_CONFIG_STATUS_PROPERTIES } from './mesh-config.ts'
 import { meshSecurityPolicySpecSchema } from './mesh-security-policy.ts'
 import { POD_SCHEMA } from './pod.ts'
 import { REFERENCE_GRANT_SCHEMA } from './reference-grant.ts'
@@ -21,6 +21,8 @@ export interface KindDefinition {
   readonly namespaced: boolean
   /** Ours: the schema of `spec`, of which a CustomResourceDefinition is made and that knows every field. */
   readonly specSchema?: (sections: readonly Section[]) => JsonSchema
+  /** Ours: what its `status` has besides what those of all our kinds have. */
+  readonly statusProperties?: Readonly<Record<string, JsonSchema>>
   /** Others': the part of the resource that we read. It has more fields than these. */
   readonly partialSchema?: JsonSchema
 }
@@ -90,6 +92,7 @@ export const KINDS: readonly KindDefinition[] = [
     plural: 'meshconfigs',
     namespaced: false,
     specSchema: () => MESH_CONFIG_SPEC_SCHEMA,
+    statusProperties: MESH_CONFIG_STATUS_PROPERTIES,
   },
   {
     apiVersions: OURS,

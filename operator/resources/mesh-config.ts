@@ -10,7 +10,11 @@ export type OptOut = (typeof OPT_OUTS)[number]
 
 export interface MeshConfigSpec {
   readonly trustDomain?: string
-  readonly certificates?: { readonly lifetime?: string }
+  readonly certificates?: {
+    readonly lifetime?: string
+    readonly rootGeneration?: number
+    readonly distrustedRoots?: readonly string[]
+  }
   readonly authorization?: { readonly default?: 'Deny' | 'Allow' }
   readonly egress?: readonly {
     readonly name: string
@@ -65,6 +69,27 @@ export const MESH_CONFIG_SPEC_SCHEMA: JsonSchema = {
             ],
           },
         ),
+        rootGeneration: {
+          type: 'integer',
+          description:
+            'rootGeneration counts the roots of the mesh: raise it by one to have the root replaced. A new root is made and trusted everywhere, then it signs, then the old one is retired, each step when every sidecar has followed the one before. A lower number changes nothing. A root that is brought in the Secret hauberk-ca-custom-root comes first. Default: 1.',
+          minimum: 1,
+          maximum: 1_000_000,
+          default: 1,
+        },
+        distrustedRoots: {
+          type: 'array',
+          description:
+            'distrustedRoots is for an emergency: the SHA-256 fingerprints of roots that nobody may trust any more, in hex, with or without colons. They are dropped at once and connections by their leave are cut; where the signing root is among them, the next one signs, and workloads without a new certificate are cut off until they have one. Default: none.',
+          maxItems: 16,
+          'x-kubernetes-list-type': 'set',
+          items: {
+            type: 'string',
+            minLength: 64,
+            maxLength: 95,
+            pattern: '^([0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}$',
+          },
+        },
       },
     },
     authorization: {
@@ -205,5 +230,59 @@ export const MESH_CONFIG_SPEC_SCHEMA: JsonSchema = {
         ],
       },
     ),
+  },
+}
+
+/** What `MeshConfig.status` has besides conditions. */
+export const MESH_CONFIG_STATUS_PROPERTIES: Readonly<Record<string, JsonSchema>> = {
+  certificateAuthority: {
+    type: 'object',
+    description: 'certificateAuthority is how the roots of the mesh stand.',
+    properties: {
+      phase: {
+        type: 'string',
+        description:
+          'phase is stable, or how far the replacement of a root has come: distributing (the next root is trusted as it arrives), signing (it signs, and everybody gets a new certificate), retiring (the old root is out, as everybody acknowledges).',
+        enum: ['stable', 'distributing', 'signing', 'retiring'],
+      },
+      roots: {
+        type: 'array',
+        description: 'roots are the roots that count, the one that signs first.',
+        maxItems: 64,
+        'x-kubernetes-list-type': 'map',
+        'x-kubernetes-list-map-keys': ['fingerprint'],
+        items: {
+          type: 'object',
+          required: ['fingerprint', 'notAfter', 'use'],
+          properties: {
+            fingerprint: {
+              type: 'string',
+              maxLength: 64,
+              description: 'fingerprint is the SHA-256 of the certificate, in hex.',
+            },
+            notAfter: { type: 'string', format: 'date-time', description: 'notAfter is when it ends.' },
+            use: {
+              type: 'string',
+              enum: ['Signing', 'Next', 'Old', 'Leaving'],
+              description:
+                'use is Signing (it signs), Next (it will), Old (it did, and is trusted still) or Leaving (it is out, and not everybody has said so).',
+            },
+          },
+        },
+      },
+      waitingFor: {
+        type: 'array',
+        maxItems: 20,
+        'x-kubernetes-list-type': 'atomic',
+        description: 'waitingFor names whom the next step waits for; a part of them where they are many.',
+        items: { type: 'string', maxLength: 512 },
+      },
+      waiting: { type: 'integer', description: 'waiting is how many the next step waits for.' },
+      problem: {
+        type: 'string',
+        maxLength: 1024,
+        description: 'problem is why the root that is wanted cannot be had.',
+      },
+    },
   },
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { createServer, type Server } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { CERTIFICATES_PATH } from '../../contract/certificates.ts'
 import { SESSION_PATH } from '../../contract/session.ts'
@@ -8,8 +8,10 @@ import type { SpiffeId, TrustDomain } from '../../model/spiffe-id.ts'
 import { judgeSvid } from '../../model/x509/svid.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
+import type { Authority } from '../identity/authority.ts'
 import type { CertificateHandler } from '../identity/certificate-handler.ts'
 import { verifiedCertificateOf } from '../identity/peer.ts'
+import { fingerprintOf } from '../identity/root.ts'
 import { operatorTlsOptions, type ServerIdentity } from '../identity/server-identity.ts'
 import type { Push } from '../push/push.ts'
 
@@ -23,8 +25,18 @@ export interface MeshServer {
 
 /** Whoever takes upgraded connections on a path of its own: other operators. */
 export interface PeerSessions {
-  /** Takes over the connection of a peer whose certificate was verified, with the peer's SPIFFE ID and the certificate's end. */
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer, peer: SpiffeId, peerNotAfterMs: number): void
+  /**
+   * Takes over the connection of a peer whose certificate was verified, with the peer's SPIFFE ID, the certificate's end and
+   * the fingerprint of the root that vouches for it.
+   */
+  accept(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    peer: SpiffeId,
+    peerNotAfterMs: number,
+    peerRoot?: string,
+  ): void
   close(): void
 }
 
@@ -35,6 +47,8 @@ export interface MeshServerOptions {
   readonly port: number
   readonly identity: ServerIdentity
   readonly trustDomain: TrustDomain
+  /** Says which root vouches for a peer, and when others count. */
+  readonly authority: Pick<Authority, 'rootOf' | 'trustBundle' | 'onChange'>
   readonly certificates: CertificateHandler
   readonly push: Push
   /** By path. */
@@ -43,9 +57,16 @@ export interface MeshServerOptions {
   readonly log: Log
 }
 
+/**
+ * Milliseconds that a session may go on after the root that vouched for it is out of the bundle. It is how the sidecar is
+ * told of that; an honest one connects anew, with another certificate, once it has one.
+ */
+const UNTRUSTED_GRACE_MS = 10_000
+
 /** Rejects when the port is taken. */
 export function startMeshServer(options: MeshServerOptions): Promise<MeshServer> {
-  const { host, port, identity, trustDomain, certificates, push, peers = new Map(), clock, log } = options
+  const { host, port, identity, trustDomain, authority, certificates, push, peers = new Map(), clock, log } = options
+  const untrusted = cutUntrusted(authority, clock)
   const sessions = new Map<string, PeerSessions>([...peers, [SESSION_PATH, push]])
   const server = createServer(
     { ...operatorTlsOptions(identity), maxHeaderSize: 24_576, headersTimeout: 5_000, requestTimeout: 10_000 },
@@ -65,8 +86,15 @@ export function startMeshServer(options: MeshServerOptions): Promise<MeshServer>
     const peer = judgeSvid(verifiedCertificateOf(request.socket), { trustDomain, role: 'client', nowMs: clock.now() })
     const accepting = sessions.get(request.url ?? '')
     if (accepting === undefined) refuse('404 Not Found')
-    else if (peer.ok) accepting.accept(request, socket, head, peer.spiffeId, peer.notAfterMs)
-    else {
+    else if (peer.ok) {
+      untrusted.follow(request.socket).then(
+        (root) => accepting.accept(request, socket, head, peer.spiffeId, peer.notAfterMs, root),
+        (err: unknown) => {
+          log.error('session refused', { err })
+          refuse('503 Service Unavailable')
+        },
+      )
+    } else {
       log.warn('session refused', { 'event.reason': peer.reason, 'source.ip': request.socket.remoteAddress })
       refuse('401 Unauthorized')
     }
@@ -82,6 +110,7 @@ export function startMeshServer(options: MeshServerOptions): Promise<MeshServer>
         port: (server.address() as AddressInfo).port,
         server,
         close() {
+          untrusted.stop()
           for (const each of sessions.values()) each.close()
           return new Promise((closed) => {
             server.close(() => closed())
@@ -91,4 +120,32 @@ export function startMeshServer(options: MeshServerOptions): Promise<MeshServer>
       })
     })
   })
+}
+
+/** Follows the sessions that are open, and ends those that no root in use vouches for any more (F06). */
+function cutUntrusted(authority: MeshServerOptions['authority'], clock: Clock) {
+  const open = new Map<Socket, string | undefined>()
+  const stopping = new AbortController()
+  const cut = () => {
+    const trusted = new Set(authority.trustBundle().roots.map(fingerprintOf))
+    for (const [socket, root] of open) if (root === undefined || !trusted.has(root)) socket.destroy()
+  }
+  const unfollow = authority.onChange(() => {
+    clock.setTimer(UNTRUSTED_GRACE_MS, cut, { signal: stopping.signal, keepAlive: false })
+  })
+  return {
+    /** Resolves with the root that vouches for the peer. */
+    async follow(socket: Socket): Promise<string | undefined> {
+      const leaf = verifiedCertificateOf(socket)
+      const root = leaf === undefined ? undefined : await authority.rootOf(leaf)
+      open.set(socket, root)
+      socket.once('close', () => open.delete(socket))
+      if (socket.destroyed) open.delete(socket)
+      return root
+    },
+    stop() {
+      stopping.abort()
+      unfollow()
+    },
+  }
 }

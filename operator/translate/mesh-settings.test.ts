@@ -18,6 +18,8 @@ const STRICTEST = {
   trustedHops: 0,
   requestTimeoutMs: 30_000,
   certificateLifetimeMs: 86_400_000,
+  rootGeneration: 1,
+  distrustedRoots: [],
 }
 
 describe('the settings of the mesh', () => {
@@ -29,7 +31,11 @@ describe('the settings of the mesh', () => {
   it('are what MeshConfig says', () => {
     const { settings, issues } = settingsOf({
       trustDomain: 'shop.example',
-      certificates: { lifetime: '30s' },
+      certificates: {
+        lifetime: '30s',
+        rootGeneration: 3,
+        distrustedRoots: ['AB:'.repeat(31) + 'AB', 'ab'.repeat(32), '01'.repeat(32)],
+      },
       authorization: { default: 'Allow' },
       egress: [{ name: 'web', hosts: ['*.example'], cidrs: ['192.0.2.0/24'], ports: [443] }],
       trustedHops: 2,
@@ -48,6 +54,8 @@ describe('the settings of the mesh', () => {
       requestTimeoutMs: 0,
       maxTokenLifetimeSeconds: 3_600,
       certificateLifetimeMs: 30_000,
+      rootGeneration: 3,
+      distrustedRoots: ['01'.repeat(32), 'ab'.repeat(32)],
     })
     assert.equal(egressNames(settings, 'a.example', 443), true)
     assert.equal(egressNames(settings, 'a.example', 80), false)

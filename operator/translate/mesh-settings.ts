@@ -21,6 +21,9 @@ export interface MeshSettings {
   readonly maxTokenLifetimeSeconds?: number
   /** 30 s .. 168 h. */
   readonly certificateLifetimeMs: number
+  readonly rootGeneration: number
+  /** SHA-256, lower-case hex, sorted. */
+  readonly distrustedRoots: readonly string[]
 }
 
 export const DEFAULT_TRUST_DOMAIN = 'cluster.local' as TrustDomain
@@ -78,6 +81,8 @@ export function readMeshSettings(resource: Resource | undefined): {
       min: MIN_CERTIFICATE_LIFETIME_MS,
       max: MAX_CERTIFICATE_LIFETIME_MS,
     }),
+    rootGeneration: spec.certificates?.rootGeneration ?? 1,
+    distrustedRoots: [...new Set((spec.certificates?.distrustedRoots ?? []).map(asFingerprint))].sort(),
   }
   return { settings, issues: issues.map((found) => under('spec', found)) }
 }
@@ -89,6 +94,10 @@ export function egressNames({ egress }: MeshSettings, host: string, port: number
     const pattern = parseHostPattern(rule.host)
     return pattern.ok && pattern.value.matches(host)
   })
+}
+
+function asFingerprint(written: string): string {
+  return written.replaceAll(':', '').toLowerCase()
 }
 
 interface Range {

@@ -1,0 +1,57 @@
+import type { WorkloadId } from '../../../model/workload-id.ts'
+import type { Acknowledgements, SidecarStanding } from '../../push/acknowledgements.ts'
+import type { Translation } from '../../translate/translate.ts'
+import type { Authority } from '../authority.ts'
+import { fingerprintOf } from '../root.ts'
+import type { ServerIdentity } from '../server-identity.ts'
+import type { Member } from './advance.ts'
+import type { BundleHistory } from './bundle-history.ts'
+
+export interface MembersOptions {
+  readonly translation: Pick<Translation, 'configs' | 'pods'>
+  /** What the sidecars of every operator said. */
+  readonly acknowledgements: Pick<Acknowledgements, 'of'>
+  readonly history: BundleHistory
+  /**
+   * Whether a meshed pod (`namespace/name`) that is not connected is one to wait for: it runs, and is not about to go. One
+   * that was never started has no certificate, and gets a newest one when it is.
+   */
+  readonly isExpected: (pod: string) => boolean
+}
+
+/** Every sidecar and gateway that is connected, or should be. */
+export function membersOf({ translation, acknowledgements, history, isExpected }: MembersOptions): readonly Member[] {
+  const members: Member[] = []
+  for (const [workload, { role }] of translation.configs) {
+    // A pod counts once, by its newest session: an older one may be of a process that is gone.
+    const byPod = new Map(acknowledgements.of(workload).map((sidecar) => [sidecar.pod, sidecar]))
+    for (const sidecar of byPod.values()) members.push(memberOf(workload, sidecar, history))
+    const absent = (translation.pods.get(workload) ?? []).filter(
+      ({ key, meshed }) => meshed && !byPod.has(key) && isExpected(key),
+    )
+    for (const { key } of absent) members.push({ name: `pod ${key}`, trusts: undefined, root: undefined })
+    // A gateway's pods are no workload's; one that has no sidecar connected at all is missed all the same.
+    if (role === 'gateway' && byPod.size === 0) {
+      members.push({ name: `gateway ${workload}`, trusts: undefined, root: undefined })
+    }
+  }
+  return members
+}
+
+/** This operator, as others see it. */
+export function operatorMember(name: string, authority: Authority, identity: Pick<ServerIdentity, 'root'>): Member {
+  return {
+    name: `operator ${name}`,
+    trusts: new Set(authority.trustBundle().roots.map(fingerprintOf)),
+    root: identity.root,
+  }
+}
+
+function memberOf(workload: WorkloadId, { pod, root, documents }: SidecarStanding, history: BundleHistory): Member {
+  const version = documents.config?.acknowledged
+  return {
+    name: `pod ${pod}`,
+    trusts: version === undefined ? undefined : history.trustedWith(workload, version),
+    root,
+  }
+}
