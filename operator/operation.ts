@@ -41,7 +41,10 @@ export interface ReportedStatus {
 
 export interface OperationOptions {
   readonly store: Store
+  /** PEM; the one that signs first. */
   readonly roots: () => readonly string[]
+  /** Fingerprints. Default: none. */
+  readonly distrustedRoots?: () => readonly string[]
   readonly issuerKeys: IssuerKeysStore
   readonly acknowledgements: Acknowledgements
   /** What was counted here. */
@@ -60,7 +63,18 @@ export interface OperationOptions {
 const GATHER_MS = 20
 
 export function createOperation(options: OperationOptions): Operation {
-  const { store, roots, issuerKeys, acknowledgements, dryRuns, onDesired, onTranslation, clock, log } = options
+  const {
+    store,
+    roots,
+    distrustedRoots = () => [],
+    issuerKeys,
+    acknowledgements,
+    dryRuns,
+    onDesired,
+    onTranslation,
+    clock,
+    log,
+  } = options
   const countsOf = options.dryRunsOf ?? dryRuns.of
   let current: Translation | undefined
   let identities: ReadonlySet<string> = new Set()
@@ -72,7 +86,11 @@ export function createOperation(options: OperationOptions): Operation {
     const previous = current
     const startedAt = clock.monotonic()
     try {
-      current = translate(store.snapshot(), { sha256, mesh: { roots: roots() }, judgeKeyPair }, previous)
+      current = translate(
+        store.snapshot(),
+        { sha256, mesh: { roots: roots(), distrustedRoots: distrustedRoots() }, judgeKeyPair },
+        previous,
+      )
     } catch (err) {
       // A mistake in this program. What holds goes on to hold, and certificates are still issued.
       log.error('translation failed, what was translated before stays', { err })

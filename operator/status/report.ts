@@ -1,4 +1,5 @@
 import { type Issue, under } from '../../model/result.ts'
+import type { RotationStatus } from '../identity/rotation/root-rotation.ts'
 import type { IssuerKeysStore, IssuerState } from '../keys/issuer-keys.ts'
 import type { Operation } from '../operation.ts'
 import type { Acknowledgements } from '../push/acknowledgements.ts'
@@ -9,6 +10,8 @@ export interface StatusReport {
   readonly resources: readonly ReportedResource[]
   readonly workloads: readonly ReportedWorkload[]
   readonly issuers: readonly IssuerState[]
+  /** How the roots stand. */
+  readonly certificateAuthority?: RotationStatus
   /** What is wrong with the files as they are now; what they said before is in force. */
   readonly fileIssues: readonly Issue[]
 }
@@ -40,9 +43,10 @@ export function statusReport(options: {
   readonly acknowledgements: Acknowledgements
   readonly issuerKeys: IssuerKeysStore
   readonly fileIssues: readonly Issue[]
+  readonly certificateAuthority?: RotationStatus
   readonly locate: (resource: string, path: string) => Issue['location']
 }): StatusReport {
-  const { operation, acknowledgements, issuerKeys, fileIssues, locate } = options
+  const { operation, acknowledgements, issuerKeys, certificateAuthority, fileIssues, locate } = options
   const configs = [...(operation.translation()?.configs ?? [])]
   return {
     resources: operation.statuses().map(({ report, status }) => {
@@ -71,6 +75,7 @@ export function statusReport(options: {
       })),
     })),
     issuers: issuerKeys.states(),
+    ...(certificateAuthority && { certificateAuthority }),
     fileIssues,
   }
 }
