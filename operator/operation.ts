@@ -28,7 +28,8 @@ export interface Operation {
   desired(workload: string): DesiredDocuments | undefined
   /** Whether any workload or gateway of the mesh has this identity now. */
   isWanted(spiffeId: string): boolean
-  statuses(): readonly ReportedStatus[]
+  /** Of every resource, or of those of some kinds. */
+  statuses(kinds?: ReadonlySet<string>): readonly ReportedStatus[]
   /** Takes what the dry runs of a workload's sidecar would have denied. What it says of policies that do not reach it is dropped. */
   countDryRuns(workload: string, counts: readonly DryRunCount[]): void
   close(): void
@@ -155,7 +156,7 @@ export function createOperation(options: OperationOptions): Operation {
       const issuers = current?.issuers.get(id) ?? []
       return { config, endpoints, keys: keysFor(workload, issuers), issuers }
     },
-    statuses() {
+    statuses(kinds) {
       if (current === undefined) return []
       const { configs, pods, reports } = current
       const standings = new Map<string, WorkloadStanding>()
@@ -181,7 +182,8 @@ export function createOperation(options: OperationOptions): Operation {
         standings.set(workload, standing)
         return standing
       }
-      return [...reports.values()].map((report) => ({
+      const wanted = [...reports.values()].filter(({ kind }) => kinds === undefined || kinds.has(kind))
+      return wanted.map((report) => ({
         report,
         status: statusOf(report, report.selected.map(standingOf), dryRunsOf(report)),
       }))

@@ -30,8 +30,8 @@ export interface GatewayWorld {
   snapshot(): Snapshot
   /** Every Gateway of ours; undefined until the first translation. */
   gateways(): readonly GatewayFacts[] | undefined
-  /** What is reported of Gateways and GatewayClasses, and what their pods acknowledged. */
-  statuses(): readonly ReportedStatus[]
+  /** What is reported of resources of these kinds, and what their pods acknowledged. */
+  statuses(kinds: ReadonlySet<string>): readonly ReportedStatus[]
   /** The status that the API server has, as far as it was seen. */
   readonly observed: ObserveStatus
 }
@@ -158,13 +158,15 @@ export function runGatewayController(options: GatewayControllerOptions): Gateway
 /** Begins no Gateway's key: those begin with a namespace. */
 const CLASS_PREFIX = '/'
 
+const KINDS: ReadonlySet<string> = new Set(['Gateway', 'GatewayClass'])
+
 function statusesOf(world: GatewayWorld): ReadonlyMap<string, ReportedStatus> {
-  const found = new Map<string, ReportedStatus>()
-  for (const each of world.statuses()) {
-    const { kind, namespace, name } = each.report
-    if (kind === 'Gateway' || kind === 'GatewayClass') found.set(resourceKey(kind, namespace, name), each)
-  }
-  return found
+  return new Map(
+    world.statuses(KINDS).map((each) => {
+      const { kind, namespace, name } = each.report
+      return [resourceKey(kind, namespace, name), each]
+    }),
+  )
 }
 
 /** Something that a person has to mend; not that the API server is away. */

@@ -177,7 +177,7 @@ function start(t: TestContext) {
     world: {
       snapshot: () => store.snapshot(),
       gateways: () => operation.translation()?.gateways.filter(isOurs),
-      statuses: () => operation.statuses().filter(({ report }) => isOurs(report)),
+      statuses: (kinds) => operation.statuses(kinds).filter(({ report }) => isOurs(report)),
       observed: (kind, namespace, name) => source.observed(kind, namespace, name),
     },
     settings: { ...SETTINGS, image: 'hauberk-sidecar:no-such-image', imagePullPolicy: 'Never' },
