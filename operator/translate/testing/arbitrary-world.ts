@@ -78,12 +78,16 @@ export function edits({ garbage = false, namespaces = ['shop', 'lab'] } = {}): f
     fc.constant(
       resource(GATEWAY_API, 'GatewayClass', undefined, 'hauberk', { controllerName: 'hauberk.dev/gateway-controller' }),
     ),
-    fc.constantFrom('All', 'Same').map((from) =>
+    fc.tuple(fc.constantFrom('All', 'Same'), fc.boolean()).map(([from, parametrised]) =>
       resource(GATEWAY_API, 'Gateway', 'shop', 'edge', {
         gatewayClassName: 'hauberk',
+        ...(parametrised && {
+          infrastructure: { parametersRef: { group: 'hauberk.dev', kind: 'GatewayParameters', name: 'p' } },
+        }),
         listeners: [{ name: 'http', port: 80, protocol: 'HTTP', allowedRoutes: { namespaces: { from } } }],
       }),
     ),
+    fc.constantFrom({}, { replicas: 3 }).map((spec) => resource(OURS, 'GatewayParameters', 'shop', 'p', spec)),
     fc
       .tuple(namespace, name, fc.constantFrom('/', '/x'), fc.constantFrom(...namespaces))
       .map(([ns, route, path, backend]) =>
