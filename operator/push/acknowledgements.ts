@@ -27,6 +27,7 @@ export interface SidecarStanding {
 /** Who acknowledged what: the base of `Programmed`. A sidecar that left is forgotten when its session ends. */
 export interface Acknowledgements {
   all(): readonly SidecarStanding[]
+  /** The sidecars of one workload, the one that connected last at the end. */
   of(workload: string): readonly SidecarStanding[]
   /** Called after each change, at once; coalesce what is costly. */
   onChange(listener: () => void): () => void
@@ -37,50 +38,93 @@ export interface AcknowledgementTable extends Acknowledgements {
   acknowledge(key: string, document: DocumentKind, version: string): void
   refuse(key: string, document: DocumentKind, version: string, issues: readonly Issue[]): void
   disconnect(key: string): void
+  /** By the key of the session. */
+  get(key: string): SidecarStanding | undefined
+  keys(): readonly string[]
+  /** Called with the key of what is new, different or gone, at once. */
+  onChange(listener: (key: string) => void): () => void
 }
+
+/** Characters of a version that are kept. One of ours has 43. */
+const MAX_VERSION = 256
 
 /** Bounded by the number of sessions, which the push server bounds. */
 export function createAcknowledgementTable(): AcknowledgementTable {
-  const sidecars = new Map<string, SidecarStanding>()
-  const byWorkload = new Map<string, Map<string, SidecarStanding>>()
-  const listeners = new Set<() => void>()
-  const changed = () => {
-    for (const listener of listeners) listener()
-  }
-  const put = (key: string, standing: SidecarStanding) => {
-    sidecars.set(key, standing)
-    const peers = byWorkload.get(standing.workload) ?? new Map<string, SidecarStanding>()
-    byWorkload.set(standing.workload, peers)
-    peers.set(key, standing)
-    changed()
+  const index = createStandingIndex()
+  const listeners = new Set<(key: string) => void>()
+  const changed = (key: string) => {
+    for (const listener of listeners) listener(key)
   }
   const update = (key: string, document: DocumentKind, standing: (before: Standing) => Standing) => {
-    const known = sidecars.get(key)
+    const known = index.get(key)
     if (known === undefined) return
     const documents = { ...known.documents, [document]: standing(known.documents[document] ?? {}) }
-    put(key, { ...known, documents })
+    index.set(key, { ...known, documents })
+    changed(key)
   }
   return {
-    all: () => [...sidecars.values()],
-    of: (workload) => [...(byWorkload.get(workload)?.values() ?? [])],
+    all: () => index.all(),
+    of: (workload) => index.of(workload),
+    get: (key) => index.get(key),
+    keys: () => index.keys(),
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
     connect(key, sidecar) {
-      put(key, { ...sidecar, connected: true, documents: {} })
+      index.set(key, { ...sidecar, connected: true, documents: {} })
+      changed(key)
     },
-    acknowledge: (key, document, version) => update(key, document, () => ({ acknowledged: version })),
+    acknowledge: (key, document, version) =>
+      update(key, document, () => ({ acknowledged: version.slice(0, MAX_VERSION) })),
     refuse: (key, document, version, issues) =>
-      update(key, document, (before) => ({ ...before, refused: { version, issues } })),
+      update(key, document, (before) => ({ ...before, refused: { version: version.slice(0, MAX_VERSION), issues } })),
     disconnect(key) {
+      if (index.delete(key)) changed(key)
+    },
+  }
+}
+
+/** Sidecars by key, and by workload in the order they came. Whoever fills it bounds it. */
+export interface StandingIndex {
+  get(key: string): SidecarStanding | undefined
+  set(key: string, standing: SidecarStanding): void
+  /** Whether there was one. */
+  delete(key: string): boolean
+  all(): readonly SidecarStanding[]
+  of(workload: string): readonly SidecarStanding[]
+  keys(): readonly string[]
+  readonly size: number
+}
+
+export function createStandingIndex(): StandingIndex {
+  const sidecars = new Map<string, SidecarStanding>()
+  const byWorkload = new Map<string, Map<string, SidecarStanding>>()
+  const remove = (key: string) => {
+    const known = sidecars.get(key)
+    if (known === undefined) return false
+    sidecars.delete(key)
+    const peers = byWorkload.get(known.workload)
+    peers?.delete(key)
+    if (peers?.size === 0) byWorkload.delete(known.workload)
+    return true
+  }
+  return {
+    get: (key) => sidecars.get(key),
+    set(key, standing) {
       const known = sidecars.get(key)
-      if (known === undefined) return
-      sidecars.delete(key)
-      const peers = byWorkload.get(known.workload)
-      peers?.delete(key)
-      if (peers?.size === 0) byWorkload.delete(known.workload)
-      changed()
+      if (known !== undefined && known.workload !== standing.workload) remove(key)
+      sidecars.set(key, standing)
+      const peers = byWorkload.get(standing.workload) ?? new Map<string, SidecarStanding>()
+      byWorkload.set(standing.workload, peers)
+      peers.set(key, standing)
+    },
+    delete: remove,
+    all: () => [...sidecars.values()],
+    of: (workload) => [...(byWorkload.get(workload)?.values() ?? [])],
+    keys: () => [...sidecars.keys()],
+    get size() {
+      return sidecars.size
     },
   }
 }

@@ -8,14 +8,26 @@ export interface DryRunTable {
   of(policy: string, generation: number): DryRunCounts | undefined
   /** Forgets policies that are gone. */
   keepOnly(policies: ReadonlySet<string>): void
+  /** By policy. The counts are the table's own and go on to change; `total` tells whether they did. */
+  all(): ReadonlyMap<string, PolicyCounts>
+}
+
+export interface PolicyCounts {
+  readonly generation: number
+  readonly counts: DryRunCounts
+  /** Of all rules. Only rises, within one generation. */
+  readonly total: number
 }
 
 /** Policies counted at once, and rules of each; what is beyond is counted as `other`. */
 export const MAX_POLICIES = 10_000
 export const MAX_RULES = 256
 
+/** Characters of a rule's name that are kept: as many as a name of Kubernetes has. */
+const MAX_RULE_NAME = 253
+
 export function createDryRunTable(): DryRunTable {
-  const table = new Map<string, { generation: number; counts: Map<string, number> }>()
+  const table = new Map<string, { generation: number; counts: Map<string, number>; total: number }>()
   return {
     add(origin, rule, wouldDeny) {
       const at = origin.lastIndexOf('@')
@@ -24,12 +36,14 @@ export function createDryRunTable(): DryRunTable {
       let known = table.get(policy)
       if (known === undefined || known.generation < generation) {
         if (known === undefined && table.size >= MAX_POLICIES) return
-        known = { generation, counts: new Map() }
+        known = { generation, counts: new Map(), total: 0 }
         table.set(policy, known)
       }
       if (known.generation > generation) return
-      const name = known.counts.has(rule) || known.counts.size < MAX_RULES ? rule : 'other'
+      const short = rule.slice(0, MAX_RULE_NAME)
+      const name = known.counts.has(short) || known.counts.size < MAX_RULES ? short : 'other'
       known.counts.set(name, (known.counts.get(name) ?? 0) + wouldDeny)
+      known.total += wouldDeny
     },
     of(policy, generation) {
       const known = table.get(policy)
@@ -38,5 +52,6 @@ export function createDryRunTable(): DryRunTable {
     keepOnly(policies) {
       for (const policy of [...table.keys()]) if (!policies.has(policy)) table.delete(policy)
     },
+    all: () => table,
   }
 }
