@@ -29,7 +29,9 @@ test('T29: the operator may do this in the whole cluster, and nothing else', WIT
   assert.deepEqual(linesOf(find(await render(), 'ClusterRole', 'hauberk-operator')), [
     'admissionregistration.k8s.io/mutatingwebhookconfigurations [hauberk-inject]: get patch',
     'admissionregistration.k8s.io/validatingwebhookconfigurations [hauberk-admission hauberk-pods]: get patch',
-    'apiextensions.k8s.io/customresourcedefinitions [gateways.gateway.networking.k8s.io]: get',
+    `apiextensions.k8s.io/customresourcedefinitions [${['gatewayclasses', 'gateways', 'httproutes', 'referencegrants']
+      .map((kind) => `${kind}.gateway.networking.k8s.io`)
+      .join(' ')}]: get`,
     'apps/deployments: get list watch',
     'authentication.k8s.io/tokenreviews: create',
     'core/configmaps [hauberk-trust-anchors]: get list watch create patch',
