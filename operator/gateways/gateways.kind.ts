@@ -24,7 +24,8 @@ import { SUPPORTED_FEATURES } from './class-status.ts'
 import { runGatewayController } from './controller.ts'
 import { gatewayCounters } from './counters.ts'
 import { MANAGED_KINDS } from './mirror.ts'
-import { SETTINGS } from './testing/world.ts'
+import { gatewayObjects } from './objects.ts'
+import { gatewayIn, SETTINGS } from './testing/world.ts'
 
 /**
  * The controller against a real API server, with the real source and translation. Wants the CRDs of Gateway API and of
@@ -62,7 +63,7 @@ metadata: {name: ${SYSTEM}}
 ---
 apiVersion: v1
 kind: Namespace
-metadata: {name: ${NAMESPACE}}
+metadata: {name: ${NAMESPACE}, labels: {pod-security.kubernetes.io/enforce: restricted}}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass
@@ -407,6 +408,27 @@ test('objects of a Gateway that went while nobody led go when somebody does', as
   for (const { plural } of MANAGED_KINDS) {
     await eventually(`${plural} are gone`, async () => (await objectOf(plural, 'late')) === undefined)
   }
+})
+
+test('its pods are what the restricted Pod Security Standard takes', async () => {
+  const gateway = gatewayIn(gatewayYaml('edge', '{type: ClusterIP}').replaceAll(CLASS, 'hauberk'))
+  const objects = gatewayObjects({ ...gateway, parameters: {} }, SETTINGS)
+  const deployment: Tree = objects.find(({ plural }) => plural === 'deployments')?.object
+  const { metadata, spec } = deployment.spec.template
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { ...metadata, name: 'gateway' },
+    spec: { ...spec, serviceAccountName: 'default' },
+  }
+  await eventually('there is a service account', () =>
+    get({ apiVersion: 'v1', plural: 'serviceaccounts', namespace: NAMESPACE, name: 'default' }),
+  )
+  const path = resourcePath({ apiVersion: 'v1', plural: 'pods', namespace: NAMESPACE })
+  const post = (body: Tree) => client.request({ method: 'POST', path, query: { dryRun: 'All' }, body })
+  await post(pod)
+  const loose = { ...pod, spec: { ...pod.spec, hostNetwork: true } }
+  await assert.rejects(post(loose), /violates PodSecurity/)
 })
 
 test('a GatewayClass says that it is accepted, of which release Gateway API is, and what is supported', async (t) => {
