@@ -1,0 +1,361 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { MESH_ALPN } from '../contract/alpn.ts'
+import type { DocumentKind, OperatorMessage } from '../contract/session.ts'
+import { CONTRACT_VERSION } from '../contract/workload-config.ts'
+import type { Issue } from '../model/result.ts'
+import type { SpiffeId } from '../model/spiffe-id.ts'
+import { startAdminServer } from '../runtime/admin-server.ts'
+import { createBackoff } from '../runtime/backoff.ts'
+import { type Clock, systemClock } from '../runtime/clock.ts'
+import { createDrain, type Drain } from '../runtime/drain.ts'
+import { createHealth, type Health } from '../runtime/health.ts'
+import { createLog, type Log, type LogLevel } from '../runtime/log.ts'
+import { createFileSink } from '../runtime/log-sink.ts'
+import { createMetrics, type Metrics } from '../runtime/metrics.ts'
+import { addProcessMetrics } from '../runtime/process-metrics.ts'
+import { runtimeWarning } from '../runtime/runtime-check.ts'
+import { adminRoutes } from './admin/routes.ts'
+import type { CompileDeps } from './compile/compile.ts'
+import type { Pipeline } from './compile/pipeline.ts'
+import { createControl } from './control/control.ts'
+import { createIssuerKeys } from './control/keys.ts'
+import { openLastGood } from './control/last-good.ts'
+import { type Session, startSession } from './control/session.ts'
+import { openssl } from './crypto/openssl.ts'
+import type { OperatorAddress } from './identity/fetch-certificate.ts'
+import type { IdentityStore } from './identity/identity-store.ts'
+import { adoptTrustBundle, keepIdentity, openIdentity } from './identity/open-identity.ts'
+import { createServingCertificates, type ServingCertificates } from './identity/serving-certificates.ts'
+import { clientTlsOptions } from './identity/tls-options.ts'
+import { createDecisionLog } from './observe/decision-log.ts'
+import { createDecisionRing } from './observe/decision-ring.ts'
+import { createDryRunReport } from './observe/dry-run-report.ts'
+import { createSidecarMetrics } from './observe/sidecar-metrics.ts'
+import { createDataPlane, type DataPlane } from './serve/data-plane.ts'
+import type { Placement } from './serve/placement.ts'
+
+/** What every sidecar and gateway is told, wherever it runs. */
+export interface RunOptions {
+  /** Version of the program. */
+  readonly release: string
+  /** `namespace/name`. */
+  readonly workload: string
+  /** `namespace/name`. */
+  readonly pod: string
+  readonly spiffeId: SpiffeId
+  readonly operator: OperatorAddress
+  /** `ca.crt`: PEM. */
+  readonly trustAnchorsFile: string
+  /** Holds the token that proves who this is. */
+  readonly tokenFile: string
+  /** Key, certificate and last good configuration; only this process may read it. */
+  readonly stateDirectory: string
+  /** `token`: what everything but health and metrics asks for. */
+  readonly admin: { readonly port: number; readonly token: string }
+  /** Where the listeners of a configuration are bound. */
+  placement(pipeline: () => Pipeline | undefined): Placement
+  readonly appRootPid?: () => number | undefined
+  readonly logLevel: LogLevel
+  readonly decisionLog: 'all' | 'denied' | 'off'
+  /** Milliseconds that requests in flight are given at the end. */
+  readonly drainMs: number
+}
+
+/** A running sidecar. Its parts come one after another: identity, then data plane, then the session with the operator. */
+export interface Sidecar {
+  readonly clock: Clock
+  readonly log: Log
+  readonly health: Health
+  readonly metrics: Metrics
+  /** What happens at the end. Steps that are added here run after those of the sidecar itself. */
+  readonly drain: Drain
+  /** Resolves once there is a certificate, however long that takes; rejects when the signal aborts. */
+  identify(): Promise<IdentityStore>
+  /** Serves what was last obeyed, then what the operator sends. Call once, after `identify`. */
+  serve(): Promise<DataPlane>
+  /** Ends in order. Resolves with the process's exit code. */
+  end(): Promise<number>
+}
+
+/** Milliseconds beyond the time for requests that all of the end may take. */
+const END_MS = 2_000
+
+/**
+ * A sidecar or gateway that does nothing yet but answer on its admin port, not ready. Rejects only for what can never
+ * work: a port that is taken, a state directory that cannot be made.
+ */
+export async function openSidecar(options: RunOptions, signal: AbortSignal): Promise<Sidecar> {
+  const clock = systemClock
+  const random = Math.random
+  const sink = createFileSink({ fd: 1, clock })
+  const log = createLog({
+    level: options.logLevel,
+    service: 'hauberk-sidecar',
+    fields: { 'hauberk.workload': options.workload, 'hauberk.pod': options.pod },
+    sink,
+    clock,
+  })
+  const warning = runtimeWarning(process.version)
+  if (warning !== undefined) log.warn('this runtime is known to be vulnerable', { 'event.reason': warning })
+
+  const identityDirectory = join(options.stateDirectory, 'identity')
+  await mkdir(identityDirectory, { recursive: true, mode: 0o700 })
+  const health = createHealth()
+  const identityReady = health.condition('identity', 'ready')
+  const configReady = health.condition('configuration', 'ready')
+  const certificatesReady = health.condition('serving certificates', 'ready')
+  const metrics = createMetrics()
+  addProcessMetrics(metrics)
+  const drain = createDrain({ clock, log, deadlineMs: options.drainMs + END_MS })
+  const work = new AbortController()
+
+  let identity: IdentityStore | undefined
+  let serving: ServingCertificates | undefined
+  let dataPlane: DataPlane | undefined
+  let session: Session | undefined
+  let configTakenAtMs: number | undefined
+  const sidecarMetrics = createSidecarMetrics(metrics, {
+    certificateNotAfterMs: () => identity?.current().notAfterMs,
+    configVersion: () => control.pipeline()?.version,
+    configTakenAtMs: () => configTakenAtMs,
+    operatorConnected: () => session?.connected === true,
+    connections: () => dataPlane?.stats().connections ?? 0,
+    inFlight: () => dataPlane?.stats().inFlight ?? 0,
+    upstreamConnections: () => dataPlane?.stats().upstreamConnections ?? 0,
+    logLinesDropped: () => sink.dropped,
+  })
+  const keys = createIssuerKeys(clock, (issuer) => session?.send({ type: 'refresh-keys', issuer }) === true)
+  const deps: CompileDeps = { clock, crypto: openssl, keys, count: sidecarMetrics.count }
+  const ring = createDecisionRing()
+  const dryRuns = createDryRunReport(
+    clock,
+    (counts) => session?.send({ type: 'dry-run', counts: [...counts] }) === true,
+  )
+  const decisions = createDecisionLog({ level: options.decisionLog, workload: options.workload, sink })
+
+  const wantCertificates = (pipeline: Pipeline) => {
+    serving?.want(meshHostnames(pipeline))
+    reviewCertificates()
+  }
+  const reviewCertificates = () => {
+    const pipeline = control.pipeline()
+    if (pipeline === undefined || serving === undefined) return
+    const missing = [...meshHostnames(pipeline)].some((hostname) => serving?.get(hostname) === undefined)
+    if (missing) certificatesReady.fail('a listener has no certificate yet')
+    else certificatesReady.pass()
+  }
+  const onPipeline = (previous: Pipeline | undefined, pipeline: Pipeline) => {
+    configTakenAtMs = clock.now()
+    wantCertificates(pipeline)
+    if (identity !== undefined) void adoptRoots(identity, pipeline)
+    dataPlane?.apply(previous, pipeline).then(
+      () => configReady.pass(),
+      (err: unknown) => {
+        configReady.fail('a listener could not be opened')
+        log.error('a listener could not be opened', { err })
+      },
+    )
+  }
+  const adoptRoots = async (store: IdentityStore, { config }: Pipeline) => {
+    const adopted = await adoptTrustBundle(store, config.trustBundle, { stateDirectory: identityDirectory, log })
+    if (!adopted.ok)
+      log.error('the pushed trust bundle is not usable, the one before stays', { issues: adopted.issues })
+  }
+  const control = createControl({
+    workload: options.workload,
+    deps,
+    keys,
+    lastGood: openLastGood(join(options.stateDirectory, 'last-good'), log),
+    log,
+    onPipeline,
+    onEndpoints: () => {},
+  })
+
+  const admin = await startAdminServer({
+    port: options.admin.port,
+    token: options.admin.token,
+    metrics,
+    health,
+    routes: adminRoutes({
+      control,
+      ring,
+      workload: options.workload,
+      identity: () => identity?.current(),
+      serving: () => {
+        const pipeline = control.pipeline()
+        const hostnames = pipeline === undefined ? [] : [...meshHostnames(pipeline)]
+        return new Map(
+          hostnames.flatMap((hostname) => {
+            const certificate = serving?.get(hostname)
+            return certificate === undefined ? [] : [[hostname, certificate] as const]
+          }),
+        )
+      },
+    }),
+    log,
+  })
+  log.info('starting', { 'service.version': options.release, 'hauberk.admin_port': admin.port })
+
+  drain.step('data plane', () => dataPlane?.drain(options.drainMs))
+  drain.step('session', () => {
+    dryRuns.close()
+    session?.close()
+    work.abort(new Error('the sidecar ends'))
+  })
+  drain.step('admin', () => admin.close())
+
+  const identify = async (): Promise<IdentityStore> => {
+    const identityOptions = {
+      spiffeId: options.spiffeId,
+      operator: options.operator,
+      trustAnchorsFile: options.trustAnchorsFile,
+      tokenFile: options.tokenFile,
+      stateDirectory: identityDirectory,
+      clock,
+      random,
+      log,
+      signal: AbortSignal.any([signal, work.signal]),
+    }
+    const store = await openIdentity(identityOptions)
+    identity = store
+    identityReady.pass()
+    const onExpired = () => identityReady.fail('the certificate has expired')
+    void keepIdentity(store, { ...identityOptions, onExpired })
+    store.onChange(() => identityReady.pass())
+    const certificates = createServingCertificates({
+      identity: store,
+      operator: options.operator,
+      stateDirectory: join(options.stateDirectory, 'serving'),
+      clock,
+      random,
+      log,
+      signal: work.signal,
+    })
+    serving = certificates
+    certificates.onChange(reviewCertificates)
+    return store
+  }
+
+  const serve = async (): Promise<DataPlane> => {
+    if (identity === undefined || serving === undefined) throw new Error('the sidecar serves before it has an identity')
+    const store = identity
+    await control.restore()
+    const plane = createDataPlane({
+      placement: options.placement(control.pipeline),
+      pipeline: control.pipeline,
+      endpoints: control.endpoints,
+      identity: store,
+      certificates: serving,
+      observer: {
+        request(record, evidence) {
+          sidecarMetrics.request(record)
+          decisions.request(record)
+          if (record.wouldDeny !== undefined) dryRuns.add(record.wouldDeny)
+          if (evidence !== undefined) ring.add(record, evidence)
+        },
+        connection(record) {
+          sidecarMetrics.connection(record)
+          decisions.connection(record)
+          if (record.wouldDeny !== undefined) dryRuns.add(record.wouldDeny)
+        },
+      },
+      clock,
+      log,
+      random,
+      ...(options.appRootPid === undefined ? {} : { appRootPid: options.appRootPid }),
+    })
+    await plane.listen()
+    dataPlane = plane
+    const restored = control.pipeline()
+    if (restored !== undefined) {
+      wantCertificates(restored)
+      configReady.pass()
+    }
+    session = connectToOperator(store)
+    return plane
+  }
+
+  const connectToOperator = (store: IdentityStore): Session =>
+    startSession({
+      operator: () => options.operator,
+      tls: () =>
+        clientTlsOptions(store.current(), new Set([options.operator.spiffeId]), {
+          alpn: MESH_ALPN.http,
+          now: clock.now,
+        }),
+      hello: () => ({
+        type: 'hello',
+        contract: CONTRACT_VERSION,
+        release: options.release,
+        workload: options.workload,
+        pod: options.pod,
+        have: control.have(),
+      }),
+      onMessage(message) {
+        switch (message.type) {
+          case 'config':
+          case 'endpoints':
+          case 'keys': {
+            const document = documentOf(message)
+            const { version } = document
+            const accepted = control.accept(message.type, document)
+            session?.send(
+              accepted.ok
+                ? { type: 'ack', document: message.type, version }
+                : { type: 'nack', document: message.type, version, issues: accepted.issues.slice(0, 64).map(forWire) },
+            )
+            return
+          }
+          case 'keys-checked':
+            keys.checked(message.issuer)
+        }
+      },
+      backoff: createBackoff({ baseMs: 200, maxMs: 5_000, minMs: 50, random }),
+      clock,
+      log,
+    })
+
+  return {
+    clock,
+    log,
+    health,
+    metrics,
+    drain,
+    identify,
+    serve,
+    async end() {
+      drain.step('log', () => sink.flush())
+      const report = await drain.drain('asked to end')
+      return report.clean ? 0 : 1
+    },
+  }
+}
+
+function documentOf(message: Extract<OperatorMessage, { readonly type: DocumentKind }>) {
+  switch (message.type) {
+    case 'config':
+      return message.config
+    case 'endpoints':
+      return message.endpoints
+    case 'keys':
+      return message.keys
+  }
+}
+
+/** The wire knows an issue without where it was written: a sidecar does not know that. */
+function forWire({ code, severity, path, message, fix }: Issue) {
+  return { code, severity, path, message, ...(fix !== undefined && { fix }) }
+}
+
+/** The hostnames that this gateway is to have certificates for from the mesh's own CA. */
+function meshHostnames({ config }: Pipeline): ReadonlySet<string> {
+  const hostnames = new Set<string>()
+  for (const listener of config.listeners) {
+    if (listener.kind !== 'gateway') continue
+    for (const certificate of listener.certificates) {
+      if (certificate.source === 'mesh') hostnames.add(certificate.hostname)
+    }
+  }
+  return hostnames
+}
