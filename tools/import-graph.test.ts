@@ -178,6 +178,7 @@ test('what e2e is made of may use what tests use, but no test', () => {
   assert.deepEqual(findings({ ...tree, 'e2e/world/a.ts': "import '../../model/ca.test.ts'" }), [
     'e2e/world/a.ts:1 model/ca.test.ts is a test',
   ])
+  assert.deepEqual(findings({ ...tree, 'model/a.kind.ts': "import './testing/ca.ts'" }), [])
   assert.deepEqual(findings({ ...tree, 'model/a.ts': "import './testing/ca.ts'" }), [
     'model/a.ts:1 model/testing/ca.ts is a test',
   ])

@@ -242,9 +242,9 @@ function topFolder(file: string): string {
   return file.slice(0, Math.max(0, file.indexOf('/')))
 }
 
-/** Tests, and what only tests use (folders called `testing`). */
+/** Tests, those that want a cluster too, and what only tests use (folders called `testing`). */
 export function isTest(file: string): boolean {
-  return file.endsWith('.test.ts') || file.includes('/testing/')
+  return file.endsWith('.test.ts') || file.endsWith('.kind.ts') || file.includes('/testing/')
 }
 
 function byPlace(a: Violation, b: Violation): number {
