@@ -175,6 +175,22 @@ status: {phase: Running, podIP: 10.0.0.2}
   assert.equal(standing(), 'Programmed 2/2')
 })
 
+test('a pod that is being deleted counts for as long as its sidecar is connected', async () => {
+  const { clock, set, acknowledgements, connect, version, programmed } = start()
+  connect('a', 'shop/orders-0')
+  connect('b', 'shop/orders-1')
+  acknowledgements.acknowledge('a', 'config', version)
+  const leaving = resourcesIn(pod('orders-1')).map((resource) => ({
+    ...resource,
+    metadata: { ...resource.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' },
+  }))
+  set(leaving)
+  await clock.advance(1_000)
+  assert.equal(programmed(), 'Reconciling')
+  acknowledgements.disconnect('b')
+  assert.equal(programmed(), 'Programmed')
+})
+
 test('what dry runs would deny is told of the policy alone, not of what else has its name', () => {
   const { operation, statusOf } = start()
   operation.countDryRuns('shop/orders', [

@@ -1,18 +1,18 @@
 import { createHash } from 'node:crypto'
 import { versionOf } from '../contract/codec.ts'
-import { spokenWith } from '../contract/encode-for.ts'
 import type { KeysDocument } from '../contract/keys.ts'
-import { CONTRACT_VERSION, type WorkloadConfig } from '../contract/workload-config.ts'
+import { CONTRACT_VERSION } from '../contract/workload-config.ts'
 import type { WorkloadId } from '../model/workload-id.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
 import { judgeKeyPair } from './gateways/judge-key-pair.ts'
 import type { IssuerKeysStore } from './keys/issuer-keys.ts'
-import type { Acknowledgements, SidecarStanding } from './push/acknowledgements.ts'
-import { type DesiredDocuments, messageOf } from './push/desired.ts'
+import type { Acknowledgements } from './push/acknowledgements.ts'
+import type { DesiredDocuments } from './push/desired.ts'
 import type { DryRunCount } from './push/push.ts'
 import { type ResourceStatus, statusOf, type WorkloadStanding } from './status/conditions.ts'
 import type { DryRunTable } from './status/dry-run-counts.ts'
+import { standingOf } from './status/standing.ts'
 import type { Store } from './store/store.ts'
 import type { ResourceReport } from './translate/report.ts'
 import { type Translation, translate } from './translate/translate.ts'
@@ -38,6 +38,8 @@ export interface Operation {
 export interface ReportedStatus {
   readonly report: ResourceReport
   readonly status: ResourceStatus
+  /** Of the workloads that enforce it, in their order in the report. */
+  readonly standings: readonly WorkloadStanding[]
 }
 
 export interface OperationOptions {
@@ -160,33 +162,19 @@ export function createOperation(options: OperationOptions): Operation {
       if (current === undefined) return []
       const { configs, pods, reports } = current
       const standings = new Map<string, WorkloadStanding>()
-      const standingOf = (workload: WorkloadId): WorkloadStanding => {
+      const standingFor = (workload: WorkloadId): WorkloadStanding => {
         const known = standings.get(workload)
         if (known !== undefined) return known
-        const wanted = configs.get(workload)?.version
-        // A pod counts once, by its newest session: an older one may be of a process that is gone.
-        const byPod = new Map(acknowledgements.of(workload).map((sidecar) => [sidecar.pod, sidecar]))
-        const own = pods.get(workload) ?? []
-        // On a laptop a gateway has no pods, and its replicas are known by their sessions; so it is until its pods are there.
-        const isGateway = configs.get(workload)?.role === 'gateway'
-        const bySession = isGateway && own.length === 0
-        const sidecars = bySession ? [...byPod.values()] : own.flatMap(({ key }) => byPod.get(key) ?? [])
-        const standing = {
-          workload,
-          selected: bySession ? Math.max(1, sidecars.length) : own.length,
-          acknowledged: sidecars.filter(({ documents }) => documents.config?.acknowledged === wanted).length,
-          rejected: sidecars.filter(({ documents }) => documents.config?.refused?.version === wanted).length,
-          unmeshed: isGateway ? 0 : own.filter(({ meshed }) => !meshed).length,
-          unsupported: unsupportedBy(sidecars, configs.get(workload)),
-        }
+        const sessions = acknowledgements.of(workload)
+        const standing = standingOf(workload, configs.get(workload), pods.get(workload) ?? [], sessions)
         standings.set(workload, standing)
         return standing
       }
       const wanted = [...reports.values()].filter(({ kind }) => kinds === undefined || kinds.has(kind))
-      return wanted.map((report) => ({
-        report,
-        status: statusOf(report, report.selected.map(standingOf), dryRunsOf(report)),
-      }))
+      return wanted.map((report) => {
+        const found = report.selected.map(standingFor)
+        return { report, status: statusOf(report, found, dryRunsOf(report)), standings: found }
+      })
     },
     countDryRuns(workload, counts) {
       for (const { origin, rule, wouldDeny } of counts) {
@@ -206,13 +194,6 @@ export function createOperation(options: OperationOptions): Operation {
 
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('base64url')
-}
-
-/** Origins of the policies in `config` that the oldest of these sidecars cannot be told of. */
-function unsupportedBy(sidecars: readonly SidecarStanding[], config: WorkloadConfig | undefined): readonly string[] {
-  const spoken = spokenWith(Math.min(CONTRACT_VERSION, ...sidecars.map(({ contract }) => contract)))
-  if (config === undefined || spoken === undefined || spoken === CONTRACT_VERSION) return []
-  return messageOf('config', config, spoken).unsupported
 }
 
 function isPolicy({ kind }: ResourceReport): boolean {

@@ -56,7 +56,10 @@ export interface Translation {
   /** The Gateways of our classes, whatever became of them, by namespace and name. */
   readonly gateways: readonly GatewayFacts[]
   /** The pods of each workload that have not completed. */
-  readonly pods: ReadonlyMap<WorkloadId, readonly { readonly key: string; readonly meshed: boolean }[]>
+  readonly pods: ReadonlyMap<
+    WorkloadId,
+    readonly { readonly key: string; readonly meshed: boolean; readonly leaving: boolean }[]
+  >
   /** How many configs were made, rather than kept from `previous`. */
   readonly translated: number
   /** What the next translation may keep; nobody else's. */
@@ -178,7 +181,9 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     reports: new Map([...reports].map(([key, report]) => [key, keepSame(previous?.reports.get(key), report)])),
     pods: new Map(
       [...namespaces.facts.values()].flatMap(({ pods }) =>
-        [...pods].map(([id, list]) => [id, list.map(({ key, meshed }) => ({ key, meshed }))] as const),
+        [...pods].map(
+          ([id, list]) => [id, list.map(({ key, meshed, leaving }) => ({ key, meshed, leaving }))] as const,
+        ),
       ),
     ),
     translated,

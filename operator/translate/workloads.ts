@@ -43,6 +43,8 @@ export interface WorkloadPod {
   readonly ready: boolean
   /** Not being deleted, and with an address. */
   readonly running: boolean
+  /** Being deleted. */
+  readonly leaving: boolean
   readonly ip: string
   /** Its addresses of other families. */
   readonly otherIps: readonly string[]
@@ -209,6 +211,7 @@ function podOf(resource: Resource, pod: Pod, issues: { resource: Resource; issue
     labels: metadata.labels ?? {},
     meshed: written !== undefined || containers.some(({ name }) => name === SIDECAR_CONTAINER),
     running,
+    leaving: metadata.deletionTimestamp !== undefined,
     ready: running && (pod.status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True'),
     ip,
     otherIps: (pod.status?.podIPs ?? []).map((each) => each.ip).filter((other) => other !== ip),

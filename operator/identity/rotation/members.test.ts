@@ -70,9 +70,9 @@ describe('the members of a mesh', () => {
             [
               ORDERS,
               [
-                { key: 'shop/orders-0', meshed: true },
-                { key: 'shop/orders-1', meshed: true },
-                { key: 'shop/plain', meshed: false },
+                { key: 'shop/orders-0', meshed: true, leaving: false },
+                { key: 'shop/orders-1', meshed: true, leaving: false },
+                { key: 'shop/plain', meshed: false, leaving: false },
               ],
             ],
           ]),
