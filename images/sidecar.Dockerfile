@@ -9,17 +9,18 @@ COPY package.json package-lock.json .npmrc ./
 # As the lockfile says; nobody's install script is needed, so none is run.
 RUN --mount=type=cache,target=/var/cache/npm npm ci --cache /var/cache/npm --ignore-scripts --no-update-notifier
 
-# The init container writes the rules with nft. No logs, caches or times of this build stay behind.
-FROM ${NODE_IMAGE} AS runtime
+# The init container writes the rules with nft. What its installation changed is taken along, less logs and caches, and dated
+# as everything else is.
+FROM ${NODE_IMAGE} AS nftables
 ARG SOURCE_DATE_EPOCH=0
 RUN began=$(date +%s) \
  && apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nftables \
- && apt-get clean \
- && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/* /var/cache/ldconfig/* /var/log/* \
-      /var/lib/dpkg/*-old /etc/*- /tmp/* \
- && find / -xdev -newermt "@$((began - 1))" ! -path '/proc/*' ! -path '/sys/*' ! -path '/dev/*' \
-      -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
+ && mkdir /out \
+ && find /etc /usr /var -newerct "@$((began - 1))" ! -type d ! -path '/var/cache/*' ! -path '/var/log/*' \
+      ! -path '/var/lib/apt/*' ! -name '*-old' ! -path /etc/hosts ! -path /etc/resolv.conf -print0 \
+      | tar --create --null --files-from - | tar --extract --directory /out \
+ && find /out -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
 
 FROM dependencies AS build
 COPY LICENSE ./
@@ -30,12 +31,13 @@ COPY policies policies
 COPY contract contract
 COPY runtime runtime
 COPY sidecar sidecar
-COPY --from=runtime /var/lib/dpkg/status /tmp/dpkg-status
+COPY --from=nftables /var/lib/dpkg/status /tmp/dpkg-status
 RUN node tools/build.ts --only hauberk-sidecar --out /out/app --metafile /tmp/metafile.json
 ARG SOURCE_DATE_EPOCH=0
 RUN node images/finish.ts --name hauberk-sidecar --bundled /tmp/metafile.json --with koffi --epoch "${SOURCE_DATE_EPOCH}" --os /tmp/dpkg-status /out
 
-FROM runtime
+FROM ${NODE_IMAGE}
+COPY --from=nftables /out/ /
 COPY --from=build /out/ /
 LABEL org.opencontainers.image.title="hauberk-sidecar" \
       org.opencontainers.image.description="The sidecar and the gateway of the Hauberk security mesh" \
