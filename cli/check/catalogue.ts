@@ -67,6 +67,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'allow-without-effect': 'HBK0232',
   'hidden-status': 'HBK0233',
   'unreadable-section': 'HBK0234',
+  'inline-secret': 'HBK0235',
   // References
   'target-not-found': 'HBK0301',
   'unresolved-token-issuer': 'HBK0302',
@@ -98,6 +99,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'section-failed': 'HBK0412',
   'not-the-default': 'HBK0413',
   'weakens-floor': 'HBK0414',
+  'in-use': 'HBK0415',
   // Gateways
   'listener-not-valid': 'HBK0501',
   'listener-conflict': 'HBK0502',
