@@ -47,6 +47,12 @@ test('operator and sidecar never import each other, not even a type', () => {
   )
 })
 
+test('the version of the programs is read in one place', () => {
+  const source = "import manifest from '../package.json' with { type: 'json' }"
+  assert.deepEqual(findings({ 'runtime/release.ts': source }), [])
+  assert.deepEqual(findings({ 'sidecar/release.ts': source }), ['sidecar/release.ts:1 sidecar may not import '])
+})
+
 test('model imports nothing of ours, and no package', () => {
   assert.deepEqual(
     findings({

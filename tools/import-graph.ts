@@ -98,6 +98,8 @@ function judgeFile(
   tree: SourceTree,
 ): string | undefined {
   if (target.endsWith('.ts') && !tree.has(target)) return `there is no ${target}`
+  // The version of every program, and no source.
+  if (target === 'package.json' && owner === 'runtime') return undefined
   // What e2e is made of serves tests and nothing else: it may use what other tests use, and is none itself.
   if (!test && isTest(target) && !(within(file, 'e2e') && target.includes('/testing/'))) return `${target} is a test`
   const sameFolder = within(target, owner) && ruleFor(target)?.[0] === owner
