@@ -21,6 +21,7 @@ const USAGE = `usage: npm run images -- [OPTIONS]
   --load CLUSTER    load them into the nodes of that kind cluster
   --sboms DIR       write the list of what is in each image to DIR/NAME.cdx.json
   --verify          build again without a cache, and compare the layers
+  --help            this
 `
 
 interface Request {
@@ -34,7 +35,8 @@ interface Request {
   readonly verify: boolean
 }
 
-function readRequest(): Request {
+/** Undefined: the usage is asked for. Throws for what is no request. */
+function readRequest(): Request | undefined {
   const { values } = parseArgs({
     options: {
       only: { type: 'string', default: IMAGES.join(',') },
@@ -45,8 +47,10 @@ function readRequest(): Request {
       load: { type: 'string' },
       sboms: { type: 'string' },
       verify: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
     },
   })
+  if (values.help) return undefined
   const names = values.only.split(',')
   const unknown = names.find((name) => !IMAGES.includes(name))
   if (unknown !== undefined) throw new Error(`there is no image ${unknown}`)
@@ -89,7 +93,8 @@ function writeSbom(image: string, file: string): void {
   }
 }
 
-function makeImages(request: Request): void {
+/** False: two builds of one image are not the same. */
+function makeImages(request: Request): boolean {
   const images = request.names.map((name) => ({
     name,
     image: `${request.prefix}hauberk-${name}:${request.tag}`,
@@ -105,15 +110,16 @@ function makeImages(request: Request): void {
     mkdirSync(request.sboms, { recursive: true })
     for (const { name, image } of images) writeSbom(image, join(request.sboms, `hauberk-${name}.cdx.json`))
   }
-  if (request.verify) for (const { name, image } of images) verify(name, image, request)
+  const isReproducible = !request.verify || images.every(({ name, image }) => verify(name, image, request))
   if (request.load !== undefined) {
     const args = ['load', 'docker-image', ...images.map(({ image }) => image), '--name', request.load]
     const { status } = spawnSync('kind', args, { stdio: 'inherit' })
     if (status !== 0) throw new Error(`kind ${args.join(' ')} failed`)
   }
+  return isReproducible
 }
 
-function verify(name: string, image: string, request: Request): void {
+function verify(name: string, image: string, request: Request): boolean {
   const again = `${image}-again`
   build(name, again, request, '--no-cache')
   const [first, second] = [layersOf(image), layersOf(again)]
@@ -121,23 +127,27 @@ function verify(name: string, image: string, request: Request): void {
   const different = first.filter((layer, i) => layer !== second[i]).length
   const verdict = different === 0 ? 'the same layers' : `${different} of ${first.length} layers differ`
   process.stdout.write(`${image} built twice: ${verdict}\n`)
-  if (different > 0) process.exitCode = 1
+  return different === 0
 }
 
-const request = (() => {
+function main(): number {
+  let request: Request | undefined
   try {
-    return readRequest()
+    request = readRequest()
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}`)
-    process.exitCode = 2
-    return undefined
+    return 2
   }
-})()
-if (request !== undefined) {
+  if (request === undefined) {
+    process.stdout.write(USAGE)
+    return 0
+  }
   try {
-    makeImages(request)
+    return makeImages(request) ? 0 : 1
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n`)
-    process.exitCode = 1
+    return 1
   }
 }
+
+process.exitCode = main()
