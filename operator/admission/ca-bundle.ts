@@ -101,7 +101,7 @@ const REQUEST_MS = 5_000
  */
 export function keepWebhooks(options: WebhookKeeperOptions): WebhookKeeper {
   const { configurations = WEBHOOK_CONFIGURATIONS, clock, random, log, metrics, signal } = options
-  const standing = new Map<string, boolean>()
+  let standing: ReadonlyMap<string, boolean> = new Map()
   let wasReady = false
   let wake = new AbortController()
   const stop = options.onTrustChange(() => wake.abort())
@@ -109,13 +109,13 @@ export function keepWebhooks(options: WebhookKeeperOptions): WebhookKeeper {
 
   const isInPlace = () => configurations.every(({ name }) => standing.get(name) === true)
   const look = async () => {
+    const seen = new Map(standing)
     for (const configuration of configurations) {
       const { name } = configuration
       const before = standing.get(name)
       try {
         const now = await keepOne(configuration, options)
-        if (now === undefined) continue
-        standing.set(name, now)
+        seen.set(name, now)
         if (!now && before !== false) {
           log.warn('webhook configuration is not in place', { 'hauberk.webhook_configuration': name })
         }
@@ -125,6 +125,7 @@ export function keepWebhooks(options: WebhookKeeperOptions): WebhookKeeper {
           log.warn('webhook configuration not looked at', { err, 'hauberk.webhook_configuration': name })
       }
     }
+    standing = seen
     wasReady ||= isInPlace()
     metrics.inPlace.handle().set(isInPlace() ? 1 : 0)
   }
