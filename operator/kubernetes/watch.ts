@@ -7,8 +7,8 @@ export interface WatchRequest {
   readonly path: string
   readonly labelSelector?: string | undefined
   readonly fieldSelector?: string | undefined
-  /** What is after this is told. */
-  readonly resourceVersion: string
+  /** What is after this is told. Undefined: what there is now, as if it were new, and what is after that. */
+  readonly resourceVersion: string | undefined
   /** The server ends the watch after this many seconds. */
   readonly timeoutSeconds: number
   /** Milliseconds without an event or a bookmark (they come once a minute) after which the connection counts as dead. */
