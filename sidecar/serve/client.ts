@@ -16,18 +16,19 @@ export interface Client {
   readonly notAfterMs: number
 }
 
-/** A peer in the mesh, after its certificate was judged. */
+/** A peer in the mesh, after its certificate was judged. `ip`: its address, where the socket's says something else. */
 export function meshClient(
   socket: TLSSocket,
   { spiffeId, notAfterMs }: { readonly spiffeId: SpiffeId; readonly notAfterMs: number },
   ownSpiffeId: string,
+  ip = addressOf(socket.remoteAddress),
 ): Client {
   const account = serviceAccountOf(spiffeId)
   const peer: Peer = {
     spiffeId,
     trustDomain: trustDomainOf(spiffeId),
     ...(account === undefined ? {} : account),
-    ip: addressOf(socket.remoteAddress),
+    ip,
   }
   // Envoy's form, and only for the immediate peer. The characters of a SPIFFE id need no quotes.
   const hash = socket.getPeerX509Certificate()?.fingerprint256.replaceAll(':', '').toLowerCase() ?? ''

@@ -42,12 +42,22 @@ export interface DataPlaneOptions {
    * the ports of `placement.tcp` must come from that tree (T33, T35); absent, or not on Linux, this is not checked.
    */
   appRootPid?(): number | undefined
+  /** In a pod whose traffic the kernel redirects. */
+  readonly capture?: Capture
+}
+
+/** Where captured connections arrive, and how the sidecar reaches its own pod. */
+export interface Capture {
+  /** What is dialled in place of an address of the pod itself; undefined for every other. */
+  dialHost(address: string): string | undefined
+  inboundPort(engine: Engine, table: ConnectionTable): Port
+  outboundPort(engine: Engine, table: ConnectionTable): Port
 }
 
 /** What is bound, by what the placement calls it. */
 export interface BoundListener {
-  readonly kind: 'inbound' | 'gateway' | 'proxy' | 'tcp'
-  /** The container port, the Gateway's listener, `proxy`, or the upstream's name. */
+  readonly kind: 'inbound' | 'gateway' | 'proxy' | 'tcp' | 'captured'
+  /** The container port, the Gateway's listener, `proxy`, the upstream's name; `inbound` or `outbound` where captured. */
   readonly name: string
   readonly address: BindAddress
 }
@@ -97,7 +107,7 @@ const READ_BUFFER_BYTES = 65_536
 
 /** The request path of a sidecar or gateway: everything between the sockets of one process. */
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
-  const { placement, identity, observer, clock, log, random = Math.random } = options
+  const { placement, capture, identity, observer, clock, log, random = Math.random } = options
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const deadlines = new Deadlines(clock)
   const counts = { open: 0, idle: 0 }
@@ -114,7 +124,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const engine: Engine = {
     pipeline: () => options.pipeline(),
     endpoints: () => options.endpoints(),
-    upstreams: new Upstreams(poolDeps, random),
+    upstreams: new Upstreams(poolDeps, random, (address) => capture?.dialHost(address)),
     poolDeps,
     identity,
     observer,
@@ -162,6 +172,15 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
         names: [place.upstream],
         make: () => createTcpPort(engine, table, place, options.appRootPid),
       })
+    }
+    if (capture !== undefined) {
+      for (const name of ['inbound', 'outbound'] as const) {
+        ports.set(`captured ${name}`, {
+          kind: 'captured',
+          names: [name],
+          make: () => capture[`${name}Port`](engine, table),
+        })
+      }
     }
     return ports
   }

@@ -34,6 +34,11 @@ export const OUTBOUND_FORBIDDEN_ADDRESS = denial(
   403,
   'That host leads to an address that may not be called.',
 )
+export const OUTBOUND_UNKNOWN_ADDRESS = denial(
+  'outbound-unknown-address',
+  403,
+  'This workload may not call that address.',
+)
 export const OUTBOUND_UNRESOLVED = denial('outbound-unresolved', 502, 'That host has no address.')
 
 /** Of connections: nobody is told these. */
@@ -42,6 +47,8 @@ export const PEER_IDENTITY = denial('peer-identity', 403, 'The certificate prove
 export const WRONG_ALPN = denial('wrong-alpn', 403, 'The peer does not speak what this port does.')
 export const HANDSHAKE_FAILED = denial('handshake-failed', 400, 'The TLS handshake failed.')
 export const CONNECTION_LIMIT = denial('connection-limit', 503, 'There are too many connections.')
+export const UNDECLARED_PORT = denial('undeclared-port', 403, 'The workload declares no such port.')
+export const NOT_CAPTURED = denial('not-captured', 403, 'This port is dialled by nobody: connections are led to it.')
 export const FOREIGN_PROCESS = denial('foreign-process', 403, 'The caller is not a process of this workload.')
 
 export const MESH_DENIALS: readonly Denial[] = [
@@ -65,12 +72,15 @@ export const MESH_DENIALS: readonly Denial[] = [
   OUTBOUND_NOT_HTTP,
   OUTBOUND_NOT_PROXIED,
   OUTBOUND_FORBIDDEN_ADDRESS,
+  OUTBOUND_UNKNOWN_ADDRESS,
   OUTBOUND_UNRESOLVED,
   PLAINTEXT_REFUSED,
   PEER_IDENTITY,
   WRONG_ALPN,
   HANDSHAKE_FAILED,
   CONNECTION_LIMIT,
+  UNDECLARED_PORT,
+  NOT_CAPTURED,
   FOREIGN_PROCESS,
 ]
 

@@ -293,6 +293,11 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
 
   #pick(except: EndpointPool | undefined): EndpointPool | undefined {
     const { upstreams } = this.#engine
+    const { site } = this.#downstream
+    if (site.endpoint !== undefined) {
+      const only = site.endpoint(this.#upstreamName)
+      return only === except ? undefined : only
+    }
     const group = upstreams.get(this.#upstreamName)
     return group === undefined ? undefined : upstreams.pick(group, this.#startMs, except)
   }

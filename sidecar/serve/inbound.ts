@@ -28,11 +28,40 @@ import { serveInboundTcp } from './tcp.ts'
 /** Milliseconds that a client of a port that takes plaintext too has for its first byte, if the server is to speak first (T11). */
 const SERVER_FIRST_MS = 100
 
-/** One port of the workload, behind this sidecar. */
+/** One port of the workload, bound where the placement says. */
 export function createInboundPort(engine: Engine, table: ConnectionTable, place: InboundPlace): Port {
-  const { containerPort } = place
+  const service = createInboundService(engine, place)
+  const port = createPort(engine, table, place.bind, service.label, service.serve)
+  return {
+    ...port,
+    close() {
+      port.close()
+      service.close()
+    },
+  }
+}
+
+/** One port of the workload behind this sidecar: what becomes of the connections to it. */
+export interface InboundService {
+  readonly label: PortLabel
+  serve(accepted: Accepted): void
+  close(): void
+}
+
+export interface InboundServiceOptions {
+  /** `InboundListener.port` of the config. */
+  readonly containerPort: number
+  readonly app: AppAddress
+  /** The callers' address, where the sockets' says something else. */
+  readonly clientIp?: string
+}
+
+export function createInboundService(
+  engine: Engine,
+  { containerPort, app: address, clientIp }: InboundServiceOptions,
+): InboundService {
   const label: PortLabel = { direction: 'inbound', listener: String(containerPort) }
-  const app = targetOf(place.app)
+  const app = targetOf(address)
   const site = inboundSite(containerPort, label.listener, new EndpointPool(app, engine.poolDeps))
   const { server, handshake } = createHandshaker(engine, label, serverTlsOptions(engine.identity.current()))
   const unfollow = followIdentity(server, engine.identity)
@@ -64,13 +93,13 @@ export function createInboundPort(engine: Engine, table: ConnectionTable, place:
     if (serviceAccountOf(peer.spiffeId) === undefined) return refuse(socket, PEER_IDENTITY.name, 'no-service-account')
     const { protocol } = inbound.listener
     if (socket.alpnProtocol !== MESH_ALPN[protocol]) return refuse(socket, WRONG_ALPN.name)
-    hand(accepted, socket, meshClient(socket, peer, self.spiffeId), inbound)
+    hand(accepted, socket, meshClient(socket, peer, self.spiffeId, clientIp), inbound)
   }
 
   const servePlaintext = (accepted: Accepted): void => {
     const inbound = current()
     if (inbound === undefined) return refuse(accepted.socket, NOT_SERVING.name)
-    const client = outsideClient(accepted.socket.remoteAddress)
+    const client = outsideClient(clientIp ?? accepted.socket.remoteAddress)
     engine.observer.connection({
       timeMs: engine.clock.now(),
       durationMs: 0,
@@ -101,11 +130,10 @@ export function createInboundPort(engine: Engine, table: ConnectionTable, place:
     socket.destroy()
   }
 
-  const port = createPort(engine, table, place.bind, label, serve)
   return {
-    ...port,
+    label,
+    serve,
     close() {
-      port.close()
       unfollow()
       site.app?.close()
     },

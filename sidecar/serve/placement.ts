@@ -2,8 +2,9 @@
  * Where the things that a WorkloadConfig names are found on this machine.
  *
  * A config speaks of container ports and of listeners of a Gateway; it is the same on a laptop and in a pod. Here each of
- * them has an address of its own on loopback. In a pod the original destination of a captured connection says what this
- * says: the rest of the data plane sees a {@link Site} either way.
+ * them has an address of its own on loopback. In a pod nothing but a gateway's listeners is placed: the original
+ * destination of a captured connection says what it is for (`DataPlaneOptions.capture`). The rest of the data plane sees
+ * an {@link HttpSite} either way.
  */
 export interface Placement {
   /** Ports of the workload, behind this sidecar. */

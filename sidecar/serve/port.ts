@@ -41,20 +41,17 @@ export interface Port {
   close(): void
 }
 
+/** Of several addresses, one whose family the machine does not have is left out, unless none is left then. */
 export function createPort(
   engine: Engine,
   table: ConnectionTable,
-  address: BindAddress,
+  at: BindAddress | readonly BindAddress[],
   label: PortLabel,
   serve: (accepted: Accepted) => void,
 ): Port {
-  const server: Server = createServer({
-    allowHalfOpen: true,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: 15_000,
-  })
-  server.on('connection', (socket: Socket) => {
+  const addresses = Array.isArray(at) ? (at as readonly BindAddress[]) : [at as BindAddress]
+  const servers: Server[] = []
+  const accept = (socket: Socket): void => {
     const accepted = table.admit(socket, engine.clock.monotonic())
     if (accepted === undefined) {
       socket.destroy()
@@ -63,26 +60,50 @@ export function createPort(
     }
     socket.on('error', ignore)
     guard(engine, socket, () => serve(accepted))
-  })
+  }
+  const listen = (address: BindAddress): Promise<BindAddress> => {
+    const server = createServer({
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 15_000,
+    })
+    servers.push(server)
+    server.on('connection', accept)
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error) => reject(new ListenError(address, error))
+      server.once('error', fail)
+      const { host, port } = address
+      server.listen({ host, port, backlog: BACKLOG, ipv6Only: addresses.length > 1 }, () => {
+        server.off('error', fail)
+        // EMFILE and its like: the kernel's queue is emptied by libuv, and nobody dies of it (F17).
+        server.on('error', (err) => engine.log.warn('listener failed to accept', { err }))
+        const bound = server.address()
+        resolve(typeof bound === 'object' && bound !== null ? { host: bound.address, port: bound.port } : address)
+      })
+    })
+  }
   return {
     label,
-    listen() {
-      return new Promise((resolve, reject) => {
-        const fail = (error: Error) => reject(new ListenError(address, error))
-        server.once('error', fail)
-        server.listen({ host: address.host, port: address.port, backlog: BACKLOG }, () => {
-          server.off('error', fail)
-          // EMFILE and its like: the kernel's queue is emptied by libuv, and nobody dies of it (F17).
-          server.on('error', (err) => engine.log.warn('listener failed to accept', { err }))
-          const bound = server.address()
-          resolve(typeof bound === 'object' && bound !== null ? { host: bound.address, port: bound.port } : address)
-        })
-      })
+    async listen() {
+      const outcomes = await Promise.allSettled(addresses.map(listen))
+      const bound = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+      const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []))
+      const [first] = bound
+      const [failure] = first === undefined ? failures : failures.filter((reason) => !isWithoutFamily(reason))
+      if (first === undefined || failure !== undefined) throw failure
+      return first
     },
     close() {
-      server.close()
+      for (const server of servers) server.close()
     },
   }
+}
+
+/** Whether nobody could listen there: IPv6 is switched off, or the other way round. */
+function isWithoutFamily(reason: unknown): boolean {
+  const cause = reason instanceof ListenError ? (reason.cause as NodeJS.ErrnoException) : undefined
+  return cause?.code === 'EAFNOSUPPORT' || cause?.code === 'EADDRNOTAVAIL'
 }
 
 /** Shakes hands on accepted connections of one port. */

@@ -26,6 +26,8 @@ export interface HttpSite {
   transaction?(engine: Engine, downstream: Downstream, head: RequestHead): Transaction | undefined
   /** Where `action: app` leads. */
   readonly app?: EndpointPool
+  /** Where the client dialled a pod by itself: the one endpoint of `upstream` that requests go to, while it is there. */
+  endpoint?(upstream: string): EndpointPool | undefined
   /** The port that clients dial for a port of the config, for `Location`. */
   visiblePort?(configured: number): number
 }

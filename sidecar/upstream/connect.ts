@@ -32,6 +32,8 @@ export interface MeshTarget {
   readonly port: number
   readonly spiffeIds: ReadonlySet<SpiffeId>
   readonly alpn: MeshAlpn
+  /** What is dialled in place of `host`: the sidecar's own way to its own pod. */
+  readonly dialHost?: string
 }
 
 /** What every connection is made with. */
@@ -135,7 +137,7 @@ export function connect(
   if (target.kind === 'mesh') {
     const options: ConnectionOptions & { onread: OnReadOpts; allowHalfOpen: boolean } = {
       ...clientTlsOptions(startedWith, target.spiffeIds, { alpn: target.alpn, now: () => deps.clock.now() }),
-      host: target.host,
+      host: target.dialHost ?? target.host,
       port: target.port,
       allowHalfOpen,
       onread,

@@ -23,15 +23,22 @@ export interface UpstreamGroup {
 export class Upstreams {
   readonly #deps: PoolDeps
   readonly #random: () => number
+  readonly #dialHost: (address: string) => string | undefined
   #groups = new Map<string, UpstreamGroup>()
   #pools = new Map<string, EndpointPool>()
   readonly #outside = new Map<string, UpstreamGroup>()
   #config: WorkloadConfig | undefined
   #endpoints: EndpointsDocument | undefined
 
-  constructor(deps: PoolDeps, random: () => number) {
+  /** `dialHost` says what is dialled in place of an address; undefined: the address itself. */
+  constructor(
+    deps: PoolDeps,
+    random: () => number,
+    dialHost: (address: string) => string | undefined = () => undefined,
+  ) {
     this.#deps = deps
     this.#random = random
+    this.#dialHost = dialHost
   }
 
   /** Brings the groups up to date; two comparisons when nothing came. */
@@ -48,7 +55,9 @@ export class Upstreams {
       const group = known.map(({ address, port }) => {
         const key = poolKey(name, upstream, address, port)
         const pool =
-          pools.get(key) ?? this.#pools.get(key) ?? new EndpointPool(targetOf(upstream, address, port), this.#deps)
+          pools.get(key) ??
+          this.#pools.get(key) ??
+          new EndpointPool(targetOf(upstream, address, port, this.#dialHost(address)), this.#deps)
         pools.set(key, pool)
         return pool
       })
@@ -61,6 +70,13 @@ export class Upstreams {
 
   get(name: string): UpstreamGroup | undefined {
     return this.#groups.get(name) ?? this.#outside.get(name)
+  }
+
+  /** The one endpoint of an upstream that has this address; undefined: it has none such now. */
+  endpoint(name: string, address: string, port: number): EndpointPool | undefined {
+    return this.#groups
+      .get(name)
+      ?.pools.find(({ target }) => target.kind !== 'unix' && target.host === address && target.port === port)
   }
 
   /** The upstream for a destination outside the mesh, known as `name` until the config changes. */
@@ -98,7 +114,12 @@ function poolKey(name: string, { tls, protocol, spiffeIds }: Upstream, address: 
   return JSON.stringify([name, tls, protocol, [...spiffeIds].sort(), address, port])
 }
 
-function targetOf({ tls, protocol, spiffeIds }: Upstream, host: string, port: number): Target {
+function targetOf(
+  { tls, protocol, spiffeIds }: Upstream,
+  host: string,
+  port: number,
+  dialHost: string | undefined,
+): Target {
   if (tls === 'plaintext') return { kind: 'plain', host, port }
   return {
     kind: 'mesh',
@@ -107,5 +128,6 @@ function targetOf({ tls, protocol, spiffeIds }: Upstream, host: string, port: nu
     // The contract carries them as plain text; a peer's own id is parsed, so a malformed one here equals none.
     spiffeIds: new Set(spiffeIds as SpiffeId[]),
     alpn: protocol === 'tcp' ? MESH_ALPN.tcp : MESH_ALPN.http,
+    ...(dialHost === undefined ? {} : { dialHost }),
   }
 }

@@ -36,8 +36,7 @@ export function compileDestinations(
 ): Destinations {
   const services = new Map<string, ServiceDestination>()
   for (const service of outbound.services) {
-    const id = `Service/${service.service}:${service.port}`
-    const destination = { service, route: routeTo(id, service.upstream, service.requestTimeoutMs) }
+    const destination = serviceDestination(service)
     for (const host of service.hosts) services.set(`${host}:${service.port}`, destination)
   }
   const rules = outbound.egress.flatMap((rule) => compileRule(rule) ?? [])
@@ -53,6 +52,11 @@ export function compileDestinations(
       return { name, target: { kind: 'outside', host: bare, port, allows }, route: routeTo(name, name, responseMs) }
     },
   }
+}
+
+export function serviceDestination(service: OutboundService): ServiceDestination {
+  const id = `Service/${service.service}:${service.port}`
+  return { service, route: routeTo(id, service.upstream, service.requestTimeoutMs) }
 }
 
 interface CompiledRule {
@@ -95,7 +99,8 @@ function blockRule(name: string, block: Cidr, ports: readonly number[]): Compile
 /** The neighbours of 127.0.0.0/8 and of ::1: a block with one of these is not of loopback alone. */
 const BESIDE_LOOPBACK = ['126.255.255.255', '128.0.0.0', '::', '::2'].flatMap((text) => readIpAddress(text) ?? [])
 
-function routeTo(id: string, upstream: string, requestTimeoutMs: number): CompiledRoute {
+/** The route of requests whose destination is known without looking at them. What may be asked there is not judged here. */
+export function routeTo(id: string, upstream: string, requestTimeoutMs: number): CompiledRoute {
   return {
     id,
     chain: { enforced: [] },

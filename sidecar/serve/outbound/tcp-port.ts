@@ -1,10 +1,10 @@
 import type { Accepted, ConnectionTable } from '../accepted.ts'
-import { FOREIGN_PROCESS, NO_ENDPOINTS, NOT_SERVING } from '../denials.ts'
+import { FOREIGN_PROCESS, NOT_SERVING } from '../denials.ts'
 import type { Engine } from '../engine.ts'
-import type { Judged } from '../open-tunnels.ts'
 import type { TcpPlace } from '../placement.ts'
 import { createPort, type Port, type PortLabel, tellRefused } from '../port.ts'
-import { joinWith, refusalOf } from '../tcp.ts'
+import { refusalOf } from '../tcp.ts'
+import { joinUpstream } from './join-upstream.ts'
 import { belongsToTree, KNOWS_PROCESSES } from './process-tree.ts'
 
 /**
@@ -41,41 +41,20 @@ export function createTcpPort(
   }
 
   const join = (accepted: Accepted): void => {
-    const { socket } = accepted
     const pipeline = engine.pipeline()
-    if (pipeline === undefined) return refuse(accepted, NOT_SERVING.name)
-    engine.upstreams.update(pipeline.config, engine.endpoints())
-    const group = engine.upstreams.get(upstream)
-    const nowMs = engine.clock.monotonic()
-    const first = group === undefined ? undefined : engine.upstreams.pick(group, nowMs)
-    if (group === undefined || first === undefined) return refuse(accepted, NO_ENDPOINTS.name)
-    const second = engine.upstreams.pick(group, nowMs, first)
-    const about = {
-      decisionId: engine.newId(),
-      ...label,
-      spiffeId: undefined,
-      clientIp: socket.remoteAddress ?? '',
-      upstream,
-      endpoint: first.label,
-      refusal: undefined,
-      rule: undefined,
-      wouldDeny: undefined,
+    if (pipeline === undefined) {
+      tellRefused(engine, label, accepted.socket, NOT_SERVING.name)
+      return void accepted.socket.destroy()
     }
-    const targets = second === undefined ? [first.target] : [first.target, second.target]
-    const judged: Judged = {
+    engine.upstreams.update(pipeline.config, engine.endpoints())
+    joinUpstream(engine, accepted, label, upstream, {
       by: pipeline,
       // A Service that is no longer declared is no longer called.
       again: (next) =>
         next.config.outbound.services.some((service) => service.upstream === upstream)
           ? undefined
           : refusalOf(NOT_SERVING.name),
-    }
-    joinWith(engine, accepted, socket, targets, about, judged)
-  }
-
-  const refuse = ({ socket }: Accepted, denial: string): void => {
-    tellRefused(engine, label, socket, denial)
-    socket.destroy()
+    })
   }
 
   return createPort(engine, table, bind, label, serve)

@@ -1,0 +1,97 @@
+import type { EndpointsDocument } from '../../../contract/endpoints.ts'
+import type { WorkloadConfig } from '../../../contract/workload-config.ts'
+import { systemClock } from '../../../runtime/clock.ts'
+import { silentLog } from '../../../runtime/log.ts'
+import type { Identity } from '../../identity/identity.ts'
+import { createIdentityStore } from '../../identity/identity-store.ts'
+import { createDataPlane } from '../../serve/data-plane.ts'
+import type { ConnectionRecord, RequestRecord } from '../../serve/observation.ts'
+import { compiled, gate } from '../../serve/testing/world.ts'
+import { type CapturePlace, createCapture } from '../capture.ts'
+import { openOriginalDestination } from '../original-destination.ts'
+
+export interface Records {
+  readonly requests: readonly RequestRecord[]
+  readonly connections: readonly ConnectionRecord[]
+}
+
+export interface PlaneState {
+  readonly config: WorkloadConfig
+  readonly endpoints: EndpointsDocument
+}
+
+/** What an agent can be told to do, and what it answers. */
+export interface Orders {
+  readonly serve: {
+    /** `greet` speaks first, `echo` says what it heard, `http` says what was asked for. */
+    readonly order: {
+      readonly host: string
+      readonly port: number
+      readonly what: 'http' | 'greet' | 'echo'
+      readonly name: string
+    }
+    readonly answer: string
+  }
+  readonly talk: {
+    readonly order: {
+      readonly host: string
+      readonly port: number
+      readonly send?: string
+      readonly tls?: { readonly serverName: string }
+      /** Ends as soon as this was heard. */
+      readonly until?: string
+    }
+    readonly answer: { readonly heard: string; readonly ended: string; readonly tookMs: number }
+  }
+  readonly plane: {
+    readonly order: PlaneState & {
+      readonly identity: Identity
+      readonly capture: CapturePlace
+      /** What DNS says. */
+      readonly names?: Readonly<Record<string, readonly string[]>>
+    }
+    readonly answer: string
+  }
+  readonly update: { readonly order: Partial<PlaneState>; readonly answer: string }
+  readonly records: { readonly order: Record<string, never>; readonly answer: Records }
+}
+
+/** A data plane with the kernel's own word on original destinations. */
+export async function startPlane({ config, endpoints, identity, capture, names = {} }: Orders['plane']['order']) {
+  let pipeline = compiled(config, undefined, [gate])
+  let newest = endpoints
+  const requests: RequestRecord[] = []
+  const connections: ConnectionRecord[] = []
+  const plane = createDataPlane({
+    placement: { inbound: [], gateway: [], tcp: [] },
+    pipeline: () => pipeline,
+    endpoints: () => newest,
+    identity: createIdentityStore(identity),
+    observer: {
+      request: (record) => requests.push(record),
+      connection: (record) => connections.push(record),
+    },
+    clock: systemClock,
+    log: silentLog,
+    capture: createCapture({
+      ...capture,
+      originalDestination: openOriginalDestination(),
+      async lookup(host) {
+        const found = names[host]
+        if (found === undefined) throw new Error(`${host} is not known`)
+        return found
+      },
+    }),
+  })
+  await plane.listen()
+  return {
+    records: { requests, connections },
+    async update(next: Partial<PlaneState>) {
+      newest = next.endpoints ?? newest
+      if (next.config === undefined) return
+      const previous = pipeline
+      pipeline = compiled(next.config, previous, [gate])
+      await plane.apply(previous, pipeline)
+    },
+  }
+}
