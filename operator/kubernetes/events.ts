@@ -92,7 +92,7 @@ export function createEvents(options: EventsOptions): Events {
   const dropped = metrics?.counter({
     name: 'hauberk_kubernetes_events_dropped_total',
     help: 'Events for users that were not written, by cause.',
-    labels: ['cause'] as const,
+    labels: ['cause'],
   })
   let serial = 0
   let isWarned = false

@@ -19,36 +19,35 @@ export interface ReflectorCounters {
 }
 
 export function createReflectorMetrics(metrics: Metrics): ReflectorMetrics {
-  const labels = ['kind'] as const
   const lists = metrics.counter({
     name: 'hauberk_kubernetes_lists_total',
     help: 'Lists of the API server that were begun, by kind.',
-    labels,
+    labels: ['kind'],
   })
   const watches = metrics.counter({
     name: 'hauberk_kubernetes_watches_total',
     help: 'Watches of the API server that were begun, by kind.',
-    labels,
+    labels: ['kind'],
   })
   const events = metrics.counter({
     name: 'hauberk_kubernetes_events_total',
     help: 'Changes and bookmarks that watches told, by kind.',
-    labels,
+    labels: ['kind'],
   })
   const errors = metrics.counter({
     name: 'hauberk_kubernetes_errors_total',
     help: 'Lists and watches that failed, by kind and reason.',
-    labels: ['kind', 'reason'] as const,
+    labels: ['kind', 'reason'],
   })
   const objects = metrics.gauge({
     name: 'hauberk_kubernetes_objects',
     help: 'Objects of the API server that are known, by kind.',
-    labels,
+    labels: ['kind'],
   })
   const seen = metrics.gauge({
     name: 'hauberk_kubernetes_seen_seconds',
     help: 'When the API server last told the state of a kind, in seconds since 1970.',
-    labels,
+    labels: ['kind'],
   })
   return {
     of(kind) {

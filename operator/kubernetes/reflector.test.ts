@@ -264,7 +264,7 @@ test('F24: garbage in the stream costs the stream, not what is known; what will 
   const server = await scriptServer(t, (asked, answer) => {
     if (!isWatch(asked) || !garbage) return collection.serve(asked, answer)
     const stream = answer.stream()
-    const object = { metadata: { namespace: 'shop', name: 'pod-1', resourceVersion: '103' }, value: 9 }
+    const object = { metadata: { namespace: 'shop', name: 'pod-1', resourceVersion: '102.5' }, value: 9 }
     const good = `${JSON.stringify({ type: 'MODIFIED', object })}\n`
     stream.write(`${asked.query.get('resourceVersion') === '102' ? good : ''}{"type":"MODI\n`)
   })
@@ -274,7 +274,7 @@ test('F24: garbage in the stream costs the stream, not what is known; what will 
   collection.set('shop', 'late', 1)
   await until(() => items.has('shop/late'), 'the stream is sound again')
   assert.deepEqual(removed, [])
-  assert.deepEqual(placesOf(server).slice(0, 2), ['102', '103'], 'what came before the garbage counts')
+  assert.deepEqual(placesOf(server).slice(0, 2), ['102', '102.5'], 'what came before the garbage counts')
 })
 
 test('an answer that is no list is never taken for an empty one', async (t) => {

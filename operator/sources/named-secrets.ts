@@ -58,7 +58,7 @@ export function createNamedSecrets(options: NamedSecretsOptions): NamedSecrets {
   const standings = metrics.gauge({
     name: 'hauberk_secrets',
     help: 'Secrets that resources name, by how they stand.',
-    labels: ['standing'] as const,
+    labels: ['standing'],
   })
   metrics.beforeScrape(() => {
     for (const standing of STANDINGS) standings.handle({ standing }).set(count(standing))
