@@ -6,6 +6,7 @@ import { KubernetesError } from '../kubernetes/errors.ts'
 import type { Events } from '../kubernetes/events.ts'
 import { createWorkQueue } from '../kubernetes/queue.ts'
 import type { ReportedStatus } from '../operation.ts'
+import type { ObserveStatus } from '../status/status-applier.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { GatewayFacts } from '../translate/gateways.ts'
 import { createBundleVersions } from './bundle-versions.ts'
@@ -16,7 +17,7 @@ import { createKeeper, NotOursError } from './keeper.ts'
 import { runMirror } from './mirror.ts'
 import type { GatewaySettings } from './objects.ts'
 import { objectsStanding } from './standing.ts'
-import { createStatusWriter, type ObserveStatus } from './status-writer.ts'
+import { createStatusWriter } from './status-writer.ts'
 
 /** Milliseconds that changes are gathered: a push is acknowledged by many pods at nearly the same time. */
 const GATHER_MS = 100

@@ -1,0 +1,55 @@
+import { CONTROLLER_NAME } from '../resources/gateway.ts'
+import type { ParentRef } from '../resources/http-route.ts'
+import { isSame } from '../store/same.ts'
+import type { ParentReport, ResourceReport } from '../translate/report.ts'
+import { type Condition, statusOf, type WorkloadStanding } from './conditions.ts'
+import type { StatusFields } from './status-applier.ts'
+import { withTransitionTimes } from './transition-times.ts'
+
+/** What we say of one parent of an HTTPRoute (`RouteParentStatus`), without the times of transitions. */
+export interface RouteParent {
+  readonly parentRef: ParentRef
+  readonly conditions: readonly Condition[]
+}
+
+/** What the API server takes (`HTTPRoute.status.parents`). */
+const MAX_PARENTS = 32
+
+/** An HTTPRoute's parents that are Gateways of ours. Programmed is said by what that Gateway's pods acknowledged. */
+export function routeParents(report: ResourceReport, standings: readonly WorkloadStanding[]): readonly RouteParent[] {
+  return (report.parents ?? []).map((parent) => ({
+    parentRef: { group: 'gateway.networking.k8s.io', kind: 'Gateway', ...parent.parentRef },
+    conditions: conditionsOf(report, parent, standings),
+  }))
+}
+
+function conditionsOf(
+  report: ResourceReport,
+  { gateway, accepted, resolvedRefs }: ParentReport,
+  standings: readonly WorkloadStanding[],
+): readonly Condition[] {
+  const standing = standings.filter(({ workload }) => workload === gateway)
+  return statusOf({ ...report, accepted, resolvedRefs, selected: [gateway] }, standing).conditions
+}
+
+/** `status` of an HTTPRoute: our parents as they are now, beside the entries of other controllers, which stay. */
+export function routeStatus(parents: readonly RouteParent[], before: StatusFields, nowMs: number): StatusFields {
+  const there = Array.isArray(before['parents']) ? (before['parents'] as readonly WrittenParent[]) : []
+  const others = there.filter((each) => each?.controllerName !== CONTROLLER_NAME)
+  const ours = parents.map(({ parentRef, conditions }) => {
+    const known = there.find((each) => each?.controllerName === CONTROLLER_NAME && isSame(each.parentRef, parentRef))
+    return {
+      parentRef,
+      controllerName: CONTROLLER_NAME,
+      conditions: withTransitionTimes(conditions, known?.conditions, nowMs),
+    }
+  })
+  return { parents: [...others, ...ours].slice(0, MAX_PARENTS) }
+}
+
+/** Whether a status says anything of ours. */
+export function namesUs({ parents }: StatusFields): boolean {
+  return Array.isArray(parents) && parents.some((each: WrittenParent) => each?.controllerName === CONTROLLER_NAME)
+}
+
+type WrittenParent = { readonly [field: string]: unknown } | null
