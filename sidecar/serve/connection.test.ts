@@ -94,6 +94,27 @@ test('T06: a connection ends at most 60 seconds after the certificate of its pee
   await client.closed()
 })
 
+test('T06: a tunnel whose certificate is over ends in its first quiet second, not in the middle of something', async (t) => {
+  const app = await rawBackend(t, (_text, socket) => socket.write('.'))
+  const clock = createManualClock(Date.now())
+  const plane = await startOrders(t, app, { protocol: 'tcp', clock, limits: { idleMs: 10_000_000 } })
+  const caller = await mesh.identity('storefront', Date.now() + 600_000)
+  const client = await dialMesh(plane.port('8080'), caller, testId('orders'), MESH_ALPN.tcp)
+  t.after(() => client.destroy())
+  client.send('a')
+  await client.text('.')
+  await clock.advance(600_000)
+  for (let second = 1; second <= 50; second++) {
+    client.send('a')
+    await client.text('.'.repeat(second + 1))
+    await clock.advance(1_000)
+    assert.equal(client.isClosed, false, `${second} s after`)
+  }
+  await clock.advance(2_200)
+  await client.closed()
+  assert.equal(plane.connections.at(-1)?.bytesIn, 51)
+})
+
 test('T06: a jump of the clock past the certificate is noticed', async (t) => {
   const app = await rawBackend(t, (_text, socket) => socket.write(OK))
   const clock = createManualClock(Date.now())

@@ -62,7 +62,7 @@ export class HttpConnection implements Downstream, Served {
     this.site = site
     this.#parser = parserFor(site)
     this.#deadline = engine.deadlines.create(() => this.#onDeadline())
-    closeAtExpiry(engine, client, socket)
+    closeAtExpiry(engine, client, socket, () => this.#isTunnel)
     this.#becomeIdle(engine.clock.monotonic())
     socket.on('data', this.#onData)
     socket.on('drain', this.#onDrain)

@@ -49,7 +49,7 @@ export function serveInboundTcp(engine: Engine, connection: InboundTcpConnection
   if (pipeline === undefined || chain === undefined) return void socket.destroy()
   const judged: Judged = { by: pipeline, again: judgeAgain(connection) }
   const facts: Facts = {}
-  closeAtExpiry(engine, client, socket)
+  closeAtExpiry(engine, client, socket, () => true)
   settle(decide(chain, tcpRequestView(client.peer, containerPort), facts), ({ verdict, step, wouldDeny }) => {
     const about: TunnelAbout = {
       decisionId: engine.newId(),
