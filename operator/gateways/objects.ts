@@ -30,8 +30,11 @@ const DEFAULT_REPLICAS = 2
  */
 const PRE_STOP_SECONDS = 10
 
-/** Seconds between the end of the drain and that of the patience of the kubelet. */
-const SPARE_SECONDS = 5
+/**
+ * Seconds from the signal on, beside the drain: a gateway takes six to send clients away before it closes its ports, and
+ * ends whatever happens two after the drain.
+ */
+const LEAVING_SECONDS = 12
 
 /**
  * Everything that a Gateway needs on a cluster, in the namespace of the operator: a tenant has no rights there, so the
@@ -133,7 +136,7 @@ function deployment(gateway: ObjectsOf, replicas: number, settings: GatewaySetti
           serviceAccountName: gateway.serviceAccount,
           automountServiceAccountToken: false,
           enableServiceLinks: false,
-          terminationGracePeriodSeconds: PRE_STOP_SECONDS + Math.ceil(settings.drainSeconds) + SPARE_SECONDS,
+          terminationGracePeriodSeconds: PRE_STOP_SECONDS + LEAVING_SECONDS + Math.ceil(settings.drainSeconds),
           securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
           containers: [container(gateway, settings, resources as ResourceRequirements | undefined)],
           volumes: sidecarVolumes(asInjector(settings)),
