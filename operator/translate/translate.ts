@@ -238,7 +238,7 @@ function meshedOf(namespaces: ReadonlyMap<string, NamespaceFacts>, known: Meshed
 const NO_ENDPOINTS: readonly Endpoint[] = Object.freeze([])
 
 function endpointsOf(
-  { upstreams, outbound }: WorkloadConfig,
+  { upstreams, role }: WorkloadConfig,
   namespaces: ReadonlyMap<string, NamespaceFacts>,
   meshed: readonly string[],
   known: { readonly parts: readonly unknown[]; readonly document: EndpointsDocument } | undefined,
@@ -249,8 +249,8 @@ function endpointsOf(
     const endpoints = namespaces.get(namespace)?.endpoints.get(upstream)
     return [upstream, (tls === 'mesh' ? endpoints?.meshed : endpoints?.unmeshed) ?? NO_ENDPOINTS] as const
   })
-  // Who may call nobody outside has nothing to take for the outside.
-  const isTold = outbound.egress.length > 0 && meshed.length > 0
+  // A gateway calls what its routes name, and nobody else.
+  const isTold = role === 'sidecar' && meshed.length > 0
   const parts = isTold ? [...found.flat(), meshed] : found.flat()
   if (known?.parts.length === parts.length && parts.every((part, i) => part === known.parts[i])) return known
   const document: EndpointsDocument = {

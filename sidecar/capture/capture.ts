@@ -21,6 +21,8 @@ export interface CaptureOptions extends CapturePlace {
   readonly originalDestination: OriginalDestination
   /** DNS, for the hosts that the egress list names. Default: the resolver of this machine. */
   readonly lookup?: Lookup
+  /** The servers that the pod asks for names, on port 53. Default: those of this machine (resolv.conf). */
+  readonly resolvers?: readonly string[]
 }
 
 /** The data path of a pod whose traffic is captured: for {@link DataPlaneOptions.capture}. */

@@ -40,10 +40,15 @@ const ENDPOINTS: EndpointsDocument['endpoints'] = {
   'shop/legacy:53': [{ address: '10.244.0.9', port: 53, pod: 'kube-system/dns' }],
 }
 
-function leads(egress: readonly EgressRule[] = [], meshed: readonly string[] = []): Leads {
+function leads(
+  egress: readonly EgressRule[] = [],
+  meshed: readonly string[] = [],
+  resolvers: readonly string[] = [],
+): Leads {
   return compileLeads(
     { outbound: { services: SERVICES, egress: [...egress] }, upstreams: UPSTREAMS },
     { endpoints: ENDPOINTS, meshed: [...meshed] },
+    new Set(resolvers),
   )
 }
 
@@ -147,6 +152,16 @@ test('an address that the operator vouches for is reached even if a block of the
     lead(leads([{ name: 'odd', address: '10.96.0.7', ports: [81] }]), '10.96.0.7:81'),
     'outbound-forbidden-address',
   )
+})
+
+test('the pod’s resolver is asked over TCP as it is over UDP, on its own port, unless it is of the mesh', () => {
+  const asking = leads([], ['10.244.0.0/24'], ['10.96.0.53', '169.254.20.10', '10.244.0.7', '10.96.0.7'])
+  assert.equal(lead(asking, '10.96.0.53:53'), 'outside by resolver')
+  assert.equal(lead(asking, '169.254.20.10:53'), 'outside by resolver')
+  assert.equal(lead(asking, '10.96.0.53:443'), 'outbound-unknown-address')
+  assert.equal(lead(asking, '10.244.0.7:53'), 'outbound-unknown-address')
+  assert.equal(lead(asking, '10.96.0.7:53'), 'outbound-forbidden-address')
+  assert.equal(lead(leads([], [], ['10.96.0.10']), '10.96.0.10:53'), 'shop/legacy:53')
 })
 
 test('hosts are to be asked about, those of the port alone and none of the cluster’s own domain', () => {

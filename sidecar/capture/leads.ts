@@ -2,7 +2,7 @@ import type { EndpointsDocument } from '../../contract/endpoints.ts'
 import type { EgressRule, WorkloadConfig } from '../../contract/workload-config.ts'
 import { type Cidr, parseCidr } from '../../model/match/cidr.ts'
 import { type HostPattern, parseHostPattern } from '../../model/match/host.ts'
-import { readIpAddress } from '../../model/match/ip-address.ts'
+import { type IpAddress, readIpAddress } from '../../model/match/ip-address.ts'
 import type { Denial } from '../../model/verdict.ts'
 import { OUTBOUND_FORBIDDEN_ADDRESS, OUTBOUND_UNKNOWN_ADDRESS } from '../serve/denials.ts'
 import { type ServiceDestination, serviceDestination } from '../serve/outbound/destinations.ts'
@@ -26,6 +26,12 @@ export interface NamedRule {
   readonly host: HostPattern
 }
 
+/** Of DNS, over TCP as over UDP. */
+const DNS_PORT = 53
+
+/** The name that calls to the pod's resolver go by. */
+const RESOLVER = 'resolver'
+
 /** What a config and its endpoints say of original destinations (ADR 31). Nothing but the address and the port decides (T33). */
 export interface Leads {
   find(destination: Destination): Lead
@@ -34,9 +40,14 @@ export interface Leads {
 const UNKNOWN: Lead = Object.freeze({ kind: 'refused', denial: OUTBOUND_UNKNOWN_ADDRESS })
 const FORBIDDEN: Lead = Object.freeze({ kind: 'refused', denial: OUTBOUND_FORBIDDEN_ADDRESS })
 
+/**
+ * `resolvers` are the servers that the kubelet had the pod ask for names: over UDP they are not captured, and what does not
+ * fit there is asked again over TCP.
+ */
 export function compileLeads(
   { outbound, upstreams }: Pick<WorkloadConfig, 'outbound' | 'upstreams'>,
   { endpoints, meshed = [] }: Pick<EndpointsDocument, 'endpoints' | 'meshed'>,
+  resolvers: ReadonlySet<string> = NOBODY,
 ): Leads {
   const known = new Map<string, Lead>()
   /** Of the mesh, whatever the port. */
@@ -77,27 +88,32 @@ export function compileLeads(
   // A block that nobody can read might be anywhere.
   const isBlind = blocks.length < meshed.length
   const egress = outbound.egress.flatMap(compileRule)
+  const isMeshed = (parsed: IpAddress | undefined): boolean =>
+    isBlind || parsed === undefined || blocks.some((block) => block.contains(parsed))
 
   return {
     find({ address, port }) {
       const lead = known.get(keyOf(address, port))
       if (lead !== undefined) return lead
+      const parsed = readIpAddress(address)
+      const isResolver = port === DNS_PORT && resolvers.has(address) && !ours.has(address)
+      if (isResolver && !isMeshed(parsed)) return { kind: 'outside', rule: RESOLVER }
       if (ours.has(address) || isNeverOutside(address) || isLoopback(address)) return FORBIDDEN
       const byAddress = egress.find((rule) => rule.isAddress(address) && rule.ports.includes(port))
       if (byAddress !== undefined) return { kind: 'outside', rule: byAddress.name }
-      const parsed = readIpAddress(address)
-      const isMeshed = isBlind || parsed === undefined || blocks.some((block) => block.contains(parsed))
       const ofPort = egress.filter((rule) => rule.ports.includes(port))
       const byBlock = ofPort.find(({ block }) => parsed !== undefined && block?.contains(parsed))
       const named = ofPort.flatMap(({ name, host }) => (host === undefined ? [] : [{ rule: name, host }]))
       if (byBlock === undefined && named.length === 0) return UNKNOWN
-      if (isMeshed) return FORBIDDEN
+      if (isMeshed(parsed)) return FORBIDDEN
       if (byBlock !== undefined) return { kind: 'outside', rule: byBlock.name }
       const isWildcard = ({ host }: NamedRule) => host.text.startsWith('*.')
       return { kind: 'named', exact: named.filter((rule) => !isWildcard(rule)), wildcards: named.filter(isWildcard) }
     },
   }
 }
+
+const NOBODY: ReadonlySet<string> = new Set()
 
 interface CompiledRule {
   readonly name: string

@@ -1,3 +1,4 @@
+import { getServers } from 'node:dns'
 import type { Denial, Deny } from '../../model/verdict.ts'
 import type { Pipeline } from '../compile/pipeline.ts'
 import type { Accepted, ConnectionTable } from '../serve/accepted.ts'
@@ -29,7 +30,7 @@ export function createCapturedOutboundPort(
   { originalDestination, ...place }: CaptureOptions,
   names: Names,
 ): Port {
-  const leadsIn = followLeads(engine)
+  const leadsIn = followLeads(engine, new Set((place.resolvers ?? getServers()).map(oneSpelling)))
   const ownPorts = new Set([...place.inbound, ...place.outbound].map(({ port }) => port))
   const ownIps = new Set(place.podIps.map(oneSpelling))
 
@@ -169,14 +170,14 @@ export function createCapturedOutboundPort(
 const UNKNOWN_ADDRESS: Deny = refusal(OUTBOUND_UNKNOWN_ADDRESS)
 
 /** What the newest pipeline and endpoints say, compiled once for each pair. */
-function followLeads(engine: Engine): (pipeline: Pipeline) => Leads {
+function followLeads(engine: Engine, resolvers: ReadonlySet<string>): (pipeline: Pipeline) => Leads {
   let compiledFor: readonly unknown[] = []
   let compiled: Leads | undefined
   return (pipeline) => {
     const endpoints = engine.endpoints()
     if (compiled === undefined || compiledFor[0] !== pipeline || compiledFor[1] !== endpoints) {
       compiledFor = [pipeline, endpoints]
-      compiled = compileLeads(pipeline.config, endpoints ?? { endpoints: {} })
+      compiled = compileLeads(pipeline.config, endpoints ?? { endpoints: {} }, resolvers)
     }
     return compiled
   }
