@@ -9,10 +9,11 @@ import { describe, it, type TestContext } from 'node:test'
 import { parseHostnamePattern } from '../model/hostname.ts'
 import { parseSpiffeId, parseTrustDomain, type SpiffeId } from '../model/spiffe-id.ts'
 import { parseWorkloadId } from '../model/workload-id.ts'
+import { pemsOf } from '../model/x509/bundle.ts'
 import { createTestCa } from '../model/x509/testing/test-ca.ts'
 import { type Authority, openAuthority } from '../operator/identity/authority.ts'
 import { createFileCaStore } from '../operator/identity/ca-store.ts'
-import { tokenOrCertificate } from '../operator/identity/caller.ts'
+import { type CallerAuthenticator, tokenOrCertificate } from '../operator/identity/caller.ts'
 import { createCertificateHandler } from '../operator/identity/certificate-handler.ts'
 import { createJoinAuthenticator } from '../operator/identity/join-caller.ts'
 import { createJoinTokens, type JoinTokens } from '../operator/identity/join-tokens.ts'
@@ -23,6 +24,7 @@ import { writeTrustAnchors } from '../operator/identity/trust-anchor-file.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { type LogFields, silentLog } from '../runtime/log.ts'
 import { CertificateFetchError } from '../sidecar/identity/fetch-certificate.ts'
+import { isVouchedFor } from '../sidecar/identity/identity.ts'
 import { obtain } from '../sidecar/identity/obtain.ts'
 import {
   adoptTrustBundle,
@@ -55,6 +57,10 @@ interface World {
     readonly port?: number
     readonly leafLifetimeMs?: number
     readonly id?: SpiffeId
+    /** Of the root. Default 1. */
+    readonly generation?: number
+    /** Default: join tokens, and certificates of this mesh. */
+    readonly authenticator?: CallerAuthenticator
   }): Promise<Operator>
   /** What a sidecar is started with; its own directories are made. */
   sidecar(name: string, operator: Pick<Operator, 'port'>): Promise<OpenIdentityOptions>
@@ -75,7 +81,7 @@ async function newWorld(t: TestContext): Promise<World> {
   return {
     directory,
     signal: controller.signal,
-    async start({ port = 0, leafLifetimeMs = 3_600_000, id = operatorId } = {}) {
+    async start({ port = 0, leafLifetimeMs = 3_600_000, id = operatorId, generation = 1, authenticator } = {}) {
       const clock = systemClock
       const authority = await openAuthority({
         store: createFileCaStore(join(directory, 'ca')),
@@ -83,12 +89,15 @@ async function newWorld(t: TestContext): Promise<World> {
         clock,
         log: silentLog,
         leafLifetimeMs,
+        first: async (roots) => ({ trusted: [await roots.made(generation)], distrusted: [] }),
       })
       await writeTrustAnchors(join(directory, 'ca.crt'), authority.trustBundle())
       const tokens = createJoinTokens(join(directory, 'join'), clock)
       const handler = createCertificateHandler({
         authority,
-        authenticator: tokenOrCertificate(createJoinAuthenticator(tokens), createSvidAuthenticator(trustDomain, clock)),
+        authenticator:
+          authenticator ??
+          tokenOrCertificate(createJoinAuthenticator(tokens), createSvidAuthenticator(trustDomain, clock)),
         limit: createRequestLimit({ clock }),
         clock,
         log: silentLog,
@@ -179,7 +188,7 @@ describe('a sidecar’s identity', () => {
     const { notAfterMs } = store.current()
     store.replace({ ...store.current(), receivedAtMs: Date.now() - (notAfterMs - Date.now()) * 2 })
     const controller = new AbortController()
-    const keeping = keepIdentity(store, { ...options, signal: controller.signal })
+    const keeping = keepIdentity(store, { ...options, signal: controller.signal }).done
     const second = await world.start({ port: first.port, leafLifetimeMs: 30_000 })
     await until(() => store.version() === 2, 'renewed')
     assert.ok(store.current().notAfterMs >= notAfterMs)
@@ -203,6 +212,97 @@ describe('a sidecar’s identity', () => {
     await world.giveToken('orders', fresh)
     const after = (await openIdentity(options)).current()
     assert.notDeepEqual(after.trustBundle, before.trustBundle)
+  })
+
+  it('T02: is renewed by its token alone where that is what proves it, and the token is read anew each time', async (t) => {
+    const world = await newWorld(t)
+    const shown: { readonly bearer: string | undefined; readonly certificate: boolean }[] = []
+    const authenticator: CallerAuthenticator = {
+      async authenticate({ bearer, certificate }) {
+        shown.push({ bearer, certificate: certificate !== undefined })
+        return { ok: true, caller: { spiffeId: idOf('orders'), provenBy: 'service-account-token' } }
+      },
+    }
+    const operator = await world.start({ authenticator, leafLifetimeMs: 30_000 })
+    const options = { ...(await world.sidecar('orders', operator)), provenBy: 'token', random: () => 0 } as const
+    await writeFile(options.tokenFile, 'first\n', { mode: 0o600 })
+    const store = await openIdentity(options)
+    await writeFile(options.tokenFile, 'second\n')
+    const keeping = keepIdentity(store, options)
+    const { root } = store.current()
+    const next = (await createTestCa('next root')).root
+    await adoptTrustBundle(store, [next, ...store.current().trustBundle], options)
+    await until(() => shown.length === 2, 'it asks again')
+    assert.deepEqual(shown, [
+      { bearer: 'first', certificate: false },
+      { bearer: 'second', certificate: false },
+    ])
+    assert.equal(store.current().root, root)
+    await until(() => store.version() >= 2, 'it has the answer')
+    await unlink(options.tokenFile)
+    assert.equal(await keeping.reviewAnchors(), undefined)
+  })
+
+  it('F05: is replaced soon after another root signs, at a moment of its own', async (t) => {
+    const world = await newWorld(t)
+    const first = await world.start()
+    const options = { ...(await world.sidecar('orders', first)), random: () => 0 }
+    await world.giveToken('orders', first)
+    const store = await openIdentity(options)
+    const [old] = store.current().trustBundle
+    keepIdentity(store, options)
+    await first.stop()
+    const second = await world.start({ port: first.port, generation: 2 })
+    await world.giveToken('orders', second)
+    const [next] = pemsOf(second.authority.trustBundle())
+    await adoptTrustBundle(store, [next!, old!], options)
+    await until(() => store.current().root === store.current().trustedRoots[0], 'it has one of the new root')
+    assert.deepEqual(store.current().trustBundle, [next])
+  })
+
+  it('F06: is replaced at once when its root is distrusted, and said to be of no use until then', async (t) => {
+    const world = await newWorld(t)
+    const first = await world.start()
+    const options = { ...(await world.sidecar('orders', first)), random: () => 0 }
+    await world.giveToken('orders', first)
+    const store = await openIdentity(options)
+    const { root: old } = store.current()
+    let voided = 0
+    keepIdentity(store, { ...options, onVoid: () => (voided += 1) })
+    await first.stop()
+    const second = await world.start({ port: first.port, generation: 2 })
+    const [next] = pemsOf(second.authority.trustBundle())
+    await adoptTrustBundle(store, [next!], { ...options, distrustedRoots: [old] })
+    await until(() => voided > 0, 'it is told')
+    assert.equal(isVouchedFor(store.current()), false)
+    await world.giveToken('orders', second)
+    await until(() => isVouchedFor(store.current()), 'it has another one')
+    assert.deepEqual(store.current().distrustedRoots, [old])
+    const again = await openIdentity(options)
+    assert.deepEqual(again.current().distrustedRoots, [old], 'that outlives the sidecar')
+  })
+
+  it('F05: finds its way back, by the anchors, when the root was replaced while it was away', async (t) => {
+    const world = await newWorld(t)
+    const first = await world.start()
+    const options = { ...(await world.sidecar('orders', first)), random: () => 0 }
+    await world.giveToken('orders', first)
+    const store = await openIdentity(options)
+    const keeping = keepIdentity(store, options)
+    const { root: old } = store.current()
+    await keeping.reviewAnchors()
+    assert.deepEqual(keeping.operatorRoots(), store.current().trustBundle)
+
+    await first.stop()
+    const second = await world.start({ port: first.port, generation: 2 })
+    await world.giveToken('orders', second)
+    await keeping.reviewAnchors()
+    assert.equal(keeping.operatorRoots().length, 2, 'the operator is known by the new root')
+    await until(() => store.current().root !== old, 'it has one of the new root')
+    assert.deepEqual(store.current().trustBundle, pemsOf(second.authority.trustBundle()))
+
+    const restarted = await openIdentity(options)
+    assert.deepEqual(restarted.current(), store.current())
   })
 
   it('is asked of nobody but the operator: another workload in its place is not sent the token', async (t) => {

@@ -2,8 +2,8 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MESH_ALPN } from '../contract/alpn.ts'
 import type { DocumentKind, OperatorMessage } from '../contract/session.ts'
-import { CONTRACT_VERSION } from '../contract/workload-config.ts'
-import type { Issue } from '../model/result.ts'
+import { CONTRACT_VERSION, type WorkloadConfig } from '../contract/workload-config.ts'
+import type { Issue, Result } from '../model/result.ts'
 import type { SpiffeId } from '../model/spiffe-id.ts'
 import { startAdminServer } from '../runtime/admin-server.ts'
 import { createBackoff } from '../runtime/backoff.ts'
@@ -23,9 +23,11 @@ import { createIssuerKeys } from './control/keys.ts'
 import { openLastGood } from './control/last-good.ts'
 import { type Session, startSession } from './control/session.ts'
 import { openssl } from './crypto/openssl.ts'
+import type { ProvenBy } from './identity/credentials.ts'
 import type { OperatorAddress } from './identity/fetch-certificate.ts'
+import { isVouchedFor, readTrustBundle } from './identity/identity.ts'
 import type { IdentityStore } from './identity/identity-store.ts'
-import { adoptTrustBundle, keepIdentity, openIdentity } from './identity/open-identity.ts'
+import { adoptTrustBundle, type KeptIdentity, keepIdentity, openIdentity } from './identity/open-identity.ts'
 import { createServingCertificates, type ServingCertificates } from './identity/serving-certificates.ts'
 import { clientTlsOptions } from './identity/tls-options.ts'
 import { createDecisionLog } from './observe/decision-log.ts'
@@ -49,6 +51,8 @@ export interface RunOptions {
   readonly trustAnchorsFile: string
   /** Holds the token that proves who this is. */
   readonly tokenFile: string
+  /** What it is proven by after the first certificate. Default: that certificate. */
+  readonly provenBy?: ProvenBy
   /** Key, certificate and last good configuration; only this process may read it. */
   readonly stateDirectory: string
   /** `token`: what everything but health and metrics asks for. */
@@ -111,6 +115,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
   const work = new AbortController()
 
   let identity: IdentityStore | undefined
+  let keptIdentity: KeptIdentity | undefined
   let serving: ServingCertificates | undefined
   let dataPlane: DataPlane | undefined
   let session: Session | undefined
@@ -148,7 +153,8 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
   const onPipeline = (previous: Pipeline | undefined, pipeline: Pipeline) => {
     configTakenAtMs = clock.now()
     wantCertificates(pipeline)
-    if (identity !== undefined) void adoptRoots(identity, pipeline)
+    // What was kept over a restart says nothing of roots that the certificate, which may be newer, does not say.
+    if (identity !== undefined && session !== undefined) void adoptRoots(identity, pipeline.config)
     dataPlane?.apply(previous, pipeline).then(
       () => configReady.pass(),
       (err: unknown) => {
@@ -157,8 +163,12 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       },
     )
   }
-  const adoptRoots = async (store: IdentityStore, { config }: Pipeline) => {
-    const adopted = await adoptTrustBundle(store, config.trustBundle, { stateDirectory: identityDirectory, log })
+  const adoptRoots = async (store: IdentityStore, { trustBundle, distrustedRoots = [] }: WorkloadConfig) => {
+    const adopted = await adoptTrustBundle(store, trustBundle, {
+      stateDirectory: identityDirectory,
+      distrustedRoots,
+      log,
+    })
     if (!adopted.ok)
       log.error('the pushed trust bundle is not usable, the one before stays', { issues: adopted.issues })
   }
@@ -211,6 +221,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       operator: options.operator,
       trustAnchorsFile: options.trustAnchorsFile,
       tokenFile: options.tokenFile,
+      ...(options.provenBy !== undefined && { provenBy: options.provenBy }),
       stateDirectory: identityDirectory,
       clock,
       random,
@@ -220,11 +231,16 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     const store = await openIdentity(identityOptions)
     identity = store
     identityReady.pass()
-    const onExpired = () => identityReady.fail('the certificate has expired')
-    void keepIdentity(store, { ...identityOptions, onExpired })
-    store.onChange(() => identityReady.pass())
+    const onVoid = () => identityReady.fail('nobody believes the certificate: it has expired, or its root is out')
+    store.onChange((next) => {
+      if (isVouchedFor(next)) identityReady.pass()
+    })
+    const kept = keepIdentity(store, { ...identityOptions, onVoid })
+    keptIdentity = kept
     const certificates = createServingCertificates({
       identity: store,
+      credentials: identityOptions,
+      operatorRoots: kept.operatorRoots,
       operator: options.operator,
       stateDirectory: join(options.stateDirectory, 'serving'),
       clock,
@@ -273,17 +289,27 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       configReady.pass()
     }
     session = connectToOperator(store)
+    // The operator learns by the certificate of the session that this sidecar has one of another root.
+    let { root } = store.current()
+    store.onChange((next) => {
+      if (next.root === root) return
+      root = next.root
+      session?.reconnect()
+    })
     return plane
   }
 
   const connectToOperator = (store: IdentityStore): Session =>
     startSession({
       operator: () => options.operator,
-      tls: () =>
-        clientTlsOptions(store.current(), new Set([options.operator.spiffeId]), {
+      tls() {
+        const roots = keptIdentity?.operatorRoots() ?? store.current().trustBundle
+        return clientTlsOptions({ ...store.current(), trustBundle: roots }, new Set([options.operator.spiffeId]), {
           alpn: MESH_ALPN.http,
           now: clock.now,
-        }),
+        })
+      },
+      onLost: () => void keptIdentity?.reviewAnchors(),
       hello: () => ({
         type: 'hello',
         contract: CONTRACT_VERSION,
@@ -299,7 +325,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
           case 'keys': {
             const document = documentOf(message)
             const { version } = document
-            const accepted = control.accept(message.type, document)
+            const accepted = hasUsableRoots(message) ?? control.accept(message.type, document)
             session?.send(
               accepted.ok
                 ? { type: 'ack', document: message.type, version }
@@ -330,6 +356,13 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       return report.clean ? 0 : 1
     },
   }
+}
+
+/** A config whose roots cannot be used is refused: who acknowledges one trusts them. */
+function hasUsableRoots(message: OperatorMessage): Extract<Result<never>, { readonly ok: false }> | undefined {
+  if (message.type !== 'config') return undefined
+  const bundle = readTrustBundle(message.config.trustBundle, message.config.distrustedRoots)
+  return bundle.ok ? undefined : bundle
 }
 
 function documentOf(message: Extract<OperatorMessage, { readonly type: DocumentKind }>) {

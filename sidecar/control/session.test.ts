@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import type { TLSSocket } from 'node:tls'
 import { WebSocketServer } from 'ws'
 import { createTestCa } from '../../model/x509/testing/test-ca.ts'
 import { createBackoff } from '../../runtime/backoff.ts'
@@ -66,4 +67,61 @@ test('an operator that takes the connection and hangs up is asked ever less ofte
     waits.toSorted((a, b) => a - b),
   )
   assert.ok((waits[5] ?? 0) > 20, `waits of ${waits.join(', ')} ms`)
+})
+
+test('F05: a session is opened anew at once, with the certificate of now, when it is told to', async (t) => {
+  const server = createServer({ ...serverTlsOptions(operator), ALPNProtocols: ['http/1.1'] })
+  const sockets = new WebSocketServer({ server })
+  const serials: string[] = []
+  sockets.on('connection', (_socket, request) => {
+    serials.push((request.socket as TLSSocket).getPeerX509Certificate()?.serialNumber ?? '')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  let identity = orders
+  let lost = 0
+  const session = startSession({
+    operator: () => ({ host: '127.0.0.1', port: (server.address() as AddressInfo).port }),
+    tls: () => clientTlsOptions(identity, new Set([testId('operator')]), { alpn: 'http/1.1' as never, now: Date.now }),
+    hello: () => ({
+      type: 'hello',
+      contract: 1,
+      release: '0',
+      workload: 'shop/orders',
+      pod: 'shop/orders-0',
+      have: {},
+    }),
+    onMessage: () => {},
+    onLost: () => {
+      lost += 1
+    },
+    backoff: createBackoff({ baseMs: 60_000, maxMs: 60_000, random: () => 0.999 }),
+    clock: systemClock,
+    log: silentLog,
+  })
+  t.after(() => {
+    session.close()
+    sockets.close()
+    server.close()
+    server.closeAllConnections()
+  })
+  const untilConnected = async (times: number) => {
+    const deadline = Date.now() + 5_000
+    while (serials.length < times || !session.connected) {
+      assert.ok(Date.now() < deadline, `connected ${serials.length} times`)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+  }
+  await untilConnected(1)
+  identity = await testIdentity(ca, 'orders')
+  session.reconnect()
+  await untilConnected(2)
+  assert.notEqual(serials[0], serials[1])
+  assert.equal(lost, 0)
+
+  for (const socket of sockets.clients) socket.terminate()
+  while (session.connected) await new Promise((resolve) => setTimeout(resolve, 5))
+  assert.equal(lost, 1)
+  session.reconnect()
+  await untilConnected(3)
 })

@@ -21,6 +21,8 @@ export interface Session {
   send(message: SidecarMessage): boolean
   /** True while the operator is connected. */
   readonly connected: boolean
+  /** Connects anew at once: the certificate is another one. */
+  reconnect(): void
   close(): void
 }
 
@@ -31,6 +33,8 @@ export interface SessionOptions {
   readonly tls: () => ConnectionOptions
   readonly hello: () => Extract<SidecarMessage, { type: 'hello' }>
   readonly onMessage: (message: OperatorMessage) => void
+  /** There is no session, or the one there was has ended. Called once for each attempt. */
+  readonly onLost?: () => void
   readonly backoff: Backoff
   readonly clock: Clock
   readonly log: Log
@@ -47,6 +51,9 @@ const HANDSHAKE_TIMEOUT_MS = 5_000
 export function startSession(options: SessionOptions): Session {
   const { backoff, clock, log, health } = options
   let socket: WebSocket | undefined
+  /** The newest one, whether or not it is open. */
+  let newest: WebSocket | undefined
+  let isAnew = false
   let closed = false
   let cancelRetry = () => {}
 
@@ -63,6 +70,7 @@ export function startSession(options: SessionOptions): Session {
     } as unknown as ClientOptions
     const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
     const attempt = new WebSocket(`wss://${authority}${SESSION_PATH}`, SESSION_PROTOCOL, socketOptions)
+    newest = attempt
     let cancelSilence = () => {}
     const alive = () => {
       cancelSilence()
@@ -97,12 +105,19 @@ export function startSession(options: SessionOptions): Session {
       cancelSilence()
       if (socket === attempt) {
         socket = undefined
-        log.warn('the operator is away, serving goes on', { 'hauberk.close_code': code })
-        health?.fail('the operator is away')
+        if (!isAnew) {
+          log.warn('the operator is away, serving goes on', { 'hauberk.close_code': code })
+          health?.fail('the operator is away')
+        }
       }
+      newest = undefined
       if (closed) return
-      const waitMs = backoff.next()
-      cancelRetry = clock.setTimer(waitMs, connect)
+      if (isAnew) {
+        isAnew = false
+        return connect()
+      }
+      options.onLost?.()
+      cancelRetry = clock.setTimer(backoff.next(), connect)
     })
   }
   connect()
@@ -115,6 +130,16 @@ export function startSession(options: SessionOptions): Session {
       if (socket?.readyState !== WebSocket.OPEN) return false
       socket.send(JSON.stringify(message))
       return true
+    },
+    reconnect() {
+      if (closed) return
+      if (newest === undefined) {
+        cancelRetry()
+        return connect()
+      }
+      isAnew = true
+      newest.close(1000, 'another certificate')
+      newest.terminate()
     },
     close() {
       closed = true

@@ -14,6 +14,7 @@ const Kept = v.strictObject({
   chain: v.string(),
   trustBundle: v.array(v.string()),
   receivedAtMs: v.number(),
+  distrustedRoots: v.exactOptional(v.array(v.string())),
 })
 
 /**
@@ -21,8 +22,16 @@ const Kept = v.strictObject({
  * (0600), so the two always belong together. On Kubernetes `directory` is a memory-backed volume.
  */
 export function saveIdentity(directory: string, identity: Identity): Promise<void> {
-  const { privateKey, chain, trustBundle, receivedAtMs } = identity
-  return writeFileAtomic(fileIn(directory), JSON.stringify({ privateKey, chain, trustBundle, receivedAtMs }), 0o600)
+  const { privateKey, chain, trustBundle, receivedAtMs, distrustedRoots } = identity
+  const kept = {
+    privateKey,
+    chain,
+    trustBundle,
+    receivedAtMs,
+    // Left out where there are none: an older version of this program reads the file too.
+    ...(distrustedRoots.length > 0 && { distrustedRoots }),
+  }
+  return writeFileAtomic(fileIn(directory), JSON.stringify(kept), 0o600)
 }
 
 /** What was kept, if it is still good for `spiffeId`; undefined when nothing was. */

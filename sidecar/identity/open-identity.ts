@@ -1,25 +1,25 @@
 import { describeIssue, ok, type Result } from '../../model/result.ts'
 import type { SpiffeId } from '../../model/spiffe-id.ts'
-import { parseTrustBundle, pemsOf } from '../../model/x509/bundle.ts'
-import { FileError, readFileCapped } from '../../runtime/atomic-file.ts'
+import { parseTrustBundle } from '../../model/x509/bundle.ts'
 import { createBackoff } from '../../runtime/backoff.ts'
 import { type Clock, sleep } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
-import { CertificateFetchError, type Credential, type OperatorAddress } from './fetch-certificate.ts'
-import { createIdentity, type Identity, withTrustBundle } from './identity.ts'
+import { type CredentialsOptions, credentialsFor } from './credentials.ts'
+import { CertificateFetchError, type OperatorAddress } from './fetch-certificate.ts'
+import { createHurry, REISSUE_WITHIN_MS, REPLACE_WITHIN_MS } from './hurry.ts'
+import { createIdentity, fingerprintOf, type Identity, isVouchedFor, withTrustBundle } from './identity.ts'
 import { loadIdentity, saveIdentity } from './identity-file.ts'
 import { createIdentityStore, type IdentityStore } from './identity-store.ts'
 import { obtain } from './obtain.ts'
 import { keepRenewed } from './renewal.ts'
+import { operatorRoots, readTrustAnchors } from './trust-anchors.ts'
 
-export interface OpenIdentityOptions {
+export interface OpenIdentityOptions extends CredentialsOptions {
   /** Who this sidecar is to be. An answer for anybody else is refused. */
   readonly spiffeId: SpiffeId
   readonly operator: OperatorAddress
   /** `ca.crt`: the roots to trust until the operator says more. Read anew at each attempt. */
   readonly trustAnchorsFile: string
-  /** Holds one token; read anew at each attempt, because whoever starts this sidecar may put a fresh one there. */
-  readonly tokenFile: string
   /** Where key and certificate outlive a restart; only this process may read it. */
   readonly stateDirectory: string
   readonly clock: Clock
@@ -29,8 +29,6 @@ export interface OpenIdentityOptions {
   readonly signal: AbortSignal
 }
 
-const MAX_TRUST_ANCHORS_BYTES = 262_144
-const MAX_TOKEN_BYTES = 16_384
 const FIRST_TRY = { baseMs: 250, maxMs: 5_000, minMs: 100 } as const
 
 /**
@@ -57,48 +55,107 @@ export async function openIdentity(options: OpenIdentityOptions): Promise<Identi
   }
 }
 
+/** Keeps an identity renewed. */
+export interface KeptIdentity {
+  /** Resolves when the signal aborts. */
+  readonly done: Promise<void>
+  /**
+   * The operator cannot be reached, or does not believe us: `ca.crt` is looked at again. If it has lost the root of our
+   * certificate, that is replaced; what it has gained, the operator is known by from then on.
+   */
+  reviewAnchors(): Promise<void>
+  /** PEM certificates of the roots by which the operator is known. */
+  operatorRoots(): readonly string[]
+}
+
 /**
- * Renews the store's identity for as long as the signal lets it. `onExpired`: its end came first; nobody believes this
- * sidecar any more, and locally a restart brings a new join token.
+ * Renews the store's identity for as long as the signal lets it: at half of its life; within {@link REISSUE_WITHIN_MS}
+ * when the operator signs under another root; within {@link REPLACE_WITHIN_MS} when nobody vouches for it any more.
+ *
+ * `onVoid`: it has expired, or nobody vouches for it; nobody believes this sidecar, and locally a new join token is needed.
  */
 export function keepIdentity(
   store: IdentityStore,
-  options: OpenIdentityOptions & { readonly onExpired?: () => void },
-): Promise<void> {
-  const { clock, random, log, signal, onExpired } = options
-  return keepRenewed({
+  options: OpenIdentityOptions & { readonly onVoid?: () => void },
+): KeptIdentity {
+  const { clock, random, log, signal, onVoid } = options
+  const hurry = createHurry()
+  let anchors: readonly string[] = []
+  /** The root of our certificate is not among the anchors: the operator believes it no more, whatever it has pushed. */
+  let isForgotten = false
+
+  const review = (identity: Identity): void => {
+    const { root, trustedRoots } = identity
+    if (isForgotten || !isVouchedFor(identity)) {
+      hurry.within(REPLACE_WITHIN_MS)
+      onVoid?.()
+    } else if (root !== trustedRoots[0]) {
+      hurry.within(REISSUE_WITHIN_MS)
+    }
+  }
+  const stop = store.onChange(review)
+  review(store.current())
+  const done = keepRenewed({
     first: store.current(),
     obtain: () => obtainIdentity(store.current(), options),
     async adopt(next) {
       await save(next, options)
+      hurry.done()
+      isForgotten = false
       store.replace(next)
       log.info('certificate renewed', { 'x509.not_after': new Date(next.notAfterMs).toISOString() })
     },
-    ...(onExpired === undefined ? {} : { onExpired }),
+    ...(onVoid === undefined ? {} : { onExpired: onVoid }),
+    isVoid: () => isForgotten || !isVouchedFor(store.current()),
+    hurry,
     clock,
     random,
     log,
     signal,
-  })
+  }).finally(stop)
+  return {
+    done,
+    operatorRoots: () => operatorRoots(store.current(), anchors),
+    async reviewAnchors() {
+      try {
+        anchors = await readTrustAnchors(options.trustAnchorsFile)
+      } catch (err) {
+        log.debug('the trust anchors cannot be read', { err })
+        return
+      }
+      const { root } = store.current()
+      const isNew = !isForgotten
+      isForgotten = !fingerprintsOf(anchors).includes(root)
+      if (isForgotten && isNew) review(store.current())
+    },
+  }
 }
 
-/** Trusts the roots that the operator pushed from now on, if they are others. Connections that are open stay. */
+/**
+ * Trusts the roots that the operator pushed from now on, if they are others, and those not that it says are distrusted.
+ * Connections that are open stay, but for those that `MeshConnections` cuts.
+ */
 export async function adoptTrustBundle(
   store: IdentityStore,
   pems: readonly string[],
-  options: Pick<OpenIdentityOptions, 'stateDirectory' | 'log'>,
+  options: Pick<OpenIdentityOptions, 'stateDirectory' | 'log'> & { readonly distrustedRoots?: readonly string[] },
 ): Promise<Result<void>> {
-  const next = withTrustBundle(store.current(), pems)
+  const before = store.current()
+  const next = withTrustBundle(before, pems, options.distrustedRoots)
   if (!next.ok) return next
-  if (next.value.trustBundle.join('') === store.current().trustBundle.join('')) return ok(undefined)
+  if (keyOf(next.value) === keyOf(before)) return ok(undefined)
   store.replace(next.value)
   await save(next.value, options)
   return ok(undefined)
 }
 
-/** Nothing of what was kept counts when the roots were replaced meanwhile: that is another mesh, or a rotation missed. */
+function keyOf({ trustedRoots, distrustedRoots }: Identity): string {
+  return `${trustedRoots.join(' ')};${distrustedRoots.join(' ')}`
+}
+
+/** What was kept counts only while its root is an anchor still: else that is another mesh, or a rotation missed. */
 async function keptIdentity(options: OpenIdentityOptions): Promise<Identity | undefined> {
-  const { stateDirectory, spiffeId, clock, log } = options
+  const { stateDirectory, spiffeId, trustAnchorsFile, clock, log } = options
   const kept = await loadIdentity(stateDirectory, spiffeId, clock.now()).catch((err: unknown) => {
     log.warn('kept identity cannot be read', { err })
     return undefined
@@ -109,8 +166,8 @@ async function keptIdentity(options: OpenIdentityOptions): Promise<Identity | un
     return undefined
   }
   if (kept.value === undefined) return undefined
-  const anchors = await readTrustAnchors(options).catch(() => undefined)
-  if (anchors !== undefined && !anchors.some((pem) => kept.value?.trustBundle.includes(pem))) {
+  const anchors = await readTrustAnchors(trustAnchorsFile).catch(() => undefined)
+  if (anchors !== undefined && !fingerprintsOf(anchors).includes(kept.value.root)) {
     log.info('kept identity not used', { 'event.reason': 'the trust anchors were replaced' })
     return undefined
   }
@@ -118,21 +175,21 @@ async function keptIdentity(options: OpenIdentityOptions): Promise<Identity | un
 }
 
 async function obtainIdentity(current: Identity | undefined, options: OpenIdentityOptions): Promise<Identity> {
-  const { operator, spiffeId, clock, signal } = options
+  const { operator, spiffeId, trustAnchorsFile, clock, signal } = options
   const isCurrent = current !== undefined && current.notAfterMs > clock.now()
-  const credentials: Credential[] = isCurrent ? [{ kind: 'certificate', certificate: current }] : []
-  const token = await readToken(options.tokenFile).catch((cause: unknown) => {
-    if (isCurrent) return undefined
-    throw cause
+  const credentials = await credentialsFor(options, isCurrent ? current : undefined)
+  const anchors = await readTrustAnchors(trustAnchorsFile).catch((cause: unknown) => {
+    if (current === undefined) throw cause
+    return []
   })
-  if (token !== undefined) credentials.push({ kind: 'token', token })
-  const trustBundle = isCurrent ? current.trustBundle : await readTrustAnchors(options)
+  const trustBundle = current === undefined ? anchors : operatorRoots(current, anchors)
   const { privateKey, answer, receivedAtMs } = await obtain(
     { profile: 'svid' },
     { operator, credentials, trustBundle, clock, signal },
   )
+  const distrustedRoots = current?.distrustedRoots ?? []
   const identity = createIdentity(
-    { privateKey, chain: answer.certificate, trustBundle: answer.trustBundle, receivedAtMs },
+    { privateKey, chain: answer.certificate, trustBundle: answer.trustBundle, receivedAtMs, distrustedRoots },
     spiffeId,
     clock.now(),
   )
@@ -140,21 +197,9 @@ async function obtainIdentity(current: Identity | undefined, options: OpenIdenti
   throw new CertificateFetchError('bad-answer', identity.issues.map(describeIssue).join('; '))
 }
 
-async function readTrustAnchors({ trustAnchorsFile }: OpenIdentityOptions): Promise<readonly string[]> {
-  const text = (await readFileCapped(trustAnchorsFile, MAX_TRUST_ANCHORS_BYTES)).toString('utf8')
-  const bundle = parseTrustBundle(text)
-  if (bundle.ok) return pemsOf(bundle.value)
-  throw new Error(`${trustAnchorsFile} ${bundle.issues.map(describeIssue).join('; ')}`)
-}
-
-async function readToken(path: string): Promise<string | undefined> {
-  try {
-    const token = (await readFileCapped(path, MAX_TOKEN_BYTES)).toString('utf8').trim()
-    return token === '' ? undefined : token
-  } catch (cause) {
-    if (cause instanceof FileError && cause.code === 'missing') return undefined
-    throw cause
-  }
+function fingerprintsOf(pems: readonly string[]): readonly string[] {
+  const bundle = parseTrustBundle(...pems)
+  return bundle.ok ? bundle.value.roots.map(fingerprintOf) : []
 }
 
 /** A disk that is full or read-only costs the next restart an operator, and nothing now (F11). */

@@ -4,7 +4,8 @@ import fc from 'fast-check'
 import { silentLog } from '../../runtime/log.ts'
 import { createManualClock, type ManualClock } from '../../runtime/manual-clock.ts'
 import { CertificateFetchError } from './fetch-certificate.ts'
-import { keepRenewed } from './renewal.ts'
+import { createHurry, REISSUE_WITHIN_MS } from './hurry.ts'
+import { keepRenewed, type RenewalOptions } from './renewal.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -21,7 +22,7 @@ interface World {
 }
 
 /** A certificate of `lifetimeMs` that came just now, and what keeps it renewed. */
-function keep(lifetimeMs: number, random: () => number = () => 0.5): World {
+function keep(lifetimeMs: number, random: () => number = () => 0.5, more: Partial<RenewalOptions<never>> = {}): World {
   const clock = createManualClock()
   const startedAtMs = clock.now()
   const controller = new AbortController()
@@ -50,6 +51,7 @@ function keep(lifetimeMs: number, random: () => number = () => 0.5): World {
     onExpired() {
       world.expirations.push(elapsed())
     },
+    ...more,
     clock,
     random,
     log: silentLog,
@@ -131,6 +133,60 @@ describe('renewal', () => {
     await forth.clock.advance(60_000)
     assert.equal(forth.adopted.length, 1)
     await forth.end()
+  })
+
+  it('F04, F05: comes sooner when it is wanted sooner, at a moment of its own', async () => {
+    for (const random of [0.1, 0.5, 0.999]) {
+      const hurry = createHurry()
+      const world = keep(DAY_MS, () => random, { hurry })
+      await world.clock.advance(HOUR_MS)
+      hurry.within(REISSUE_WITHIN_MS)
+      await world.clock.advance(random * REISSUE_WITHIN_MS - 10)
+      assert.deepEqual(world.adopted, [])
+      await world.clock.advance(20)
+      assert.equal(world.adopted.length, 1)
+      await world.clock.advance(HOUR_MS)
+      assert.equal(world.adopted.length, 1, 'once')
+      await world.end()
+      assert.equal(world.clock.pendingTimers(), 0)
+    }
+  })
+
+  it('is not hurried beyond a quarter of what is left, so that short lives are not all renewal', async () => {
+    const hurry = createHurry()
+    const world = keep(30_000, () => 0.999, { hurry })
+    hurry.within(REISSUE_WITHIN_MS)
+    await world.clock.advance(7_400)
+    assert.deepEqual(world.adopted, [])
+    await world.clock.advance(200)
+    assert.equal(world.adopted.length, 1)
+    await world.end()
+  })
+
+  it('hears of a hurry that there was while it was busy, unless it has come by then', async () => {
+    const hurry = createHurry()
+    hurry.within(1_000)
+    const heard = keep(DAY_MS, () => 0.5, { hurry })
+    await heard.clock.advance(600)
+    assert.equal(heard.adopted.length, 1)
+    await heard.end()
+    hurry.within(1_000)
+    hurry.done()
+    const past = keep(DAY_MS, () => 0.5, { hurry })
+    await past.clock.advance(HOUR_MS)
+    assert.equal(past.adopted.length, 0)
+    await past.end()
+  })
+
+  it('F06: is tried as if the end had come while nobody believes the certificate', async () => {
+    const hurry = createHurry()
+    const world = keep(DAY_MS, () => 0.5, { hurry, isVoid: () => true })
+    world.failWith = new CertificateFetchError('busy', 'come again', { retryAfterMs: 120_000 })
+    hurry.within(1_000)
+    await world.clock.advance(60_000)
+    assert.equal(world.expirations.length, 1)
+    assert.ok(world.attempts.length >= 12, `${world.attempts.length} attempts in a minute`)
+    await world.end()
   })
 
   it('leaves no timer behind when it ends, waiting or trying', async () => {

@@ -2,6 +2,7 @@ import { createBackoff } from '../../runtime/backoff.ts'
 import { type Clock, sleep } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
 import { CertificateFetchError } from './fetch-certificate.ts'
+import type { Hurry } from './hurry.ts'
 import type { KeyedCertificate } from './identity.ts'
 
 type Lifetime = Pick<KeyedCertificate, 'receivedAtMs' | 'notAfterMs'>
@@ -14,6 +15,10 @@ export interface RenewalOptions<T extends Lifetime> {
   adopt(next: T): void | Promise<void>
   /** Called once each time that the end comes before the next one did. Trying goes on. */
   onExpired?(): void
+  /** Whether nobody believes the certificate any more, whatever its end is: then it is as if it had come. */
+  isVoid?(): boolean
+  /** Brings the next one forward. */
+  readonly hurry?: Hurry
   readonly clock: Clock
   /** Uniform in [0, 1). */
   readonly random: () => number
@@ -36,12 +41,12 @@ const MAX_RETRY_WHEN_EXPIRED_MS = 5_000
  * once; where that fails, tries again to the very end and beyond (F03). Resolves when the signal aborts.
  */
 export async function keepRenewed<T extends Lifetime>(options: RenewalOptions<T>): Promise<void> {
-  const { clock, random, signal } = options
+  const { random, signal } = options
   let current = options.first
   try {
     for (;;) {
       const { receivedAtMs, notAfterMs } = current
-      await sleepUntil(receivedAtMs + (notAfterMs - receivedAtMs) * (0.4 + 0.2 * random()), clock, signal)
+      await sleepUntil(receivedAtMs + (notAfterMs - receivedAtMs) * (0.4 + 0.2 * random()), notAfterMs, options)
       current = await retryUntilObtained(current, options)
       await options.adopt(current)
     }
@@ -59,10 +64,10 @@ async function retryUntilObtained<T extends Lifetime>(current: T, options: Renew
       return await options.obtain()
     } catch (err) {
       signal.throwIfAborted()
-      const leftMs = current.notAfterMs - clock.now()
+      const leftMs = options.isVoid?.() === true ? 0 : current.notAfterMs - clock.now()
       if (leftMs <= 0 && !hasExpired) {
         hasExpired = true
-        log.error('certificate expired', { err })
+        log.error('certificate of no use any more', { err })
         options.onExpired?.()
       }
       const waitMs = waitBeforeRetry(backoff.next(), err, leftMs)
@@ -79,12 +84,32 @@ function waitBeforeRetry(backoffMs: number, failure: unknown, leftMs: number): n
   return Math.max(RETRY.minMs, Math.min(Math.max(backoffMs, askedMs), leftMs / 4))
 }
 
-/** Until the wall clock shows `dueMs` or as much time as that has passed, whichever is first: clocks are set both ways. */
-async function sleepUntil(dueMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
-  const monotonicDueMs = clock.monotonic() + (dueMs - clock.now())
-  for (;;) {
-    const leftMs = Math.min(dueMs - clock.now(), monotonicDueMs - clock.monotonic())
-    if (leftMs <= 0) return signal.throwIfAborted()
-    await sleep(clock, Math.min(leftMs, MAX_SLEEP_MS), { signal, keepAlive: false })
+/**
+ * Until the wall clock shows `dueMs` or as much time as that has passed, whichever is first: clocks are set both ways. Or
+ * until somebody is in a hurry; but whoever has a short life anyway is not asked to renew all the time.
+ */
+async function sleepUntil<T extends Lifetime>(
+  dueMs: number,
+  notAfterMs: number,
+  { clock, random, signal, hurry }: RenewalOptions<T>,
+): Promise<void> {
+  let monotonicDueMs = clock.monotonic() + (dueMs - clock.now())
+  let wake = new AbortController()
+  const stop = hurry?.onHurry((ms) => {
+    const withinMs = Math.min(ms, Math.max(0, notAfterMs - clock.now()) / 4)
+    monotonicDueMs = Math.min(monotonicDueMs, clock.monotonic() + random() * withinMs)
+    wake.abort()
+  })
+  try {
+    for (;;) {
+      const leftMs = Math.min(dueMs - clock.now(), monotonicDueMs - clock.monotonic())
+      if (leftMs <= 0) return signal.throwIfAborted()
+      wake = new AbortController()
+      const either = AbortSignal.any([signal, wake.signal])
+      await sleep(clock, Math.min(leftMs, MAX_SLEEP_MS), { signal: either, keepAlive: false }).catch(() => {})
+      signal.throwIfAborted()
+    }
+  } finally {
+    stop?.()
   }
 }

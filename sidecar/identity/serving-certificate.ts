@@ -7,12 +7,14 @@ import { fail, issue, ok, type Result } from '../../model/result.ts'
 import { parseTrustBundle } from '../../model/x509/bundle.ts'
 import { EXTENDED_KEY_USAGE, parseCertificates } from '../../model/x509/certificate.ts'
 import { FileError, readFileCapped, writeFileAtomic } from '../../runtime/atomic-file.ts'
-import { belongsTo, type KeyedCertificate, leadsTo } from './identity.ts'
+import { belongsTo, fingerprintOf, type KeyedCertificate, rootOf } from './identity.ts'
 
 /** What a gateway's HTTPS listener shows to the world: DNS names, and no identity in the mesh. */
 export interface ServingCertificate extends KeyedCertificate {
   /** The listener's hostname that it was asked for. */
   readonly hostname: string
+  /** The fingerprint of the root that vouches for it. */
+  readonly root: string
 }
 
 const MAX_FILE_BYTES = 65_536
@@ -26,7 +28,7 @@ const Kept = v.strictObject({
 
 /** Checks that key and chain belong together, are for this hostname and for servers, lead to a root, and have not expired. */
 export function createServingCertificate(
-  parts: Omit<ServingCertificate, 'notAfterMs'>,
+  parts: Omit<ServingCertificate, 'notAfterMs' | 'root'>,
   trustBundle: readonly string[],
   nowMs: number,
 ): Result<ServingCertificate> {
@@ -39,8 +41,9 @@ export function createServingCertificate(
   if (leaf.isCa || !leaf.extendedKeyUsage?.includes(EXTENDED_KEY_USAGE.serverAuth))
     return unusable('is not for a server')
   if (!belongsTo(leaf, parts.privateKey)) return unusable('is for another key')
-  if (!leadsTo(chain.value, bundle.value.roots, nowMs)) return unusable('has expired or leads to no root we trust')
-  return ok({ ...parts, notAfterMs: leaf.notAfterMs })
+  const root = rootOf(chain.value, bundle.value.roots, nowMs)
+  if (root === undefined) return unusable('has expired or leads to no root we trust')
+  return ok({ ...parts, notAfterMs: leaf.notAfterMs, root: fingerprintOf(root) })
 }
 
 /** Keeps it over a restart, as the identity is: in a file (0600) of a directory (0700, made here if need be). */

@@ -2,7 +2,9 @@ import { describeIssue } from '../../model/result.ts'
 import { createBackoff } from '../../runtime/backoff.ts'
 import { type Clock, sleep } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
+import { type CredentialsOptions, credentialsFor } from './credentials.ts'
 import { CertificateFetchError, type OperatorAddress } from './fetch-certificate.ts'
+import { createHurry, REISSUE_WITHIN_MS } from './hurry.ts'
 import type { IdentityStore } from './identity-store.ts'
 import { obtain } from './obtain.ts'
 import { keepRenewed } from './renewal.ts'
@@ -27,8 +29,12 @@ export interface ServingCertificates {
 }
 
 export interface ServingCertificatesOptions {
-  /** Proves who asks. */
+  /** Says which roots are trusted; its certificate proves who asks, where `credentials` do not say otherwise. */
   readonly identity: IdentityStore
+  /** Default: the certificate of `identity`. */
+  readonly credentials?: CredentialsOptions
+  /** PEM certificates of the roots by which the operator is known. Default: those of `identity`. */
+  readonly operatorRoots?: () => readonly string[]
   readonly operator: OperatorAddress
   readonly stateDirectory: string
   readonly clock: Clock
@@ -44,7 +50,8 @@ export const MAX_SERVING_HOSTNAMES = 256
 const FIRST_TRY = { baseMs: 250, maxMs: 10_000, minMs: 100 } as const
 
 export function createServingCertificates(options: ServingCertificatesOptions): ServingCertificates {
-  const { identity, operator, stateDirectory, clock, random, log, signal } = options
+  const { identity, credentials, operator, stateDirectory, clock, random, log, signal } = options
+  const operatorRoots = options.operatorRoots ?? (() => identity.current().trustBundle)
   const wanted = new Map<string, AbortController>()
   const certificates = new Map<string, ServingCertificate>()
   const listeners = new Set<(certificate: ServingCertificate) => void>()
@@ -60,8 +67,11 @@ export function createServingCertificates(options: ServingCertificatesOptions): 
       { profile: 'serving', hostname },
       {
         operator,
-        credentials: [{ kind: 'certificate', certificate: self }],
-        trustBundle: self.trustBundle,
+        credentials:
+          credentials === undefined
+            ? [{ kind: 'certificate', certificate: self }]
+            : await credentialsFor(credentials, self.notAfterMs > clock.now() ? self : undefined),
+        trustBundle: operatorRoots(),
         clock,
         signal: until,
       },
@@ -108,17 +118,28 @@ export function createServingCertificates(options: ServingCertificatesOptions): 
     const certificate = await first(hostname, until)
     until.throwIfAborted()
     adopt(certificate)
+    const hurry = createHurry()
+    // Another root signs: clients who trust the mesh's roots are to see a certificate of it before the old one is retired.
+    const review = () => {
+      const { trustedRoots } = identity.current()
+      if (certificates.get(hostname)?.root !== trustedRoots[0]) hurry.within(REISSUE_WITHIN_MS)
+    }
+    const stop = identity.onChange(review)
+    review()
     await keepRenewed({
       first: certificate,
       obtain: () => obtainFor(hostname, until),
       adopt(next) {
+        hurry.done()
         if (!until.aborted) adopt(next)
+        review()
       },
+      hurry,
       clock,
       random,
       log,
       signal: until,
-    })
+    }).finally(stop)
   }
 
   return {

@@ -3,6 +3,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Pipeline } from '../compile/pipeline.ts'
 import type { IdentityStore } from '../identity/identity-store.ts'
+import { MeshConnections } from '../identity/mesh-connections.ts'
 import type { ServingCertificates } from '../identity/serving-certificates.ts'
 import { Deadlines } from '../upstream/deadlines.ts'
 import type { PoolDeps } from '../upstream/pool.ts'
@@ -119,6 +120,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
     limits,
     counts,
+    meshConnections: new MeshConnections(identity, clock),
   }
   let isDraining = false
   const engine: Engine = {

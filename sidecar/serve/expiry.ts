@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { msUntilClose } from '../identity/lifetime.ts'
 import type { Client } from './client.ts'
 import type { Engine } from './engine.ts'
@@ -13,8 +14,9 @@ const QUIET_MS = 1_000
 const EXPIRY_CHECK_MS = 25_000
 
 /**
- * Closes a connection when the certificate that its peer proved itself with is over, whatever passes on it (T06). What
- * passes bytes unread has no request that it could end with: a tunnel goes in its first quiet second.
+ * Closes a connection when the certificate that its peer proved itself with is over, whatever passes on it (T06), and when
+ * the root of that is distrusted (F06). What passes bytes unread has no request that it could end with: a tunnel goes in
+ * its first quiet second.
  */
 export function closeAtExpiry(
   engine: Engine,
@@ -41,4 +43,5 @@ export function closeAtExpiry(
   const deadline = engine.deadlines.create(check)
   socket.once('close', () => engine.deadlines.remove(deadline))
   check()
+  if (socket instanceof TLSSocket) engine.poolDeps.meshConnections?.add(socket)
 }

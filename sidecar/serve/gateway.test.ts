@@ -266,7 +266,7 @@ test('each name gets its own certificate, and a renewed one without closing anyt
       certificates: {
         get: (hostname) => {
           const found = issued.get(hostname)
-          return found && { ...found, hostname, notAfterMs: 0, receivedAtMs: 0 }
+          return found && { ...found, hostname, notAfterMs: 0, receivedAtMs: 0, root: '' }
         },
         onChange: (listener) => {
           changed.add(listener as () => void)

@@ -6,6 +6,7 @@ import type { PeerIdentity } from '../../model/x509/svid.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { IdentityStore } from '../identity/identity-store.ts'
 import { msUntilRetire } from '../identity/lifetime.ts'
+import type { MeshConnections } from '../identity/mesh-connections.ts'
 import { clientTlsOptions } from '../identity/tls-options.ts'
 import { peerSpiffeId } from '../identity/trust.ts'
 import type { Deadlines } from './deadlines.ts'
@@ -48,6 +49,8 @@ export interface ConnectDeps {
    * next socket is read.
    */
   readonly readBuffer: Buffer
+  /** Told of each connection to another sidecar, to cut it when the root of its peer is distrusted. */
+  readonly meshConnections?: MeshConnections
 }
 
 export interface Connected {
@@ -132,6 +135,7 @@ export function connect(
       return settle(new ConnectError('identity', `the peer does not speak ${target.alpn}`))
     }
     settle({ socket, peer, usableMs: msUntilRetire(startedWith.notAfterMs, peer.notAfterMs, nowMs) })
+    deps.meshConnections?.add(socket as TLSSocket)
   }
 
   if (target.kind === 'mesh') {

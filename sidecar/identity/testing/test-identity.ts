@@ -28,7 +28,10 @@ export function impostor(certificate: TestCertificate, trustBundle: readonly str
     privateKey: certificate.privateKey,
     chain: certificate.chain,
     trustBundle,
+    trustedRoots: [],
+    distrustedRoots: [],
     notAfterMs: Date.now() + 60_000,
     receivedAtMs: Date.now(),
+    root: '',
   }
 }
