@@ -67,7 +67,7 @@ export async function startAdmission(options: AdmissionOptions): Promise<Admissi
     handlers: {
       inject: createInjectHandler(pods),
       pods: createPodReviewHandler(pods),
-      policies: createPolicyHandler({ snapshot, translation, roots, clock }),
+      policies: createPolicyHandler({ snapshot, translation, roots: () => roots().toSorted(), clock }),
     },
     clock,
     log,

@@ -108,8 +108,9 @@ function alone(pod: PodObject, code: string, path: string, allowedBy: string): R
 
 /** The name that translation will know the pod's workload by. That of a bare pod may not be known yet. */
 function workloadOf(metadata: PodMetadata, namespace: string): Result<string> {
-  const name = metadata.name ?? ''
-  const resource = { metadata: { ...metadata, name: name === '' ? OWN_POD_NAME : name } as { readonly name: string } }
+  // A name that the API server makes is there when the pod is reviewed, and not yet when it is injected.
+  const isMadeUp = (metadata.generateName ?? '') !== '' || (metadata.name ?? '') === ''
+  const resource = { metadata: { ...metadata, name: isMadeUp ? OWN_POD_NAME : (metadata.name ?? '') } }
   const owner = ownerName(resource)
   if (owner === OWN_POD_NAME) return ok(`${namespace}/${OWN_POD_NAME}`)
   const id = workloadIdFor(namespace, owner)

@@ -72,6 +72,12 @@ describe('the review of a pod that is about to be stored', () => {
     assert.deepEqual(errorsOf(pod), [])
   })
 
+  it('finds nothing in a pod whose name was made up since', () => {
+    const result = injectPod({ ...BARE, metadata: { generateName: 'orders-' } }, context)
+    assert(result.ok)
+    assert.deepEqual(errorsOf(changed({ 'metadata.name': 'orders-x7k2p' }, result.value.pod)), [])
+  })
+
   const attacks: readonly (readonly [what: string, attack: Edits, expected: string])[] = [
     ['the sidecar is another image', { 'spec.initContainers.1.image': 'evil' }, `not-as-injected ${SIDECAR}.image`],
     [
