@@ -168,7 +168,7 @@ test('F24: a watch that is too old is followed by a list, whichever way 410 come
     collection.set('shop', 'late', removed.length)
     collection.compact()
     await until(() => items.get('shop/late') === collection.items.get('shop/late'), 'the list was read')
-    await until(() => collection.watches.size === 1, 'it watches again')
+    await until(() => watches(server).length === (round === 'event' ? 3 : 5), 'it watches again')
   }
   assert.deepEqual(items, collection.items)
   assert.deepEqual([removed, standings], [['shop/pod-0', 'shop/pod-1'], ['synced']])
@@ -185,8 +185,9 @@ test('F24: a dropped stream is taken up where it was, as told by events and book
   collection.bookmark()
   await until(() => items.size === 4, 'the events came')
   for (let i = 0; i < 3; i++) {
-    for (const watch of collection.watches) watch.drop()
-    await until(() => collection.watches.size === 0, 'it is cut')
+    const [stream] = collection.watches
+    stream?.drop()
+    await until(() => stream !== undefined && !collection.watches.has(stream), 'it is cut')
     collection.set('shop', 'pod-0', 100 + i)
     await until(() => items.get('shop/pod-0') === 100 + i, 'what happened meanwhile came')
     await until(() => collection.watches.size === 1, 'it watches')
