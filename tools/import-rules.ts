@@ -64,7 +64,10 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
   'sidecar/upstream': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: [] },
   'sidecar/crypto': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: [] },
   // The one place that calls the kernel by itself: the original destination of a captured connection.
-  'sidecar/capture': { folders: ['model', 'contract', 'runtime', 'sidecar'], packages: ['koffi', 'valibot'] },
+  'sidecar/capture': {
+    folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'],
+    packages: ['koffi', 'valibot'],
+  },
   'sidecar/compile': { folders: ['model', 'policies', 'contract'], packages: [], pure: true },
   'sidecar/control': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: ['valibot', 'ws'] },
   'sidecar/identity': {

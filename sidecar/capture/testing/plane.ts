@@ -1,5 +1,6 @@
 import type { EndpointsDocument } from '../../../contract/endpoints.ts'
 import type { WorkloadConfig } from '../../../contract/workload-config.ts'
+import { FILTERS } from '../../../policies/filters.ts'
 import { systemClock } from '../../../runtime/clock.ts'
 import { silentLog } from '../../../runtime/log.ts'
 import type { Identity } from '../../identity/identity.ts'
@@ -8,6 +9,7 @@ import { createDataPlane } from '../../serve/data-plane.ts'
 import type { ConnectionRecord, RequestRecord } from '../../serve/observation.ts'
 import { compiled, gate } from '../../serve/testing/world.ts'
 import { type CapturePlace, createCapture } from '../capture.ts'
+import type { Lookup } from '../names.ts'
 import { openOriginalDestination } from '../original-destination.ts'
 
 export interface Records {
@@ -47,7 +49,7 @@ export interface Orders {
     readonly order: PlaneState & {
       readonly identity: Identity
       readonly capture: CapturePlace
-      /** What DNS says. */
+      /** What DNS says; absent: the machine's own is asked. */
       readonly names?: Readonly<Record<string, readonly string[]>>
     }
     readonly answer: string
@@ -56,9 +58,19 @@ export interface Orders {
   readonly records: { readonly order: Record<string, never>; readonly answer: Records }
 }
 
+const FILTERS_AND_GATE = [...FILTERS, gate]
+
+function lookupIn(names: Readonly<Record<string, readonly string[]>>): Lookup {
+  return async (host) => {
+    const found = names[host]
+    if (found === undefined) throw new Error(`${host} is not known`)
+    return found
+  }
+}
+
 /** A data plane with the kernel's own word on original destinations. */
-export async function startPlane({ config, endpoints, identity, capture, names = {} }: Orders['plane']['order']) {
-  let pipeline = compiled(config, undefined, [gate])
+export async function startPlane({ config, endpoints, identity, capture, names }: Orders['plane']['order']) {
+  let pipeline = compiled(config, undefined, FILTERS_AND_GATE)
   let newest = endpoints
   const requests: RequestRecord[] = []
   const connections: ConnectionRecord[] = []
@@ -76,11 +88,7 @@ export async function startPlane({ config, endpoints, identity, capture, names =
     capture: createCapture({
       ...capture,
       originalDestination: openOriginalDestination(),
-      async lookup(host) {
-        const found = names[host]
-        if (found === undefined) throw new Error(`${host} is not known`)
-        return found
-      },
+      ...(names && { lookup: lookupIn(names) }),
     }),
   })
   await plane.listen()
@@ -90,7 +98,7 @@ export async function startPlane({ config, endpoints, identity, capture, names =
       newest = next.endpoints ?? newest
       if (next.config === undefined) return
       const previous = pipeline
-      pipeline = compiled(next.config, previous, [gate])
+      pipeline = compiled(next.config, previous, FILTERS_AND_GATE)
       await plane.apply(previous, pipeline)
     },
   }
