@@ -87,6 +87,53 @@ test('a status that is written changes nothing that is enforced, and is seen by 
   assert.equal(store.snapshot().get('SecurityPolicy', namespace, 'p'), before)
 })
 
+test('F23: of 1,000 policies at once and 100 edits a second after that the newest is there within a second', {
+  timeout: 120_000,
+}, async (t) => {
+  const { client, namespace, create } = await testCluster(t)
+  const { store, source } = reading(t, client)
+  await until(() => store.isSynced(), 'it is synced')
+  const kind = source.standings().find((one) => one.kind === 'SecurityPolicy')
+  if (kind?.standing !== 'synced') return t.skip('the cluster has no SecurityPolicy')
+  const spec = (app: string) => ({ targetRefs: [{ kind: 'Pod', selector: { matchLabels: { app } } }] })
+  const names = Array.from({ length: 1_000 }, (_, i) => `policy-${i}`)
+  for (let i = 0; i < names.length; i += 20) {
+    await Promise.all(
+      names.slice(i, i + 20).map((name) =>
+        create('hauberk.dev/v1alpha1', 'securitypolicies', {
+          kind: 'SecurityPolicy',
+          metadata: { name },
+          spec: spec('first'),
+        }),
+      ),
+    )
+  }
+  const policies = () => store.snapshot().inNamespace('SecurityPolicy', namespace)
+  await until(() => policies().length === names.length, 'all are there', 1_000)
+  const edits = Array.from({ length: 300 }, (_, i) => ({ name: names[i % 10]!, app: `edit-${i}` }))
+  const startedAt = performance.now()
+  for (const [i, { name, app }] of edits.entries()) {
+    await client.request({
+      method: 'PATCH',
+      path: `/apis/hauberk.dev/v1alpha1/namespaces/${namespace}/securitypolicies/${name}`,
+      contentType: 'application/merge-patch+json',
+      body: { spec: spec(app) },
+    })
+    const aheadMs = i * 10 - (performance.now() - startedAt)
+    if (aheadMs > 0) await new Promise((resolve) => setTimeout(resolve, aheadMs))
+  }
+  const last = new Map(edits.map(({ name, app }) => [name, app]))
+  await until(
+    () =>
+      policies().every(({ metadata, spec: own }) => {
+        const app = last.get(metadata.name)
+        return app === undefined || JSON.stringify(own).includes(`"${app}"`)
+      }),
+    'the last edit of each is there',
+    1_000,
+  )
+})
+
 test('T29: a Role that names one Secret is enough for it, and for no other; a later one is taken up', {
   timeout: 90_000,
 }, async (t) => {
