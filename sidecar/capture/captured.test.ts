@@ -236,9 +236,10 @@ test('T33: the address that was dialled names the Service, and Host, whatever it
   const refused = await client.request(get('/', [], 'orders'))
   assert.equal(refused.status, 403)
   assert.equal(JSON.parse(refused.body).denial, 'outbound-unknown-address')
+  await client.closed()
 })
 
-test('a pod that was dialled by its own address answers, and none of its siblings, as long as it is there', async (t) => {
+test('F19: a pod that was dialled by its own address answers, and none of its siblings; one that leaves, to the last request', async (t) => {
   const [a, b] = [await startOrders(t, POD_IP, 'a'), await startOrders(t, OTHER_POD_IP, 'b')]
   const endpoints = [
     { address: POD_IP, port: a.port('8080'), pod: 'shop/orders-a' },
@@ -258,7 +259,11 @@ test('a pod that was dialled by its own address answers, and none of its sibling
   t.after(() => client.destroy())
   for (let i = 0; i < 10; i++) assert.equal((await client.request(get('/', [], 'x'))).body, 'b x')
   plane.setEndpoints({ 'shop/orders:80': endpoints.slice(0, 1) })
-  assert.equal((await client.request(get('/', [], 'x'))).status, 403)
+  const last = await client.request(get('/', [], 'x'))
+  assert.equal(last.body, 'b x')
+  assert.equal(last.headers.get('connection'), 'close')
+  await client.closed()
+  assert.equal(await dialClosed(plane.port('outbound')), 'ECONNRESET')
 })
 
 test('opaque TCP passes from the first byte, whoever speaks first, and is cut when the Service is no longer known', async (t) => {

@@ -7,11 +7,13 @@ import { HttpConnection } from '../serve/connection.ts'
 import { NOT_CAPTURED, NOT_SERVING, OUTBOUND_UNKNOWN_ADDRESS, refusal } from '../serve/denials.ts'
 import type { Engine } from '../serve/engine.ts'
 import type { Refusal } from '../serve/observation.ts'
+import type { ServiceDestination } from '../serve/outbound/destinations.ts'
 import { joinUpstream } from '../serve/outbound/join-upstream.ts'
 import { createPort, type Port, type PortLabel, tellRefused } from '../serve/port.ts'
 import type { HttpSite } from '../serve/site.ts'
 import { joinWith, refusalOf } from '../serve/tcp.ts'
 import { isLoopback } from '../upstream/outside.ts'
+import type { EndpointPool } from '../upstream/pool.ts'
 import type { CaptureOptions } from './capture.ts'
 import { type Destination, describeDestination, oneSpelling } from './destination.ts'
 import { compileLeads, isOfCluster, type Lead, type Leads } from './leads.ts'
@@ -73,43 +75,53 @@ export function createCapturedOutboundPort(
   ): void => {
     const { socket } = accepted
     const { protocol, upstream } = found.service
-    if (protocol === 'http') {
-      const client = outsideClient(socket.remoteAddress)
-      accepted.served = new HttpConnection({ engine, socket, client, site: siteOf(destination, found.service.port) })
-      return
-    }
     const only =
       endpoint === undefined ? undefined : engine.upstreams.endpoint(upstream, endpoint.address, endpoint.port)
+    if (protocol === 'http') {
+      const client = outsideClient(socket.remoteAddress)
+      const site = siteOf(destination, found, only, () => connection.drain())
+      const connection = new HttpConnection({ engine, socket, client, site })
+      accepted.served = connection
+      return
+    }
     const again = (next: Pipeline): Refusal | undefined => {
       const lead = leadsIn(next).find(destination)
       const isSame = lead.kind === 'service' && lead.destination.service.upstream === upstream
-      return isSame ? undefined : refusalOf(OUTBOUND_UNKNOWN_ADDRESS.name, describeDestination(destination))
+      // A pod that ends is no endpoint any more, and ends what it has begun.
+      return isSame || (only !== undefined && isCalled(found, next))
+        ? undefined
+        : refusalOf(OUTBOUND_UNKNOWN_ADDRESS.name, describeDestination(destination))
     }
     joinUpstream(engine, accepted, LABEL, upstream, { by: pipeline, again }, only)
   }
 
-  const siteOf = (destination: Destination, servicePort: number): HttpSite => {
-    const leadIn = (pipeline: Pipeline) => {
-      const lead = leadsIn(pipeline).find(destination)
-      return lead.kind === 'service' && lead.destination.service.protocol === 'http' ? lead : undefined
-    }
-    const isPinned = (lead: ReturnType<typeof leadIn>) => lead?.endpoint !== undefined
+  /** `leave` is called when the connection is to end with the response to this request: what it was dialled for is gone. */
+  const siteOf = (
+    destination: Destination,
+    found: ServiceDestination,
+    only: EndpointPool | undefined,
+    leave: () => void,
+  ): HttpSite => {
+    let { route } = found
+    let pool = only
     const site: HttpSite = {
       direction: LABEL.direction,
       listener: () => LABEL.listener,
-      port: () => servicePort,
-      resolve: (pipeline) => leadIn(pipeline)?.destination.route ?? UNKNOWN_ADDRESS,
-    }
-    const pipeline = engine.pipeline()
-    if (pipeline === undefined || !isPinned(leadIn(pipeline))) return site
-    return {
-      ...site,
-      endpoint(upstream) {
-        const newest = engine.pipeline()
-        const endpoint = newest && leadIn(newest)?.endpoint
-        return endpoint && engine.upstreams.endpoint(upstream, endpoint.address, endpoint.port)
+      port: () => found.service.port,
+      resolve(pipeline) {
+        const lead = leadsIn(pipeline).find(destination)
+        if (lead.kind === 'service' && lead.destination.service.protocol === 'http') {
+          const { upstream } = lead.destination.service
+          route = lead.destination.route
+          pool = lead.endpoint && engine.upstreams.endpoint(upstream, lead.endpoint.address, lead.endpoint.port)
+          return route
+        }
+        leave()
+        // A pod that ends answers what comes on connections that were made to it; new ones find another.
+        return pool !== undefined && isCalled(found, pipeline) ? route : UNKNOWN_ADDRESS
       },
     }
+    return only === undefined ? site : { ...site, endpoint: () => pool }
   }
 
   /** The name of the rule by which a host leads there; undefined: none does. */
@@ -168,6 +180,13 @@ export function createCapturedOutboundPort(
 }
 
 const UNKNOWN_ADDRESS: Deny = refusal(OUTBOUND_UNKNOWN_ADDRESS)
+
+/** Whether the workload may still call that port of the Service, as what it is. */
+function isCalled({ service }: ServiceDestination, { config }: Pipeline): boolean {
+  return config.outbound.services.some(
+    ({ upstream, protocol }) => upstream === service.upstream && protocol === service.protocol,
+  )
+}
 
 /** What the newest pipeline and endpoints say, compiled once for each pair. */
 function followLeads(engine: Engine, resolvers: ReadonlySet<string>): (pipeline: Pipeline) => Leads {
