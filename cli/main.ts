@@ -37,6 +37,11 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import('./explain.ts')).defineExplain,
   },
   {
+    name: 'inject',
+    summary: 'put the sidecar into the pods of YAML files, as the webhook would',
+    load: async () => (await import('./inject.ts')).defineInject,
+  },
+  {
     name: 'certs',
     summary: 'show the certificates of a mesh that runs, or judge certificates in files',
     load: async () => (await import('./certs.ts')).defineCerts,

@@ -9,17 +9,23 @@ export interface Finished {
 
 const MAIN = join(import.meta.dirname, '..', 'main.ts')
 
-/** Runs `hauberk` as a process of its own, in `cwd`, until it ends. */
+/** Runs `hauberk` as a process of its own, in `cwd`, until it ends. `input` is what it reads. */
 export function runHauberk(
   args: readonly string[],
-  { cwd, env = {} }: { readonly cwd: string; readonly env?: Readonly<Record<string, string>> },
+  {
+    cwd,
+    env = {},
+    input = '',
+  }: { readonly cwd: string; readonly env?: Readonly<Record<string, string>>; readonly input?: string },
 ): Promise<Finished> {
   return new Promise((resolve) => {
     // No colours by accident: what the test's own terminal can show is none of the child's business.
     const environment = { PATH: '/usr/bin:/bin', ...env }
     const options = { cwd, env: environment, timeout: 30_000, maxBuffer: 16 * 1024 * 1024 }
-    execFile(process.execPath, [MAIN, ...args], options, (error, stdout, stderr) => {
+    const child = execFile(process.execPath, [MAIN, ...args], options, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : error === null ? 0 : -1, stdout, stderr })
     })
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(input)
   })
 }

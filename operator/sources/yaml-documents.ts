@@ -29,10 +29,7 @@ export function parseYaml(text: string): ParsedYaml {
   const lines = new LineCounter()
   const parsed = parseAllDocuments(text, { lineCounter: lines, version: '1.1', uniqueKeys: true, prettyErrors: false })
   if (!Array.isArray(parsed)) return { ok: true, documents: [] }
-  const position = (offset: number): Position => {
-    const { line, col } = lines.linePos(offset)
-    return { line: Math.max(1, line), column: Math.max(1, col) }
-  }
+  const position = (offset: number) => positionOf(lines, offset)
   const problems: YamlProblem[] = []
   const documents: YamlDocument[] = []
   for (const document of parsed) {
@@ -49,7 +46,7 @@ export function parseYaml(text: string): ParsedYaml {
     }
     if (value === null) continue
     const items = itemsOfList(value)
-    const at = (path: readonly (string | number)[], atKey: boolean) => position(offsetOf(document, path, atKey))
+    const at = (path: readonly (string | number)[], atKey: boolean) => locateIn(document, lines, path, atKey)
     if (items === undefined) documents.push({ value, locate: (path, atKey = false) => at(path, atKey) })
     else {
       items.forEach((item, i) => {
@@ -66,6 +63,21 @@ const MAX_ALIASES = 100
 function itemsOfList(value: unknown): readonly unknown[] | undefined {
   const { apiVersion, kind, items } = value as { apiVersion?: unknown; kind?: unknown; items?: unknown }
   return apiVersion === 'v1' && kind === 'List' && Array.isArray(items) ? items : undefined
+}
+
+/** Line and column (from 1) of the value at a path of a document, or of the nearest part above it; `atKey`: of the key itself. */
+export function locateIn(
+  document: Document,
+  lines: LineCounter,
+  path: readonly (string | number)[],
+  atKey = false,
+): Position {
+  return positionOf(lines, offsetOf(document, path, atKey))
+}
+
+function positionOf(lines: LineCounter, offset: number): Position {
+  const { line, col } = lines.linePos(offset)
+  return { line: Math.max(1, line), column: Math.max(1, col) }
 }
 
 function offsetOf(document: Document, path: readonly (string | number)[], atKey: boolean): number {
