@@ -6,7 +6,7 @@ import { renderPage } from './console-blocks.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
-for (const page of ['README.md', 'docs/explain.md', 'docs/issues.md']) {
+for (const page of ['README.md', 'docs/explain.md', 'docs/injection.md', 'docs/issues.md']) {
   test(`every command of ${page} prints what the page shows (else: node tools/console-blocks.ts ${page})`, async () => {
     const text = readFileSync(join(ROOT, page), 'utf8')
     assert.equal(await renderPage(text), text)
