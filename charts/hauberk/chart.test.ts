@@ -178,17 +178,20 @@ test(
       .flatMap(({ webhooks }) => webhooks as readonly Webhook[])
     const closed = webhooks.filter(({ failurePolicy }) => failurePolicy !== 'Ignore')
     assert.deepEqual(closed.map(({ name }) => name).sort(), [
+      'changes.hauberk.dev',
       'inject.hauberk.dev',
       'pods.hauberk.dev',
       'policies.hauberk.dev',
     ])
-    for (const { name, namespaceSelector, rules } of closed) {
+    for (const { name, namespaceSelector, matchConditions, rules } of closed) {
       if (name === 'policies.hauberk.dev') {
         for (const { apiGroups } of rules) assert.deepEqual(apiGroups, ['hauberk.dev'])
         continue
       }
       for (const { resources } of rules) for (const resource of resources) assert.match(resource, /^pods(\/|$)/)
-      assert.deepEqual(namespaceSelector?.matchLabels, { 'hauberk.dev/inject': 'enabled' })
+      // Who has a sidecar is protected also where the label of the namespace is gone (T28).
+      if (name === 'changes.hauberk.dev') assert.match(matchConditions?.[0]?.expression ?? '', /'hauberk-sidecar'/)
+      else assert.deepEqual(namespaceSelector?.matchLabels, { 'hauberk.dev/inject': 'enabled' })
       const [{ key, operator, values }] = namespaceSelector?.matchExpressions ?? []
       assert.deepEqual({ key, operator }, { key: 'kubernetes.io/metadata.name', operator: 'NotIn' })
       assert.ok(values.includes('hauberk-system'))
@@ -221,8 +224,9 @@ interface Webhook {
   readonly failurePolicy?: string
   readonly sideEffects: string
   readonly objectSelector?: unknown
+  readonly matchConditions?: readonly { readonly expression: string }[]
   readonly namespaceSelector?: {
-    readonly matchLabels: Readonly<Record<string, string>>
+    readonly matchLabels?: Readonly<Record<string, string>>
     readonly matchExpressions: readonly [{ key: string; operator: string; values: readonly string[] }]
   }
   readonly rules: readonly { readonly apiGroups: readonly string[]; readonly resources: readonly string[] }[]
@@ -235,6 +239,21 @@ test('images are named by tag, and by digest where one is given', WITH_HELM, asy
   assert.equal(spec.containers[0].image, `registry.example/mesh/operator@${digest}`)
   assert.ok(spec.containers[0].args.includes('--sidecar-image=hauberk-sidecar:0.1.0'))
 })
+
+test(
+  'T28: a client certificate is asked of the API server where it is said who signs it, and by which names',
+  WITH_HELM,
+  async () => {
+    const certificates = { configMap: 'api-server-ca', names: ['kube-apiserver', 'webhooks.example'] }
+    const manifests = await render({ values: { 'webhooks.clientCertificates': certificates } })
+    const { containers, volumes } = find(manifests, 'Deployment', 'hauberk-operator').spec.template.spec
+    assert.deepEqual(volumes, [{ name: 'webhook-client-ca', configMap: { name: 'api-server-ca' } }])
+    const [{ args, volumeMounts }] = containers
+    assert.ok(args.includes(`--webhook-client-ca=${volumeMounts[0].mountPath}/ca.crt`))
+    assert.ok(args.includes('--webhook-client-names=kube-apiserver,webhooks.example'))
+    await assert.rejects(render({ values: { 'webhooks.clientCertificates': { configMap: 'api-server-ca' } } }), /names/)
+  },
+)
 
 test('what the operator makes once is in its arguments as JSON', WITH_HELM, async () => {
   const argument = async (values: Readonly<Record<string, unknown>>) => {

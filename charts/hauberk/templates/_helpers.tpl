@@ -46,6 +46,11 @@ imagePullSecrets:
 {{- define "hauberk.meshedNamespaces" -}}
 matchLabels:
   hauberk.dev/inject: enabled
+{{ include "hauberk.otherNamespaces" . }}
+{{- end }}
+
+{{- /* All namespaces but our own and those that everything hangs on. */ -}}
+{{- define "hauberk.otherNamespaces" -}}
 matchExpressions:
 - key: kubernetes.io/metadata.name
   operator: NotIn
