@@ -2,24 +2,19 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { PORTS } from '../../contract/pod.ts'
 import { parseCidr } from '../../model/match/cidr.ts'
 import { formatIpAddress, type IpAddress, readIpAddress } from '../../model/match/ip-address.ts'
+import { type Destination, describeDestination, type OriginalDestination, oneSpelling } from '../capture/destination.ts'
 import type { Exclusions } from './ruleset.ts'
-
-/** An address and a port. */
-export interface Destination {
-  readonly address: string
-  readonly port: number
-}
 
 export interface VerifyOptions {
   /** The pod's addresses, one of each family that it has. */
   readonly podIps: readonly string[]
   readonly exclude: Exclusions
   /** Where a captured connection was going; undefined when the kernel does not know. */
-  originalDestination(socket: Socket): Destination | undefined
+  readonly originalDestination: OriginalDestination
 }
 
 /** Milliseconds that a connection within the pod may take. */
-const CONNECT_MS = 2_000
+const CONNECT_MS = 1_000
 
 /** Addresses that nobody has (RFC 5737, RFC 3849, RFC 9637): a call to one that is not captured reaches nobody. */
 const NOBODY: Readonly<Record<4 | 6, readonly string[]>> = {
@@ -34,9 +29,8 @@ const TEST_PORTS = [80, 443, 8_080, 9, 65_000] as const
  */
 export async function verifyCapture(options: VerifyOptions): Promise<readonly string[]> {
   const families = [...new Set(options.podIps.map((ip) => readIpAddress(ip)?.version ?? 4))]
-  const faults: string[] = []
-  for (const family of families) faults.push(...(await verifyFamily(family, options)))
-  return faults
+  const faults = await Promise.all(families.map((family) => verifyFamily(family, options)))
+  return faults.flat()
 }
 
 async function verifyFamily(family: 4 | 6, options: VerifyOptions): Promise<readonly string[]> {
@@ -60,10 +54,12 @@ async function verifyFamily(family: 4 | 6, options: VerifyOptions): Promise<read
       if (outcome !== 'connected') break
       const [found] = arrived
       if (found === undefined) return [`IPv${family}: the original destination of a captured connection cannot be read`]
-      const same = found.port === destination.port && sameAddress(found.address, destination.address)
+      const same = found.port === destination.port && found.address === oneSpelling(destination.address)
       return same
         ? []
-        : [`IPv${family}: a captured connection to ${told(destination)} says it was going to ${told(found)}`]
+        : [
+            `IPv${family}: a captured connection to ${describeDestination(destination)} says it was going to ${describeDestination(found)}`,
+          ]
     }
     return [`IPv${family}: an outgoing connection is not captured (${outcome})`]
   } finally {
@@ -115,13 +111,4 @@ function listen(host: string, port: number, onConnection: (socket: Socket) => vo
     server.once('error', (cause) => reject(new Error(`cannot listen on ${host} port ${port}`, { cause })))
     server.listen({ host, port }, () => resolve(server))
   })
-}
-
-function sameAddress(a: string, b: string): boolean {
-  const [one, other] = [readIpAddress(a), readIpAddress(b)]
-  return one !== undefined && other !== undefined && formatIpAddress(one) === formatIpAddress(other)
-}
-
-function told({ address, port }: Destination): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }

@@ -44,6 +44,7 @@ export function createNetwork(): Network {
   const podIps = ['198.18.77.2', 'fd00:77::2'] as const
   const outsideIps = ['198.18.77.1', 'fd00:77::1'] as const
   const ip = (...args: readonly string[]) => execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] })
+  const nobodysIps = ['192.0.2.1', '2001:db8::1'] as const
   const excludedIps = ['198.18.77.9', 'fd00:77::9'] as const
   const agents: (() => void)[] = []
   for (const name of Object.values(names)) ip('netns', 'add', name)
@@ -53,6 +54,8 @@ export function createNetwork(): Network {
     ['pod', 'eth0', podIps],
     ['outside', 'eth1', outsideIps],
     ['outside', 'eth1', excludedIps],
+    // So that a call there is refused at once where it is not captured.
+    ['outside', 'eth1', nobodysIps],
   ] as const
   for (const [where, device, [v4, v6]] of ends) {
     const namespace = names[where]
