@@ -34,7 +34,7 @@ import { createDecisionLog } from './observe/decision-log.ts'
 import { createDecisionRing } from './observe/decision-ring.ts'
 import { createDryRunReport } from './observe/dry-run-report.ts'
 import { createSidecarMetrics } from './observe/sidecar-metrics.ts'
-import { createDataPlane, type DataPlane } from './serve/data-plane.ts'
+import { type Capture, createDataPlane, type DataPlane } from './serve/data-plane.ts'
 import type { Placement } from './serve/placement.ts'
 
 /** What every sidecar and gateway is told, wherever it runs. */
@@ -59,6 +59,8 @@ export interface RunOptions {
   readonly admin: { readonly port: number; readonly token: string }
   /** Where the listeners of a configuration are bound. */
   placement(pipeline: () => Pipeline | undefined): Placement
+  /** In a pod whose traffic the kernel redirects. */
+  readonly capture?: Capture
   readonly appRootPid?: () => number | undefined
   readonly logLevel: LogLevel
   readonly decisionLog: 'all' | 'denied' | 'off'
@@ -78,6 +80,8 @@ export interface Sidecar {
   identify(): Promise<IdentityStore>
   /** Serves what was last obeyed, then what the operator sends. Call once, after `identify`. */
   serve(): Promise<DataPlane>
+  /** Answers whatever comes from now on with `Connection: close`, and goes on accepting: clients are to go elsewhere. */
+  retire(): void
   /** Ends in order. Resolves with the process's exit code. */
   end(): Promise<number>
 }
@@ -259,6 +263,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     await control.restore()
     const plane = createDataPlane({
       placement: options.placement(control.pipeline),
+      ...(options.capture === undefined ? {} : { capture: options.capture }),
       pipeline: control.pipeline,
       endpoints: control.endpoints,
       identity: store,
@@ -350,6 +355,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     drain,
     identify,
     serve,
+    retire: () => dataPlane?.retire(),
     async end() {
       drain.step('log', () => sink.flush())
       const report = await drain.drain('asked to end')

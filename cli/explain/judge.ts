@@ -53,7 +53,7 @@ function atGateway(pipeline: Pipeline, asked: Asked): Found | Denial {
     .filter(({ listener }) => listener.port === asked.port)
     .map(({ listener }) => listener.name)
   if (names.length === 0) return NOT_SERVING
-  const gateway = createHostIndex(names, asked.scheme).find(pipeline, asked.host)
+  const gateway = createHostIndex(() => names, asked.scheme).find(pipeline, asked.host)
   if (gateway === undefined) return asked.scheme === 'https' ? MISDIRECTED : NO_ROUTE
   const route = gateway.route(viewOf(asked))
   return route === undefined ? NO_ROUTE : { chain: route.chain, route: route.config }

@@ -10,7 +10,7 @@ import type { PoolDeps } from '../upstream/pool.ts'
 import { Upstreams } from '../upstream/upstreams.ts'
 import { ConnectionTable } from './accepted.ts'
 import type { Engine } from './engine.ts'
-import { createGatewayPort, gatewayGroups } from './gateway.ts'
+import { createGatewayPort, type GatewayGroup, gatewayGroups } from './gateway.ts'
 import { createIdSource } from './ids.ts'
 import { createInboundPort } from './inbound.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
@@ -72,6 +72,8 @@ export interface DataPlane {
    * opened is open.
    */
   apply(previous: Pipeline | undefined, next: Pipeline): Promise<void>
+  /** Answers whatever comes from now on with `Connection: close`, and goes on accepting: clients are to go elsewhere (F19). */
+  retire(): void
   /**
    * Stops accepting, answers with `Connection: close`, closes what is idle, and resolves when everything in flight has
    * ended; after `deadlineMs` what is left is destroyed.
@@ -97,7 +99,7 @@ interface WantedPort {
 
 interface OpenPort {
   readonly kind: BoundListener['kind']
-  readonly names: readonly string[]
+  names: readonly string[]
   readonly port: Port
   /** Undefined while it is being bound. */
   address: BindAddress | undefined
@@ -122,6 +124,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     counts,
     meshConnections: new MeshConnections(identity, clock),
   }
+  let isRetiring = false
   let isDraining = false
   const engine: Engine = {
     pipeline: () => options.pipeline(),
@@ -137,7 +140,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     tunnels: new OpenTunnels(() => options.pipeline()),
     load: createLoad(clock, limits),
     newId: createIdSource(),
-    isDraining: () => isDraining,
+    isDraining: () => isDraining || isRetiring,
   }
   const table = new ConnectionTable(limits.maxConnections)
   const open = new Map<string, OpenPort>()
@@ -155,10 +158,11 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       })
     }
     for (const group of gatewayGroups(placement.gateway, pipeline)) {
-      ports.set(`gateway ${group.listeners.join(' ')} ${group.isSecure}`, {
+      const { certificates } = options
+      ports.set(`gateway ${group.key} ${group.isSecure}`, {
         kind: 'gateway',
         names: group.listeners,
-        make: () => createGatewayPort(engine, table, group, { certificates: options.certificates, visiblePort }),
+        make: () => createGatewayPort(engine, table, group, { listenersOf, certificates, visiblePort }),
       })
     }
     const { proxy } = placement
@@ -187,6 +191,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     return ports
   }
 
+  const listenersOf = ({ key }: GatewayGroup, pipeline: Pipeline): readonly string[] =>
+    gatewayGroups(placement.gateway, pipeline).find((group) => group.key === key)?.listeners ?? []
+
   /** The port that clients dial for a port of the Gateway; itself where nobody says otherwise. */
   function visiblePort(configured: number): number {
     for (const [name, { listener }] of options.pipeline()?.gateway ?? []) {
@@ -213,12 +220,14 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   async function match(pipeline: Pipeline): Promise<void> {
     if (isDraining) return
     const ports = wanted(pipeline)
-    for (const [key, { port }] of open) {
-      if (ports.has(key)) {
-        port.refresh?.()
-      } else {
+    for (const [key, opened] of open) {
+      const still = ports.get(key)
+      if (still === undefined) {
         open.delete(key)
-        port.close()
+        opened.port.close()
+      } else {
+        opened.names = still.names
+        opened.port.refresh?.()
       }
     }
     const missing = [...ports].filter(([key]) => !open.has(key))
@@ -237,6 +246,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       engine.upstreams.update(next.config, options.endpoints())
       engine.tunnels.judgeAgain(next)
       await match(next)
+    },
+    retire() {
+      isRetiring = true
     },
     async drain(deadlineMs) {
       isDraining = true

@@ -11,11 +11,13 @@ import { HttpConnection } from './connection.ts'
 import { MISDIRECTED, NO_ROUTE, NOT_SERVING, refusal } from './denials.ts'
 import type { Engine } from './engine.ts'
 import type { BindAddress, GatewayPlace } from './placement.ts'
-import { createHandshaker, createPort, type Port } from './port.ts'
+import { createHandshaker, createPort, type Port, type PortLabel } from './port.ts'
 import type { HttpSite } from './site.ts'
 
 /** Listeners of a Gateway that share one address. Which of them a request is for, the host says: SNI and Host. */
 export interface GatewayGroup {
+  /** The same for as long as the address is, whichever listeners come and go. */
+  readonly key: string
   readonly bind: BindAddress
   /** Names of the listeners; those that the config does not have now are not served. */
   readonly listeners: readonly string[]
@@ -30,15 +32,17 @@ export function gatewayGroups(places: readonly GatewayPlace[], pipeline: Pipelin
     const key = port === 0 ? `listener ${place.listener}` : `${host} ${port}`
     byAddress.set(key, [...(byAddress.get(key) ?? []), place])
   }
-  return [...byAddress.values()].flatMap((group) => {
+  return [...byAddress].flatMap(([key, group]) => {
     const listeners = group.map(({ listener }) => listener)
     const present = listeners.map((name) => pipeline.gateway.get(name)).find((found) => found !== undefined)
     if (present === undefined) return []
-    return [{ bind: group[0]!.bind, listeners, isSecure: present.listener.protocol === 'https' }]
+    return [{ key, bind: group[0]!.bind, listeners, isSecure: present.listener.protocol === 'https' }]
   })
 }
 
 export interface GatewayDeps {
+  /** The listeners that the group has by now. */
+  listenersOf(group: GatewayGroup, pipeline: Pipeline): readonly string[]
   readonly certificates: Pick<ServingCertificates, 'get' | 'onChange'> | undefined
   /** The port that clients dial for a port of the config. */
   visiblePort(configured: number): number
@@ -48,10 +52,16 @@ export function createGatewayPort(
   engine: Engine,
   table: ConnectionTable,
   group: GatewayGroup,
-  { certificates, visiblePort }: GatewayDeps,
+  { listenersOf, certificates, visiblePort }: GatewayDeps,
 ): Port {
-  const label = { direction: 'gateway', listener: group.listeners.join(',') } as const
-  const hosts = createHostIndex(group.listeners, group.isSecure ? 'https' : 'http')
+  const hosts = createHostIndex((pipeline) => listenersOf(group, pipeline), group.isSecure ? 'https' : 'http')
+  const label: PortLabel = {
+    direction: 'gateway',
+    get listener() {
+      const pipeline = engine.pipeline()
+      return (pipeline === undefined ? group.listeners : listenersOf(group, pipeline)).join(',')
+    },
+  }
   const site = gatewaySite(engine, hosts, visiblePort)
   if (!group.isSecure) {
     return createPort(engine, table, group.bind, label, (accepted) => {
@@ -109,13 +119,16 @@ export interface HostIndex {
   first(pipeline: Pipeline): GatewayPipeline | undefined
 }
 
-export function createHostIndex(names: readonly string[], protocol: 'http' | 'https'): HostIndex {
+export function createHostIndex(
+  namesIn: (pipeline: Pipeline) => readonly string[],
+  protocol: 'http' | 'https',
+): HostIndex {
   let indexed: Pipeline | undefined
   let present: readonly GatewayPipeline[] = []
   const update = (pipeline: Pipeline) => {
     if (pipeline === indexed) return
     indexed = pipeline
-    present = names
+    present = namesIn(pipeline)
       .flatMap((name) => pipeline.gateway.get(name) ?? [])
       .filter((one) => one.listener.protocol === protocol)
   }
