@@ -54,7 +54,10 @@ const CONFIGURATIONS: readonly WebhookConfiguration[] = [
   {
     plural: 'validatingwebhookconfigurations',
     name: `${RUN}-pods`,
-    webhooks: [{ name: 'pods.hauberk.dev', leadsTo: 'pods' }],
+    webhooks: [
+      { name: 'pods.hauberk.dev', leadsTo: 'pods' },
+      { name: 'changes.hauberk.dev', leadsTo: 'pods' },
+    ],
   },
   {
     plural: 'validatingwebhookconfigurations',
@@ -268,7 +271,7 @@ test('a namespace that enforces Pod Security is told so by name, before the API 
   assert.match(message, /docs\/injection\.md#pod-security/)
 })
 
-test('T28: an ephemeral container may debug the app, and not be what gets round the sidecar', async () => {
+test('T28: an ephemeral container may debug the app, and not be what gets round the sidecar, whatever label its namespace has by then', async () => {
   const name = await stored(pod())
   const debug = (container: Tree) =>
     client.request<Tree>({
@@ -286,9 +289,15 @@ test('T28: an ephemeral container may debug the app, and not be what gets round 
   ]) {
     assert.match(
       await refusal(debug(container)),
-      /admission webhook "pods\.hauberk\.dev" denied the request: spec\.ephemeralContainers\[0\]/,
+      /admission webhook "changes\.hauberk\.dev" denied the request: spec\.ephemeralContainers\[0\]/,
     )
   }
+  await labelled(null, async () => {
+    // The pod has its sidecar still, and with it an identity of the mesh.
+    assert.match(await refusal(debug({ securityContext: { privileged: true } })), /"changes\.hauberk\.dev" denied/)
+    const other = await create(SHOP, pod())
+    assert.equal(other.spec.initContainers, undefined)
+  })
   const { spec } = await debug({
     targetContainerName: 'app',
     securityContext: { capabilities: { add: ['SYS_PTRACE'] } },
@@ -307,7 +316,7 @@ test('T28: the image of the sidecar of a pod cannot be changed, that of the app 
     })
   assert.match(
     await refusal(patch({ spec: { initContainers: [{ name: 'hauberk-sidecar', image: 'evil' }] } })),
-    /admission webhook "pods\.hauberk\.dev" denied the request: spec\.initContainers\[1\]\.image/,
+    /admission webhook "changes\.hauberk\.dev" denied the request: spec\.initContainers\[1\]\.image/,
   )
   const { spec } = await patch({ spec: { containers: [{ name: 'app', image: 'orders:2' }] } })
   assert.equal(spec.containers[0].image, 'orders:2')
@@ -343,7 +352,7 @@ test('T28: what a webhook after ours makes of the sidecar is mended, and refused
   const insist = async (reinvocationPolicy: string) => {
     const service = { namespace: SYSTEM, name: SERVICE.name, port: OTHER_PORT, path: '/inject/other' }
     const caBundle = Buffer.from(pemsOf(authority.trustBundle()).join('')).toString('base64')
-    const webhook = { ...ours?.object.webhooks[0], name: 'other.hauberk.test', reinvocationPolicy }
+    const webhook = { ...ours?.object.webhooks?.[0], name: 'other.hauberk.test', reinvocationPolicy }
     await request('POST', path, {
       ...ours?.object,
       metadata: { name },
@@ -453,7 +462,7 @@ test('F21: with the webhooks down only opted-in namespaces are refused, pods tha
     })
   assert.match(
     await refusal(change({ spec: { activeDeadlineSeconds: 5 } })),
-    /failed calling webhook "pods\.hauberk\.dev"/,
+    /failed calling webhook "changes\.hauberk\.dev"/,
   )
   await change({ metadata: { labels: { a: 'b' } } })
   await remove({ ...pods(SHOP), name })
@@ -542,28 +551,39 @@ function configurations() {
     namespaceSelector: { matchLabels: { 'hauberk.dev/inject': 'enabled', 'inj.test/run': RUN } },
     clientConfig: { service: SERVICE },
   }
-  const rule = (resource: string, operations: readonly string[], group = '', version = 'v1') => ({
+  const rule = (resources: readonly string[], operations: readonly string[], group = '', version = 'v1') => ({
     operations,
     apiGroups: [group],
     apiVersions: [version],
-    resources: [resource],
+    resources,
     scope: 'Namespaced',
   })
-  const webhooks: readonly Tree[] = [
-    { ...common, name: 'inject.hauberk.dev', reinvocationPolicy: 'IfNeeded', rules: [rule('pods', ['CREATE'])] },
-    {
-      ...common,
-      name: 'pods.hauberk.dev',
-      rules: [rule('pods', ['CREATE', 'UPDATE']), rule('pods/ephemeralcontainers', ['UPDATE'])],
-      matchConditions: [
-        { name: 'what-runs-changes', expression: "request.operation != 'UPDATE' || object.spec != oldObject.spec" },
-      ],
-    },
-    {
-      ...common,
-      name: 'policies.hauberk.dev',
-      rules: [rule('securitypolicies', ['CREATE', 'UPDATE'], 'hauberk.dev', 'v1alpha1')],
-    },
+  const webhooks: readonly (readonly Tree[])[] = [
+    [{ ...common, name: 'inject.hauberk.dev', reinvocationPolicy: 'IfNeeded', rules: [rule(['pods'], ['CREATE'])] }],
+    [
+      { ...common, name: 'pods.hauberk.dev', rules: [rule(['pods'], ['CREATE'])] },
+      {
+        ...common,
+        name: 'changes.hauberk.dev',
+        namespaceSelector: { matchLabels: { 'inj.test/run': RUN } },
+        rules: [rule(['pods', 'pods/ephemeralcontainers'], ['UPDATE'])],
+        matchConditions: [
+          {
+            name: 'has-a-sidecar',
+            expression:
+              "has(oldObject.spec.initContainers) && oldObject.spec.initContainers.exists(c, c.name == 'hauberk-sidecar')",
+          },
+          { name: 'what-runs-changes', expression: 'object.spec != oldObject.spec' },
+        ],
+      },
+    ],
+    [
+      {
+        ...common,
+        name: 'policies.hauberk.dev',
+        rules: [rule(['securitypolicies'], ['CREATE', 'UPDATE'], 'hauberk.dev', 'v1alpha1')],
+      },
+    ],
   ]
   return CONFIGURATIONS.map(({ plural, name }, i) => ({
     plural,
@@ -571,7 +591,7 @@ function configurations() {
       apiVersion: 'admissionregistration.k8s.io/v1',
       kind: plural.startsWith('mutating') ? 'MutatingWebhookConfiguration' : 'ValidatingWebhookConfiguration',
       metadata: { name },
-      webhooks: [webhooks[i]],
+      webhooks: webhooks[i],
     },
   }))
 }
@@ -658,6 +678,27 @@ async function eventually<T>(what: string, look: () => Promise<T | false>, deadl
     }
     assert.ok(Date.now() < end, `in time: ${what}: ${problem}`)
     await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+}
+
+/** With another label of injection on the namespace. */
+async function labelled(value: string | null, run: () => Promise<void>): Promise<void> {
+  const label = (to: string | null) =>
+    client.request({
+      method: 'PATCH',
+      path: resourcePath({ apiVersion: 'v1', plural: 'namespaces', name: SHOP }),
+      contentType: 'application/merge-patch+json',
+      body: { metadata: { labels: { 'hauberk.dev/inject': to } } },
+    })
+  await label(value)
+  try {
+    await eventually('the API server goes by it', async () => {
+      return (await create(SHOP, pod())).spec.initContainers === undefined
+    })
+    await run()
+  } finally {
+    await label('enabled')
+    await eventually('and back', async () => (await create(SHOP, pod())).spec.initContainers !== undefined)
   }
 }
 

@@ -30,7 +30,10 @@ export const WEBHOOK_CONFIGURATIONS: readonly WebhookConfiguration[] = [
   {
     plural: 'validatingwebhookconfigurations',
     name: 'hauberk-pods',
-    webhooks: [{ name: 'pods.hauberk.dev', leadsTo: 'pods' }],
+    webhooks: [
+      { name: 'pods.hauberk.dev', leadsTo: 'pods' },
+      { name: 'changes.hauberk.dev', leadsTo: 'pods' },
+    ],
   },
   {
     plural: 'validatingwebhookconfigurations',

@@ -236,6 +236,7 @@ describe('the review of a policy', () => {
     assert.deepEqual(ask(leaking, { operation: 'UPDATE', oldObject: issuer }).refused, [
       'inline-secret spec.jwks.inline.keys[0].d',
     ])
+    assert.deepEqual(judgedAs(ask(leaking, { operation: 'UPDATE', oldObject: leaking })), NOTHING)
     const withPassword = cluster('TokenIssuer', {
       issuer: 'https://a:hunter2@b',
       audiences: ['b'],

@@ -63,7 +63,8 @@ export function createPolicyHandler(options: PolicyHandlerOptions): AdmissionHan
     if (request.operation === 'CONNECT' || request.subResource !== '') return judged([])
     // Labels, annotations and finalizers come and go, whatever a floor says since.
     if (request.operation === 'UPDATE' && isSame(specOf(request.object), specOf(request.oldObject))) {
-      return judged(isResource(request.object) ? inlineSecrets(request.object) : [])
+      const known = new Set(secretsOf(request.oldObject).map(({ path }) => path))
+      return judged(secretsOf(request.object).filter(({ path }) => !known.has(path)))
     }
     const validation = validate(request.object)
     switch (validation.kind) {
@@ -125,8 +126,10 @@ function specOf(object: unknown): unknown {
   return (object as { readonly spec?: unknown } | null)?.spec
 }
 
-function isResource(object: unknown): object is Resource {
-  return typeof (object as { readonly metadata?: unknown } | null)?.metadata === 'object'
+/** What `kubectl apply` remembers may hold one also where the spec is the same. */
+function secretsOf(object: unknown): readonly Issue[] {
+  const { metadata } = (object ?? {}) as { readonly metadata?: unknown }
+  return typeof metadata === 'object' && metadata !== null ? inlineSecrets(object as Resource) : []
 }
 
 function sha256(text: string): string {
