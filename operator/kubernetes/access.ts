@@ -32,14 +32,7 @@ export interface TlsMaterial {
 
 /** Reads a kubeconfig, or the pod's service account. Throws a `KubernetesError` (`Unauthenticated`) for what cannot be used. */
 export async function loadAccess(from: ClientConfig): Promise<Access> {
-  // It is large, and commands that never speak to a cluster do without it.
-  const { KubeConfig } = await import('@kubernetes/client-node')
-  const config = new KubeConfig()
-  try {
-    load(config, from)
-  } catch (cause) {
-    throw unusable(`the kubeconfig cannot be read: ${(cause as Error).message}`, cause)
-  }
+  const config = await loadKubeConfig(from)
   const cluster = config.getCurrentCluster()
   if (cluster === null) throw unusable(`the kubeconfig has no cluster for context ${config.getCurrentContext()}`)
   const server = URL.parse(cluster.server)
@@ -80,6 +73,19 @@ export async function loadAccess(from: ClientConfig): Promise<Access> {
       return looking
     },
   }
+}
+
+/** Reads a kubeconfig, or the pod's service account, and nothing else. Throws as `loadAccess` does. */
+export async function loadKubeConfig(from: ClientConfig): Promise<KubeConfig> {
+  // It is large, and commands that never speak to a cluster do without it.
+  const { KubeConfig } = await import('@kubernetes/client-node')
+  const config = new KubeConfig()
+  try {
+    load(config, from)
+  } catch (cause) {
+    throw unusable(`the kubeconfig cannot be read: ${(cause as Error).message}`, cause)
+  }
+  return config
 }
 
 function load(config: KubeConfig, from: ClientConfig): void {

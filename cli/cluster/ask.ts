@@ -1,0 +1,57 @@
+import { SIDECAR_CONTAINER } from '../../contract/pod.ts'
+import { SYSTEM_NAMESPACE } from '../../operator/translate/gateways.ts'
+import type { Cluster } from './cluster.ts'
+import { ExecError } from './exec.ts'
+
+/** The body of an answer, or one sentence on why there is none. */
+export type Asked = { readonly ok: true; readonly body: string } | { readonly ok: false; readonly why: string }
+
+export interface PodName {
+  readonly namespace: string
+  readonly name: string
+}
+
+/** The container of an operator's pod. */
+export const OPERATOR_CONTAINER = 'operator'
+
+/**
+ * Asks a sidecar or gateway for a path of its admin port (`/config`, `/identity`, `/metrics`, ...). Who may run programs in
+ * its container may ask: its token never leaves the pod.
+ */
+export function askSidecar(cluster: Cluster, { namespace, name }: PodName, path: string): Promise<Asked> {
+  const target = { namespace, pod: name, container: SIDECAR_CONTAINER }
+  return ask(cluster, target, '/app/hauberk-sidecar.mjs', path)
+}
+
+/** Asks an operator for a path of its admin port (`/status`, `/readyz`, ...). */
+export function askOperator(cluster: Cluster, pod: string, path: string): Promise<Asked> {
+  const target = { namespace: SYSTEM_NAMESPACE, pod, container: OPERATOR_CONTAINER }
+  return ask(cluster, target, '/app/hauberk-operator.mjs', path)
+}
+
+async function ask(
+  { exec }: Cluster,
+  target: Parameters<Cluster['exec']>[0],
+  program: string,
+  path: string,
+): Promise<Asked> {
+  try {
+    const { exitCode, stdout, stderr } = await exec(target, ['node', program, 'ask', path])
+    if (exitCode === 0) return { ok: true, body: stdout }
+    const [said = `exit code ${exitCode}`] = stderr.trim().split('\n').slice(-1)
+    return { ok: false, why: said || `exit code ${exitCode}` }
+  } catch (error) {
+    if (error instanceof ExecError) return { ok: false, why: error.message }
+    throw error
+  }
+}
+
+/** The answer as JSON; what is none counts as no answer. `T` is what the caller expects; nothing checks it. */
+export function parseAsked<T>(asked: Asked): { readonly ok: true; readonly value: T } | Extract<Asked, { ok: false }> {
+  if (!asked.ok) return asked
+  try {
+    return { ok: true, value: JSON.parse(asked.body) as T }
+  } catch {
+    return { ok: false, why: 'what it says is not JSON' }
+  }
+}
