@@ -20,7 +20,7 @@ import { createJoinTokens, type JoinTokens } from '../operator/identity/join-tok
 import { createRequestLimit } from '../operator/identity/request-limit.ts'
 import { issueServerIdentity, operatorTlsOptions } from '../operator/identity/server-identity.ts'
 import { createSvidAuthenticator } from '../operator/identity/svid-caller.ts'
-import { writeTrustAnchors } from '../operator/identity/trust-anchor-file.ts'
+import { writeTrustAnchors } from '../operator/identity/trust-anchors.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { type LogFields, silentLog } from '../runtime/log.ts'
 import { CertificateFetchError } from '../sidecar/identity/fetch-certificate.ts'

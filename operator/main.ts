@@ -21,7 +21,7 @@ import { createMeshRotation, wantedRootsOf } from './identity/rotation/mesh-rota
 import { firstRoots } from './identity/rotation/root-rotation.ts'
 import { createFileRotationStore } from './identity/rotation/rotation-store.ts'
 import { createSvidAuthenticator } from './identity/svid-caller.ts'
-import { writeTrustAnchors } from './identity/trust-anchor-file.ts'
+import { writeTrustAnchors } from './identity/trust-anchors.ts'
 import type { OperatorOptions } from './options.ts'
 import { createAcknowledgementTable } from './push/acknowledgements.ts'
 import { createFilesSource } from './sources/files.ts'

@@ -14,12 +14,12 @@ export interface CaStore {
   create(name: string, content: string): Promise<string>
 }
 
-/** The keys are where others can read them, or the file system failed. */
+/** The keys are where others can read them; what is there is not ours; or the machine failed. */
 export class CaStoreError extends Error {
   override readonly name = 'CaStoreError'
-  readonly code: 'exposed' | 'io'
+  readonly code: 'exposed' | 'foreign' | 'io'
 
-  constructor(code: 'exposed' | 'io', message: string, cause?: unknown) {
+  constructor(code: 'exposed' | 'foreign' | 'io', message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
   }

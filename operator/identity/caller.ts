@@ -23,7 +23,13 @@ export interface Caller {
 export type CallerVerdict =
   | { readonly ok: true; readonly caller: Caller }
   /** `reason` is stable and kebab-case; it is told to the caller, so it tells no more than that. */
-  | { readonly ok: false; readonly status: 401 | 403 | 503; readonly reason: string }
+  | {
+      readonly ok: false
+      readonly status: 401 | 403 | 429 | 503
+      readonly reason: string
+      /** When asking again makes sense. */
+      readonly retryAfterSeconds?: number
+    }
 
 /**
  * Proves who asks. The local mesh has join tokens here; on Kubernetes TokenReview takes the same place.

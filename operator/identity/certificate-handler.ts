@@ -88,7 +88,9 @@ async function handle(
   })
   if (!verdict.ok) {
     log.warn('certificate refused', { 'event.reason': verdict.reason, 'source.ip': remoteAddress })
-    return { status: verdict.status, reason: verdict.reason, title: 'The caller is not who may ask.' }
+    const { status, reason, retryAfterSeconds } = verdict
+    const title = status === 429 || status === 503 ? 'Ask again later.' : 'The caller is not who may ask.'
+    return { status, reason, title, ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) }
   }
   const { caller } = verdict
   const waitMs = limit.admit(caller.pod?.uid ?? caller.workload ?? caller.spiffeId)

@@ -133,6 +133,7 @@ describe('a root that a user brings', () => {
       [{ ...brought(ca), root: 'nothing' }, /ca.crt: cannot be read/],
       [{ certificate: leaf.chain, privateKey: leaf.privateKey }, /not of a CA/],
       [{ ...brought(await ca.signCa()), root: other.root }, /ca.crt: holds no self-signed root/],
+      [{ ...brought(ca), root: other.root }, /ca.crt: holds no self-signed root/],
       [{ ...brought(ca), privateKey: smallKey() }, /of a kind that signs nothing here/],
       [{ ...brought(await createCustomCa({ lifetimeMs: -1_000 })) }, /has expired/],
     ]

@@ -57,7 +57,8 @@ export function readCustomRoot({ certificate, privateKey, root }: CustomRoot, no
   const broken = links.findIndex((one, i) => links[i + 1] !== undefined && !isSignedBy(one, links[i + 1]!))
   if (broken !== -1)
     return wrong('tls.crt', 'is not in the order of a chain', 'put each CA before the one that signed it')
-  const found = [...roots.value, ...chain.value].find((one) => isSelfSigned(one) && isSignedBy(links.at(-1)!, one))
+  const candidates = root === undefined ? chain.value : roots.value
+  const found = candidates.find((one) => isSelfSigned(one) && isSignedBy(links.at(-1)!, one))
   if (found === undefined) {
     return wrong('ca.crt', 'holds no self-signed root that tls.crt leads to', 'put the root of tls.crt there')
   }

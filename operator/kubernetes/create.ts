@@ -21,7 +21,7 @@ export interface Created {
  * is there already is never changed. Rejects with a `KubernetesError` when neither can be had.
  */
 export async function createOnly(
-  client: KubernetesClient,
+  client: Pick<KubernetesClient, 'request'>,
   object: ApplicableObject,
   { plural, fieldManager, signal }: CreateOptions,
 ): Promise<Created> {
