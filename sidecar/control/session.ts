@@ -105,7 +105,7 @@ export function startSession(options: SessionOptions): Session {
       cancelSilence()
       if (socket === attempt) {
         socket = undefined
-        if (!isAnew) {
+        if (!isAnew && !closed) {
           log.warn('the operator is away, serving goes on', { 'hauberk.close_code': code })
           health?.fail('the operator is away')
         }

@@ -1,4 +1,3 @@
-import { connect } from 'node:http2'
 import { authority, PASSED, type ProbeOutcome, type ProbeTarget, unanswered } from './outcome.ts'
 
 /** Bytes of an answer at most; a healthy one has seven. */
@@ -8,10 +7,12 @@ const SERVING = 1
 const PREFIX_BYTES = 5
 
 /** A call of `grpc.health.v1.Health/Check` in plaintext HTTP/2 with prior knowledge, as the kubelet does it. */
-export function probeGrpc(
+export async function probeGrpc(
   { port, service }: { readonly port: number; readonly service: string },
   { host, userAgent, signal }: ProbeTarget,
 ): Promise<ProbeOutcome> {
+  // 600 KB of memory, for the few pods that have such a probe.
+  const { connect } = await import('node:http2')
   return new Promise((resolve) => {
     const session = connect(`http://${authority(host, port)}`)
     const settle = (outcome: ProbeOutcome) => {
