@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
 import { request as requestPlain } from 'node:http'
 import { Agent, type RequestOptions, request } from 'node:https'
 import { describe, it, type TestContext } from 'node:test'
@@ -7,7 +8,7 @@ import { createTestCa } from '../../model/x509/testing/test-ca.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { silentLog } from '../../runtime/log.ts'
 import { createMetrics } from '../../runtime/metrics.ts'
-import type { Identity } from '../identity/identity.ts'
+import { type Identity, withTrustBundle } from '../identity/identity.ts'
 import { createIdentityStore } from '../identity/identity-store.ts'
 import { impostor, testId, testIdentity } from '../identity/testing/test-identity.ts'
 import { type MetricsListenerOptions, startMetricsListener } from './metrics-listener.ts'
@@ -135,6 +136,24 @@ describe('the metrics listener', () => {
     assert.equal((await scrape(port, prometheus, { agent })).status, 200)
     skewMs = 2 * 3_600_000
     assert.equal(typeof (await scrape(port, prometheus, { agent })).status, 'string')
+  })
+
+  it('F06: cuts the open connection of a scraper whose root is distrusted', async (t) => {
+    const both = withTrustBundle(orders, [ca.root, foreignCa.root])
+    assert.ok(both.ok)
+    const store = createIdentityStore(both.value)
+    const { port } = await listening(t, { identity: store })
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    t.after(() => agent.destroy())
+    const foreign = await testIdentity(foreignCa, 'prometheus')
+    assert.equal((await scrape(port, foreign, { agent })).status, 200)
+    const [socket] = Object.values(agent.freeSockets).flatMap((sockets) => sockets ?? [])
+    assert.ok(socket)
+    const closed = once(socket, 'close')
+    const without = withTrustBundle(both.value, [ca.root], [both.value.trustedRoots[1] ?? ''])
+    assert.ok(without.ok)
+    store.replace(without.value)
+    await closed
   })
 
   it('goes on with a renewed certificate', async (t) => {

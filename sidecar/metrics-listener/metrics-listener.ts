@@ -7,6 +7,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Metrics } from '../../runtime/metrics.ts'
 import type { IdentityStore } from '../identity/identity-store.ts'
+import { MeshConnections } from '../identity/mesh-connections.ts'
 import { followIdentity, serverTlsOptions } from '../identity/tls-options.ts'
 import { peerSpiffeId } from '../identity/trust.ts'
 
@@ -72,8 +73,10 @@ export async function startMetricsListener(options: MetricsListenerOptions): Pro
       answer(options, (socket) => allowed(socket as TLSSocket)),
     )
     unfollow = followIdentity(secure, identity)
+    const connections = new MeshConnections(identity, options.clock)
     secure.prependListener('secureConnection', (socket: TLSSocket) => {
-      if (!allowed(socket)) socket.destroy()
+      if (allowed(socket)) connections.add(socket)
+      else socket.destroy()
     })
     secure.on('tlsClientError', (_error, socket) => socket.destroy())
     server = secure

@@ -66,6 +66,18 @@ describe('a rotation', () => {
     }
   })
 
+  it('F05: waits for places that say whom to trust, and for no certificate of theirs', () => {
+    const place = (...trusts: readonly RootRef[]): Member => ({ ...member('anchors', trusts, undefined), root: 'none' })
+    const { state } = advance(stableWith(first, 1), facts(second, 2, []))
+    assert.deepEqual(names(waitingFor(state, [place(first)])), ['anchors'])
+    const signing = advance(state, facts(second, 2, [place(first, second)])).state
+    assert.equal(phaseOf(signing), 'signing')
+    const retiring = advance(signing, facts(second, 2, [place(first, second)])).state
+    assert.equal(phaseOf(retiring), 'retiring')
+    assert.deepEqual(names(waitingFor(retiring, [place(second, first)])), ['anchors'])
+    assert.equal(phaseOf(advance(retiring, facts(second, 2, [place(second)])).state), 'stable')
+  })
+
   it('takes no step before what it waited for has held for a while', () => {
     const { state } = advance(stableWith(first, 1), facts(second, 2, []))
     assert.equal(advance(state, facts(second, 2, [], false)).state, state)

@@ -1,14 +1,17 @@
 import type { RootRef } from '../root.ts'
 import { isSameRoot, phaseOf, type RotationState, refOf } from './state.ts'
 
-/** One that trusts roots and shows a certificate: a sidecar, a gateway, an operator. */
+/**
+ * One that trusts roots and shows a certificate: a sidecar, a gateway, an operator. Or a place that says whom to trust, such
+ * as the ConfigMap with a namespace's trust anchors.
+ */
 export interface Member {
   /** For people: `pod shop/orders-0`. */
   readonly name: string
   /** Fingerprints of the roots that it is known to trust; undefined: nobody knows, because it is not connected. */
   readonly trusts: ReadonlySet<string> | undefined
-  /** The fingerprint of the root that vouches for the certificate it shows; undefined: nobody knows. */
-  readonly root: string | undefined
+  /** The fingerprint of the root that vouches for the certificate it shows; undefined: nobody knows. `none`: it shows none. */
+  readonly root: string | 'none' | undefined
 }
 
 /** All that a step depends on. */
@@ -80,7 +83,7 @@ function begin(state: RotationState, { wanted, generation }: RotationFacts): Adv
 /** Who keeps the rotation from its next step. */
 export function waitingFor(state: RotationState, members: readonly Member[]): readonly Member[] {
   const { signing, next, leaving } = state
-  const hasLeaf = ({ root }: Member) => root === signing.fingerprint
+  const hasLeaf = ({ root }: Member) => root === signing.fingerprint || root === 'none'
   switch (phaseOf(state)) {
     case 'stable':
       return []
