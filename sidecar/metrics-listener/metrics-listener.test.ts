@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { request as requestPlain } from 'node:http'
 import { Agent, type RequestOptions, request } from 'node:https'
+import type { Socket } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
 import { createTestCa } from '../../model/x509/testing/test-ca.ts'
 import { systemClock } from '../../runtime/clock.ts'
@@ -146,9 +147,9 @@ describe('the metrics listener', () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
     t.after(() => agent.destroy())
     const foreign = await testIdentity(foreignCa, 'prometheus')
+    const freed = once(agent, 'free')
     assert.equal((await scrape(port, foreign, { agent })).status, 200)
-    const [socket] = Object.values(agent.freeSockets).flatMap((sockets) => sockets ?? [])
-    assert.ok(socket)
+    const [socket] = (await freed) as readonly [Socket]
     const closed = once(socket, 'close')
     const without = withTrustBundle(both.value, [ca.root], [both.value.trustedRoots[1] ?? ''])
     assert.ok(without.ok)
