@@ -149,7 +149,7 @@ describe('the metrics listener', () => {
     const foreign = await testIdentity(foreignCa, 'prometheus')
     const freed = once(agent, 'free')
     assert.equal((await scrape(port, foreign, { agent })).status, 200)
-    const [socket] = (await freed) as readonly [Socket]
+    const socket = (await freed)[0] as Socket
     const closed = once(socket, 'close')
     const without = withTrustBundle(both.value, [ca.root], [both.value.trustedRoots[1] ?? ''])
     assert.ok(without.ok)
