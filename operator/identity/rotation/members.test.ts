@@ -52,6 +52,12 @@ describe('the history of bundles', () => {
   })
 })
 
+interface Given {
+  readonly gateway?: true
+  /** Pods, connected or not. */
+  readonly running?: readonly string[]
+}
+
 describe('the members of a mesh', () => {
   function world() {
     const acknowledgements = createAcknowledgementTable()
@@ -59,7 +65,7 @@ describe('the members of a mesh', () => {
     history.record(new Map([[ORDERS, config('v1', 'root')]]))
     const connect = (key: string, workload: string, pod: string, root?: string) =>
       acknowledgements.connect(key, { workload, pod, release: '1', contract: 2, since: 0, root })
-    const members = (given: { readonly gateway?: true; readonly running?: readonly string[] } = {}) =>
+    const members = (given: Given = {}) =>
       membersOf({
         translation: {
           configs: new Map([
@@ -80,6 +86,7 @@ describe('the members of a mesh', () => {
         acknowledgements,
         history,
         isExpected: (pod) => given.running?.includes(pod) === true,
+        gatewayPods: (gateway) => (gateway === GATEWAY ? ['hauberk-system/gateway-0', 'hauberk-system/gateway-1'] : []),
       })
     return { acknowledgements, connect, members }
   }
@@ -109,6 +116,10 @@ describe('the members of a mesh', () => {
     assert.deepEqual(
       members({ gateway: true }).map(({ name }) => name),
       ['pod shop/orders-0', 'pod hauberk-system/gateway-0'],
+    )
+    assert.deepEqual(
+      members({ gateway: true, running: ['hauberk-system/gateway-0', 'hauberk-system/gateway-1'] }).at(-1),
+      { name: 'pod hauberk-system/gateway-1', trusts: undefined, root: undefined },
     )
   })
 })

@@ -17,21 +17,28 @@ export interface MembersOptions {
    * that was never started has no certificate, and gets a newest one when it is.
    */
   readonly isExpected: (pod: string) => boolean
+  /** The pods of a gateway (`namespace/name`), which are no workload's; none on a laptop. */
+  readonly gatewayPods: (gateway: WorkloadId) => readonly string[]
 }
 
 /** Every sidecar and gateway that is connected, or should be. */
-export function membersOf({ translation, acknowledgements, history, isExpected }: MembersOptions): readonly Member[] {
+export function membersOf({
+  translation,
+  acknowledgements,
+  history,
+  isExpected,
+  gatewayPods,
+}: MembersOptions): readonly Member[] {
   const members: Member[] = []
   for (const [workload, { role }] of translation.configs) {
     // A pod counts once, by its newest session: an older one may be of a process that is gone.
     const byPod = new Map(acknowledgements.of(workload).map((sidecar) => [sidecar.pod, sidecar]))
     for (const sidecar of byPod.values()) members.push(memberOf(workload, sidecar, history))
-    const absent = (translation.pods.get(workload) ?? []).filter(
-      ({ key, meshed }) => meshed && !byPod.has(key) && isExpected(key),
-    )
-    for (const { key } of absent) members.push({ name: `pod ${key}`, trusts: undefined, root: undefined })
-    // A gateway's pods are no workload's; one that has no sidecar connected at all is missed all the same.
-    if (role === 'gateway' && byPod.size === 0) {
+    const meshed = (translation.pods.get(workload) ?? []).flatMap((pod) => (pod.meshed ? [pod.key] : []))
+    const pods = role === 'gateway' ? gatewayPods(workload) : meshed
+    const absent = pods.filter((pod) => !byPod.has(pod) && isExpected(pod))
+    for (const pod of absent) members.push({ name: `pod ${pod}`, trusts: undefined, root: undefined })
+    if (role === 'gateway' && byPod.size === 0 && absent.length === 0) {
       members.push({ name: `gateway ${workload}`, trusts: undefined, root: undefined })
     }
   }

@@ -1,3 +1,4 @@
+import type { WorkloadId } from '../../../model/workload-id.ts'
 import type { Metrics } from '../../../runtime/metrics.ts'
 import type { Acknowledgements } from '../../push/acknowledgements.ts'
 import { type Pod, readPod } from '../../resources/pod.ts'
@@ -39,8 +40,14 @@ export function createMeshRotation(options: MeshRotationOptions): MeshRotation {
     members() {
       const now = translation()
       const snapshot = store.snapshot()
-      const isExpected = (pod: string) => isRunning(snapshot, pod)
-      const sidecars = now === undefined ? [] : membersOf({ translation: now, acknowledgements, history, isExpected })
+      if (now === undefined) return operators()
+      const sidecars = membersOf({
+        translation: now,
+        acknowledgements,
+        history,
+        isExpected: (pod) => isRunning(snapshot, pod),
+        gatewayPods: (gateway) => podsOfGateway(snapshot, gateway),
+      })
       return [...operators(), ...sidecars]
     },
   })
@@ -54,6 +61,15 @@ export function createMeshRotation(options: MeshRotationOptions): MeshRotation {
 export function wantedRootsOf(snapshot: Snapshot): WantedRoots {
   const { rootGeneration, distrustedRoots } = meshSettingsOf(snapshot)
   return { rootGeneration, distrustedRoots }
+}
+
+/** A gateway and its service account have one name, and nobody else has that. */
+function podsOfGateway(snapshot: Snapshot, gateway: WorkloadId): readonly string[] {
+  const [namespace = '', name] = gateway.split('/')
+  return snapshot.inNamespace('Pod', namespace).flatMap((resource) => {
+    const read = readPod(resource as Pod & typeof resource)
+    return read.ok && read.value.spec.serviceAccountName === name ? [`${namespace}/${resource.metadata.name}`] : []
+  })
 }
 
 /** Whether a pod (`namespace/name`) runs and is not about to go. The local mesh's pods have no phase: they run. */
