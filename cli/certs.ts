@@ -2,30 +2,33 @@ import type { Command } from 'commander'
 import { FileError, readFileCapped } from '../runtime/atomic-file.ts'
 import { askForCertificates } from './certs/ask-for-certificates.ts'
 import { type CertificateRow, judgeCertificates } from './certs/certificate-row.ts'
+import { addMeshOptions, chooseMesh, type MeshFlags, WHICH_MESH } from './choose-mesh.ts'
+import type { Cluster } from './cluster/cluster.ts'
+import { askIdentity } from './cluster/collect.ts'
+import { elsewhere, listMeshedPods } from './cluster/pods.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 import { printDocument } from './output/document.ts'
 import { formatRemaining } from './output/remaining.ts'
 import { addOutputOption, type OutputFormat } from './output-format.ts'
 import { type Output, type Paint, painterOf } from './paint.ts'
-import { DEFAULT_STATE, findRunningMesh } from './running-mesh.ts'
+import { findRunningMesh } from './running-mesh.ts'
 import { type Column, formatTable } from './table.ts'
 
-interface CertsOptions {
+interface CertsOptions extends MeshFlags {
   readonly output: OutputFormat
-  readonly state: string
   readonly ca?: string
 }
 
 /** `hauberk certs`: who everybody is, for how long still, and who says so. */
 export function defineCerts(command: Command): void {
-  addOutputOption(command)
+  addMeshOptions(addOutputOption(command))
     .argument('[file...]', 'certificates in PEM, to be judged as SVIDs')
     .option('--ca <file>', 'roots in PEM that the certificates in files must lead to')
-    .option('--state <directory>', 'the state of the mesh that runs', DEFAULT_STATE)
     .addHelpText('after', HELP)
-    .action(async (files: readonly string[], { output, state, ca }: CertsOptions) => {
+    .action(async (files: readonly string[], options: CertsOptions) => {
       const nowMs = Date.now()
-      const rows = files.length > 0 ? await rowsOfFiles(files, ca, nowMs) : await rowsOfMesh(state, nowMs)
+      const { output, ca } = options
+      const rows = files.length > 0 ? await rowsOfFiles(files, ca, nowMs) : await rowsOfMesh(options, nowMs)
       print(rows, output, nowMs, process.stdout)
       if (rows.some(({ problem }) => problem !== undefined)) throw new CommandError(EXIT.findings)
     })
@@ -33,9 +36,12 @@ export function defineCerts(command: Command): void {
 
 const HELP = `
 Examples:
-  hauberk certs                                   everybody of the mesh that runs here
+  hauberk certs                                   everybody of the mesh that runs here, or of a namespace of the cluster
+  hauberk certs -A                                everybody of the cluster
   hauberk certs -o json | jq -r '.[].notAfter'
   hauberk certs leaf.pem --ca .hauberk/ca.crt     would the mesh take this certificate, and if not, why
+
+${WHICH_MESH}
 
 Private keys are never read: a file that holds one is refused.
 Exit codes: 0 all of them are sound, 1 failed, 2 wrong usage, 79 one is not.`
@@ -64,7 +70,35 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-async function rowsOfMesh(state: string, nowMs: number): Promise<readonly Row[]> {
+async function rowsOfMesh(flags: MeshFlags, nowMs: number): Promise<readonly Row[]> {
+  const mesh = await chooseMesh(flags)
+  if (mesh.kind === 'local') return rowsOfLocalMesh(mesh.state, nowMs)
+  try {
+    return await rowsOfCluster(mesh.cluster, nowMs)
+  } finally {
+    mesh.cluster.close()
+  }
+}
+
+/** A row a certificate of each pod, by pod. */
+async function rowsOfCluster(cluster: Cluster, nowMs: number): Promise<readonly Row[]> {
+  const pods = await listMeshedPods(cluster, cluster.namespace)
+  if (pods.length === 0) process.stderr.write(`there is no pod with a sidecar${elsewhere(cluster.namespace)}\n`)
+  const rows = await Promise.all(
+    pods.map(async (pod): Promise<readonly Row[]> => {
+      const { certificates, silent } = await askIdentity(cluster, pod, nowMs)
+      const of = `${pod.namespace}/${pod.name}`
+      return silent === undefined ? certificates : [...certificates, { of, problem: silent }]
+    }),
+  )
+  return rows.flat().toSorted(byName)
+}
+
+function byName(a: Row, b: Row): number {
+  return a.of < b.of ? -1 : a.of > b.of ? 1 : 0
+}
+
+async function rowsOfLocalMesh(state: string, nowMs: number): Promise<readonly Row[]> {
   const { proxies } = await findRunningMesh(state)
   const states = await Promise.all(
     proxies.map(({ workload, pod, admin }) => askForCertificates(workload, pod, admin, nowMs)),
@@ -73,7 +107,7 @@ async function rowsOfMesh(state: string, nowMs: number): Promise<readonly Row[]>
     .flatMap(({ workload, silent, certificates }): readonly Row[] =>
       silent === undefined ? certificates : [...certificates, { of: workload, problem: silent }],
     )
-    .toSorted((a, b) => (a.of < b.of ? -1 : a.of > b.of ? 1 : 0))
+    .toSorted(byName)
 }
 
 function print(rows: readonly Row[], format: OutputFormat, nowMs: number, out: Output): void {

@@ -5,10 +5,14 @@ import { describeIssue } from '../model/result.ts'
 import { compile } from '../sidecar/compile/compile.ts'
 import type { Pipeline } from '../sidecar/compile/pipeline.ts'
 import type { ExplainedDecision } from '../sidecar/observe/decision-ring.ts'
+import { addMeshOptions, type ChosenMesh, chooseMesh, type MeshFlags, WHICH_MESH } from './choose-mesh.ts'
+import type { Cluster } from './cluster/cluster.ts'
+import { isClusterAsked } from './cluster/flags.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 import { type Answer, answerFor } from './explain/answer.ts'
 import { type AskWords, ask } from './explain/ask.ts'
 import { readClaims } from './explain/claims-file.ts'
+import { liveConfigOf, liveDecision, placeInCluster } from './explain/in-cluster.ts'
 import { formatAnswer, type Place } from './explain/text.ts'
 import { type FileMesh, OFFLINE, readFileMesh } from './file-mesh.ts'
 import { addFileOption } from './file-option.ts'
@@ -16,13 +20,12 @@ import { pathOfRule, resourceOfOrigin } from './origin.ts'
 import { printDocument } from './output/document.ts'
 import { addOutputOption, type OutputFormat } from './output-format.ts'
 import { painterOf } from './paint.ts'
-import { askAdmin, DEFAULT_STATE, findRunningMesh } from './running-mesh.ts'
+import { askAdmin, findRunningMesh } from './running-mesh.ts'
 import { readSoundFiles } from './sound-files.ts'
 import { findWorkload } from './workload-name.ts'
 
-interface ExplainOptions {
+interface ExplainOptions extends MeshFlags {
   readonly file?: readonly string[]
-  readonly state: string
   readonly from?: string
   readonly claims?: string
   readonly header: readonly string[]
@@ -35,9 +38,12 @@ interface ExplainOptions {
 
 /** `hauberk explain`: why a request was refused, or what would become of one. */
 export function defineExplain(command: Command): void {
-  addOutputOption(addFileOption(command))
+  addMeshOptions(addOutputOption(addFileOption(command)), 'all')
     .usage('[options] DECISION-ID\n       hauberk explain [options] WORKLOAD METHOD PATH')
-    .argument('<what>', 'the id of a decision, or a workload: namespace/name, its name, or gateway')
+    .argument(
+      '<what>',
+      'the id of a decision, or a workload: namespace/name, its name, or gateway; on a cluster also pod/NAME or service/NAME',
+    )
     .argument('[method]', 'GET, POST, ...; left out for a port of opaque TCP')
     .argument('[path]', 'the path, with its query if that matters')
     .option('--from <caller>', 'who calls: a service account (namespace/name), or a SPIFFE ID')
@@ -46,13 +52,12 @@ export function defineExplain(command: Command): void {
     .option('--host <host>', 'the host that is asked for')
     .option('--port <port>', 'the port of the container, the Service or the listener', parsePort)
     .option('--client-ip <address>', 'where the client is (default: 127.0.0.1)')
-    .option('--state <directory>', 'the state of the mesh that runs', DEFAULT_STATE)
     .option('--exit-code', `end with ${EXIT.findings} when the request is refused`)
     .addHelpText('after', HELP)
     .action(async (what: string, method: string | undefined, path: string | undefined, options: ExplainOptions) => {
       const isDecision = method === undefined && DECISION_ID.test(what)
       const { answer, place } = isDecision
-        ? await explainDecision(what, options.state)
+        ? await explainDecision(what, options)
         : await explainRequest(what, { method, target: path, headers: options.header }, options)
       if (options.output !== 'table') printDocument(answer, options.output, process.stdout)
       else process.stdout.write(formatAnswer(answer, painterOf(process.stdout), place))
@@ -71,6 +76,9 @@ Examples:
   hauberk explain gateway GET /api/catalog/products --host shop.localhost
   hauberk explain orders-db --from shop/catalog
 
+${WHICH_MESH}
+With -f no mesh is asked.
+
 A claims file holds what the token says: {"iss": "https://auth.shop.example", "sub": "ann", "scope": "orders:read"}.
 Neither signatures nor times are judged, and rate limits are taken as not reached.
 Exit codes: 0 explained, 1 failed, 2 wrong usage; with --exit-code 79 for a request that is refused.`
@@ -84,9 +92,9 @@ async function explainRequest(
   word: string,
   words: Pick<AskWords, 'method' | 'target' | 'headers'>,
   options: ExplainOptions,
-): Promise<{ readonly answer: Answer; readonly place: Place }> {
+): Promise<Told> {
   const { pipeline, gateway, place } =
-    options.file === undefined ? await fromRunningMesh(word, options.state) : await fromFiles(word, options.file)
+    options.file === undefined ? await fromMesh(word, options) : await fromFiles(word, options.file, options)
   const claims = options.claims === undefined ? undefined : await readClaims(options.claims)
   const { from, host, port, clientIp } = options
   const asked = ask(pipeline, { ...words, from, gateway, claims, host, port, clientIp })
@@ -118,7 +126,10 @@ interface Explained {
   readonly place: Place
 }
 
-async function fromFiles(word: string, files: readonly string[]): Promise<Explained> {
+async function fromFiles(word: string, files: readonly string[], flags: MeshFlags): Promise<Explained> {
+  if (isClusterAsked(flags) || flags.local === true) {
+    throw new CommandError(EXIT.usage, 'hauberk explain: either files (-f) or a mesh that runs')
+  }
   const mesh = await readSoundFiles(files, process.stderr)
   const configs = [...mesh.translation.configs.values()]
   return {
@@ -126,6 +137,31 @@ async function fromFiles(word: string, files: readonly string[]): Promise<Explai
     gateway: onlyGateway(configs),
     place: placeIn(mesh),
   }
+}
+
+/** Asks the mesh that the flags choose, and lets it go. */
+async function withMesh<T>(
+  flags: MeshFlags,
+  ask: { local(state: string): Promise<T>; cluster(cluster: Cluster): Promise<T> },
+): Promise<T> {
+  const mesh: ChosenMesh = await chooseMesh(flags)
+  if (mesh.kind === 'local') return ask.local(mesh.state)
+  try {
+    return await ask.cluster(mesh.cluster)
+  } finally {
+    mesh.cluster.close()
+  }
+}
+
+function fromMesh(word: string, flags: MeshFlags): Promise<Explained> {
+  return withMesh(flags, {
+    local: (state) => fromRunningMesh(word, state),
+    async cluster(cluster) {
+      const { config, pods } = await liveConfigOf(cluster, word, flags.namespace)
+      const known = pods.flatMap(({ workload, role }) => (workload === undefined ? [] : [{ workload, role }]))
+      return { pipeline: pipelineOf(config), gateway: onlyGateway(known), place: await placeInCluster(cluster) }
+    },
+  })
 }
 
 async function fromRunningMesh(word: string, state: string): Promise<Explained> {
@@ -176,8 +212,23 @@ function onlyGateway(workloads: readonly Pick<WorkloadConfig, 'workload' | 'role
   return others.length === 0 ? only : undefined
 }
 
+interface Told {
+  readonly answer: Answer
+  readonly place: Place
+}
+
+function explainDecision(id: string, flags: MeshFlags): Promise<Told> {
+  return withMesh(flags, {
+    local: (state) => localDecision(id, state),
+    async cluster(cluster) {
+      const decision = (await liveDecision(cluster, id, flags.namespace)) as WireDecision
+      return { answer: answerOf(decision), place: await placeInCluster(cluster) }
+    },
+  })
+}
+
 /** Whoever made the decision remembers it; the others are asked in vain. */
-async function explainDecision(id: string, state: string): Promise<{ readonly answer: Answer; readonly place: Place }> {
+async function localDecision(id: string, state: string): Promise<Told> {
   const { proxies, files } = await findRunningMesh(state)
   const answers = await Promise.allSettled(
     proxies.map(({ workload, admin }) => askAdmin(`the sidecar of ${workload}`, admin, `/decision?id=${id}`)),

@@ -47,6 +47,16 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import('./certs.ts')).defineCerts,
   },
   {
+    name: 'status',
+    summary: 'show the policies and workloads of a mesh that runs, and who obeys',
+    load: async () => (await import('./status.ts')).defineStatus,
+  },
+  {
+    name: 'ca',
+    summary: 'show the roots of a mesh that runs, or have one replaced',
+    load: async () => (await import('./ca.ts')).defineCa,
+  },
+  {
     name: 'operator',
     summary: 'run an operator of the local mesh',
     hidden: true,
@@ -107,6 +117,7 @@ export async function run(args: readonly string[], verbs: readonly Verb[] = VERB
 
 const EXAMPLES = `  hauberk dev -f samples/shop     run the sample shop and everything that protects it
   hauberk check -f samples/shop   say what is wrong with its files, before anybody obeys them
+  hauberk check                   is the mesh of the cluster, or of this machine, as it should be
   hauberk help dev                what else dev can do`
 
 /** The verb of a command line, and of `help VERB`. */
