@@ -146,8 +146,8 @@ export function createRootRotation(options: RootRotationOptions): RootRotation {
   const nextOf = async ({ state, version }: KeptRotation, target: WantedRoots): Promise<Advanced> => {
     const emergency = await withoutDistrusted(state, roots, target)
     if (emergency.state !== state || !isLeader()) return emergency
-    const everybody = members()
     const isStable = phaseOf(state) === 'stable'
+    const everybody = isStable ? [] : members()
     const isReady = !isStable && waitingFor(state, everybody).length === 0
     if (!isReady) ready = undefined
     else if (ready?.version !== version) ready = { version, sinceMs: clock.monotonic() }
@@ -180,7 +180,7 @@ export function createRootRotation(options: RootRotationOptions): RootRotation {
   }
 
   const statusOf = async (state: RotationState): Promise<RotationStatus> => {
-    const waiting = isLeader() ? waitingFor(state, members()) : []
+    const waiting = isLeader() && phaseOf(state) !== 'stable' ? waitingFor(state, members()) : []
     const uses = [
       { use: 'Signing', refs: [state.signing] },
       { use: 'Next', refs: state.next === undefined ? [] : [state.next] },
