@@ -68,6 +68,7 @@ test('T29: the operator may do this in hauberk-system, and nothing else', WITH_H
     'apps/deployments: get list watch create patch delete',
     'coordination.k8s.io/leases [hauberk-operator]: get update patch',
     'coordination.k8s.io/leases: create',
+    'core/secrets [hauberk-ca-rotation]: update',
     'core/secrets [hauberk-metrics-client]: patch',
     'core/secrets: get create',
     'core/serviceaccounts: get list watch create patch delete',
