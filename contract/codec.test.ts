@@ -25,6 +25,22 @@ test('equal values have one canonical form, whatever the order of their members'
   )
 })
 
+test('every string is written as JSON has it', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      assert.equal(canonicalJson(text), JSON.stringify(text))
+      assert.equal(canonicalJson({ [text]: 1 }), `{${JSON.stringify(text)}:1}`)
+    }),
+  )
+})
+
+test('what is known of parts is taken as it is', () => {
+  const part = { b: 1, a: [2] }
+  const known = new WeakMap([[part, canonicalJson(part)]])
+  assert.equal(canonicalJson({ x: [part], y: part }, known), canonicalJson({ x: [part], y: part }))
+  assert.equal(canonicalJson([part], new WeakMap([[part, 'known']])), '[known]')
+})
+
 test('values that differ have canonical forms that differ', () => {
   fc.assert(
     fc.property(fc.jsonValue(), fc.jsonValue(), (a, b) => {

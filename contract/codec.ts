@@ -22,22 +22,40 @@ export function read<Schema extends v.GenericSchema>(schema: Schema, wire: unkno
 /**
  * JSON with the members of every object in code point order, so that equal values are equal strings (RFC 8785's order;
  * our numbers are integers). Undefined members are left out.
+ *
+ * `known`: what this said of parts that many values share, and that nobody changes any more.
  */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(',')}]`
+export function canonicalJson(value: unknown, known?: CanonicalTexts): string {
+  if (typeof value === 'string') return quoted(value)
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
-  const members: string[] = []
+  const before = known?.get(value)
+  if (before !== undefined) return before
+  let text = ''
+  if (Array.isArray(value)) {
+    for (const item of value) text += `${text === '' ? '' : ','}${canonicalJson(item ?? null, known)}`
+    return `[${text}]`
+  }
   for (const key of Object.keys(value).sort()) {
     const member = (value as Record<string, unknown>)[key]
-    if (member !== undefined) members.push(`${JSON.stringify(key)}:${canonicalJson(member)}`)
+    if (member !== undefined) text += `${text === '' ? '' : ','}${quoted(key)}:${canonicalJson(member, known)}`
   }
-  return `{${members.join(',')}}`
+  return `{${text}}`
 }
+
+/** Canonical texts by the object that they are of. */
+export type CanonicalTexts = Pick<WeakMap<object, string>, 'get'>
 
 /**
  * The version of a document: SHA-256 over all of it but `version`, 43 characters. Pushing what hashes equal is not
  * needed. The hash is handed in, so that whoever calls this can run in a browser.
  */
-export function versionOf(document: object, sha256: (text: string) => string): string {
-  return sha256(canonicalJson({ ...document, version: undefined }))
+export function versionOf(document: object, sha256: (text: string) => string, known?: CanonicalTexts): string {
+  return sha256(canonicalJson({ ...document, version: undefined }, known))
+}
+
+/** Printable ASCII that JSON writes as it is: nearly every string here, and `JSON.stringify` takes longer to see it. */
+const PLAIN = /^[ !#-[\]-~]*$/
+
+function quoted(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
 }

@@ -1,5 +1,7 @@
+import { canonicalJson } from '../../contract/codec.ts'
 import type { EgressRule, OutboundService, Upstream } from '../../contract/workload-config.ts'
 import { type Issue, issue } from '../../model/result.ts'
+import { isSame } from '../store/same.ts'
 import { egressNames, type MeshSettings } from './mesh-settings.ts'
 import { type ForeignService, type ServiceFacts, type ServicePortFacts, upstreamName } from './services.ts'
 
@@ -53,15 +55,49 @@ export interface Outbound {
   readonly upstreams: Record<string, Upstream>
 }
 
-/** What a workload of `callerNamespace` may call, and how. */
+/** What a workload of `callerNamespace` may call, and how. Its parts are those of others too: nobody changes them. */
 export function outboundOf(services: readonly ServiceFacts[], callerNamespace: string, mesh: MeshSettings): Outbound {
   const outbound: Outbound = { services: [], upstreams: {} }
   for (const service of services) {
-    const hosts = hostsOf(service, callerNamespace)
-    for (const port of service.ports) {
-      const upstream = upstreamName(service.namespace, service.name, port.port)
-      outbound.upstreams[upstream] = upstreamOf(service, port, mesh)
-      outbound.services.push({
+    const part = partOf(service, callerNamespace, mesh)
+    outbound.services.push(...part.services)
+    for (const [name, upstream] of part.upstreams) outbound.upstreams[name] = upstream
+  }
+  return outbound
+}
+
+/** What canonical JSON says of the parts of {@link outboundOf}: most of every config, and the same in many. */
+export const outboundTexts = new WeakMap<object, string>()
+
+/** One Service's part of what a workload may call. */
+interface OutboundPart {
+  readonly mesh: MeshSettings
+  readonly services: readonly OutboundService[]
+  readonly upstreams: readonly (readonly [name: string, upstream: Upstream])[]
+}
+
+/** For callers of the Service's own namespace, and for others. */
+const parts = new WeakMap<ServiceFacts, { own?: OutboundPart; foreign?: OutboundPart }>()
+
+function partOf(service: ServiceFacts, callerNamespace: string, mesh: MeshSettings): OutboundPart {
+  const known = parts.get(service) ?? {}
+  parts.set(service, known)
+  const caller = callerNamespace === service.namespace ? 'own' : 'foreign'
+  const before = known[caller]
+  if (before?.mesh === mesh) return before
+  const part =
+    before !== undefined && isSame(before.mesh, mesh) ? { ...before, mesh } : makePart(service, callerNamespace, mesh)
+  known[caller] = part
+  return part
+}
+
+function makePart(service: ServiceFacts, callerNamespace: string, mesh: MeshSettings): OutboundPart {
+  const hosts = hostsOf(service, callerNamespace)
+  const made = service.ports.map((port) => {
+    const upstream = upstreamName(service.namespace, service.name, port.port)
+    return {
+      upstream: [upstream, upstreamOf(service, port, mesh)] as const,
+      service: {
         service: `${service.namespace}/${service.name}`,
         hosts,
         ...(service.addresses.length > 0 && { addresses: [...service.addresses] }),
@@ -69,10 +105,14 @@ export function outboundOf(services: readonly ServiceFacts[], callerNamespace: s
         protocol: port.protocol,
         upstream,
         requestTimeoutMs: mesh.requestTimeoutMs,
-      })
+      },
     }
+  })
+  for (const { service: its, upstream } of made) {
+    outboundTexts.set(its, canonicalJson(its))
+    outboundTexts.set(upstream[1], canonicalJson(upstream[1]))
   }
-  return outbound
+  return { mesh, services: made.map((each) => each.service), upstreams: made.map(({ upstream }) => upstream) }
 }
 
 /** The egress rules of a workload: those of the mesh, and where they name a Service that nobody of the mesh serves, its addresses. */

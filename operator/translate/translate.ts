@@ -18,6 +18,7 @@ import type { JudgeKeyPair } from './listener-certificates.ts'
 import { readMeshSettings } from './mesh-settings.ts'
 import { meshedBlocks } from './meshed-blocks.ts'
 import { indexNamespaces, type NamespaceFacts, type NamespaceIndex } from './namespace.ts'
+import { outboundTexts } from './outbound.ts'
 import { createPolicyReader, type PolicyReader } from './policy.ts'
 import type { ResourceReport } from './report.ts'
 import { reportsOf } from './reports.ts'
@@ -220,7 +221,7 @@ function translateSlice(slice: Slice, rooms: Rooms, find: FindIssuer, deps: Tran
     slice.role === 'sidecar'
       ? translateSidecar(slice, rooms, findAndRecord)
       : translateGateway(slice, rooms, findAndRecord)
-  return { slice, lookups, config: { ...config, version: versionOf(config, deps.sha256) }, findings }
+  return { slice, lookups, config: { ...config, version: versionOf(config, deps.sha256, outboundTexts) }, findings }
 }
 
 /** Whether every lookup would find what it found. */
