@@ -38,12 +38,18 @@ async function ask(
   try {
     const { exitCode, stdout, stderr } = await exec(target, ['node', program, 'ask', path])
     if (exitCode === 0) return { ok: true, body: stdout }
-    const [said = `exit code ${exitCode}`] = stderr.trim().split('\n').slice(-1)
-    return { ok: false, why: said || `exit code ${exitCode}` }
+    return { ok: false, why: reasonIn(stderr) ?? `exit code ${exitCode}` }
   } catch (error) {
     if (error instanceof ExecError) return { ok: false, why: error.message }
     throw error
   }
+}
+
+/** The sentence of an error: of a JSON answer its `error`, else the first line, without what Node itself warns of. */
+function reasonIn(stderr: string): string | undefined {
+  const said = stderr.split('\n').find((line) => line.trim() !== '' && !/^\((?:node:|Use `node)/.test(line))
+  const json = /^\{"error":"([^"]+)"\}$/.exec(said ?? '')?.[1]
+  return json ?? said?.replace(/^Error: /, '').trim()
 }
 
 /** The answer as JSON; what is none counts as no answer. `T` is what the caller expects; nothing checks it. */
