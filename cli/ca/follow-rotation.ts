@@ -9,10 +9,11 @@ export interface FollowOptions {
   readonly signing: string | undefined
   /** Milliseconds after which the command ends; the rotation goes on. */
   readonly waitMs: number
+  /** Milliseconds between two looks. Default 1,000. */
+  readonly lookMs?: number
   readonly say: (line: string) => void
 }
 
-/** Milliseconds between two looks. */
 const LOOK_MS = 1_000
 
 const STEPS: Readonly<Record<RotationStatus['phase'], string>> = {
@@ -23,7 +24,8 @@ const STEPS: Readonly<Record<RotationStatus['phase'], string>> = {
 }
 
 /** Says each step of a replacement until the old root is retired. Ends the command when that takes too long. */
-export async function followRotation({ client, signing, waitMs, say }: FollowOptions): Promise<void> {
+export async function followRotation(options: FollowOptions): Promise<void> {
+  const { client, signing, waitMs, lookMs = LOOK_MS, say } = options
   const untilMs = performance.now() + waitMs
   let said = ''
   let isBegun = false
@@ -43,7 +45,7 @@ export async function followRotation({ client, signing, waitMs, say }: FollowOpt
       throw new CommandError(EXIT.failure, 'not done in time: it goes on by itself, see hauberk ca status')
     }
     const { promise, resolve } = Promise.withResolvers<void>()
-    setTimeout(resolve, LOOK_MS)
+    setTimeout(resolve, lookMs)
     await promise
   }
 }

@@ -1,4 +1,3 @@
-import { SIDECAR_CONTAINER } from '../../contract/pod.ts'
 import { SYSTEM_NAMESPACE } from '../../operator/translate/gateways.ts'
 import type { Cluster } from './cluster.ts'
 import { ExecError } from './exec.ts'
@@ -6,9 +5,11 @@ import { ExecError } from './exec.ts'
 /** The body of an answer, or one sentence on why there is none. */
 export type Asked = { readonly ok: true; readonly body: string } | { readonly ok: false; readonly why: string }
 
-export interface PodName {
+/** A pod, and the container of it that is asked. */
+export interface AskedPod {
   readonly namespace: string
   readonly name: string
+  readonly container: string
 }
 
 /** The container of an operator's pod. */
@@ -18,9 +19,8 @@ export const OPERATOR_CONTAINER = 'operator'
  * Asks a sidecar or gateway for a path of its admin port (`/config`, `/identity`, `/metrics`, ...). Who may run programs in
  * its container may ask: its token never leaves the pod.
  */
-export function askSidecar(cluster: Cluster, { namespace, name }: PodName, path: string): Promise<Asked> {
-  const target = { namespace, pod: name, container: SIDECAR_CONTAINER }
-  return ask(cluster, target, '/app/hauberk-sidecar.mjs', path)
+export function askSidecar(cluster: Cluster, { namespace, name, container }: AskedPod, path: string): Promise<Asked> {
+  return ask(cluster, { namespace, pod: name, container }, '/app/hauberk-sidecar.mjs', path)
 }
 
 /** Asks an operator for a path of its admin port (`/status`, `/readyz`, ...). */

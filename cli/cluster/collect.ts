@@ -19,7 +19,7 @@ import { release } from '../release.ts'
 import { askOperator, askSidecar, parseAsked } from './ask.ts'
 import type { Cluster } from './cluster.ts'
 import { type ClusterFacts, RESOURCE_KINDS, type SecretAccess, type SidecarFacts } from './facts.ts'
-import { type MeshedPod, meshedPodOf } from './meshed-pod.ts'
+import { concerns, type MeshedPod, meshedPodOf } from './meshed-pod.ts'
 import type {
   Conditioned,
   ConfigMap,
@@ -105,7 +105,7 @@ export async function collectFacts(cluster: Cluster, scope: string | undefined, 
     askStatus(cluster, seen(lease), operatorPods),
     askSidecars(
       cluster,
-      meshed.filter(({ namespace }) => scope === undefined || namespace === scope),
+      meshed.filter((pod) => concerns(pod, scope)),
       nowMs,
     ),
     isAway ? [] : readSecretAccess(cluster, resources),

@@ -1,6 +1,9 @@
 import { decode } from '../../contract/codec.ts'
 import { POD_ENV, PodSidecar, SIDECAR_CONTAINER } from '../../contract/pod.ts'
 import { spiffeIdFor } from '../../model/spiffe-id.ts'
+import { gatewayOf } from '../../operator/gateways/labels.ts'
+import { GATEWAY_CONTAINER } from '../../operator/gateways/objects.ts'
+import { SYSTEM_NAMESPACE } from '../../operator/translate/gateways.ts'
 import type { ContainerState, Pod } from './objects.ts'
 
 /** A pod with a sidecar, or of a gateway. */
@@ -10,6 +13,10 @@ export interface MeshedPod {
   /** `namespace/name`; undefined when what its sidecar is told cannot be read. */
   readonly workload: string | undefined
   readonly role: 'sidecar' | 'gateway'
+  /** The Gateway (`namespace/name`) that a gateway's pod is kept for. */
+  readonly gateway?: string
+  /** The container of the sidecar, or of the gateway. */
+  readonly container: string
   /** Who it should be. */
   readonly spiffeId: string | undefined
   readonly image: string | undefined
@@ -22,7 +29,10 @@ export interface MeshedPod {
 /** Pods that are going, or that have come to their end, are none. */
 export function meshedPodOf({ metadata, spec = {}, status = {} }: Pod): MeshedPod | undefined {
   if (!isAlive({ metadata, status })) return undefined
-  const isSidecar = ({ name }: { readonly name: string }) => name === SIDECAR_CONTAINER
+  // In our own namespace only: elsewhere a label is its tenant's.
+  const gateway = metadata.namespace === SYSTEM_NAMESPACE ? gatewayOf(metadata.labels) : undefined
+  const isSidecar = ({ name }: { readonly name: string }) =>
+    name === (gateway === undefined ? SIDECAR_CONTAINER : GATEWAY_CONTAINER)
   const container = [...(spec.initContainers ?? []), ...(spec.containers ?? [])].find(isSidecar)
   if (container === undefined) return undefined
   const states = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])]
@@ -35,12 +45,19 @@ export function meshedPodOf({ metadata, spec = {}, status = {} }: Pod): MeshedPo
     namespace,
     name,
     workload: told?.ok ? told.value.workload : undefined,
-    role: told?.ok ? told.value.role : 'sidecar',
+    role: gateway === undefined ? 'sidecar' : 'gateway',
+    ...(gateway !== undefined && { gateway }),
+    container: container.name,
     spiffeId: id?.ok ? id.value : undefined,
     image: container.image,
     isRunning: state?.state?.running !== undefined,
     state,
   }
+}
+
+/** Whether a pod is of a namespace, or serves a Gateway of it. */
+export function concerns({ namespace, gateway }: MeshedPod, wanted: string | undefined): boolean {
+  return wanted === undefined || namespace === wanted || gateway?.startsWith(`${wanted}/`) === true
 }
 
 export function isAlive({ metadata, status }: Pick<Pod, 'metadata' | 'status'>): boolean {

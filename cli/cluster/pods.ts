@@ -1,8 +1,9 @@
+import { SYSTEM_NAMESPACE } from '../../operator/translate/gateways.ts'
 import { CommandError, EXIT } from '../exit-code.ts'
 import { findWorkload } from '../workload-name.ts'
 import type { Cluster } from './cluster.ts'
-import { type MeshedPod, meshedPodOf } from './meshed-pod.ts'
-import type { Pod, Service } from './objects.ts'
+import { concerns, type MeshedPod, meshedPodOf } from './meshed-pod.ts'
+import { nameOf, type Pod, type Service } from './objects.ts'
 import { type Look, readAll, seenOr } from './read.ts'
 
 /** A pod with a sidecar, and what Services find it by. */
@@ -10,17 +11,29 @@ export interface LabelledPod extends MeshedPod {
   readonly labels: Readonly<Record<string, string>>
 }
 
-/** Pods with a sidecar of one namespace, or of all. Ends the command where they may not be read. */
+/**
+ * Pods with a sidecar and of gateways: of one namespace, those that serve its Gateways among them, or of all. Ends the
+ * command where they may not be read.
+ */
 export async function listMeshedPods(
   { client }: Pick<Cluster, 'client'>,
   namespace: string | undefined,
 ): Promise<readonly LabelledPod[]> {
-  const pods = await readAll<Pod>(client, { apiVersion: 'v1', plural: 'pods', kind: 'Pod', namespace })
-  return seenOrEnd(pods, 'the pods').flatMap((pod) => {
+  const place = { apiVersion: 'v1', plural: 'pods', kind: 'Pod' }
+  const [own, system] = await Promise.all([
+    readAll<Pod>(client, { ...place, namespace }),
+    namespace === undefined ? NOTHING : readAll<Pod>(client, { ...place, namespace: SYSTEM_NAMESPACE }),
+  ])
+  const pods = new Map([...seenOrEnd(own, 'the pods'), ...seenOr(system, [])].map((pod) => [nameOf(pod), pod]))
+  return [...pods.values()].flatMap((pod) => {
     const meshed = meshedPodOf(pod)
-    return meshed === undefined ? [] : [{ ...meshed, labels: pod.metadata.labels ?? {} }]
+    return meshed === undefined || !concerns(meshed, namespace)
+      ? []
+      : [{ ...meshed, labels: pod.metadata.labels ?? {} }]
   })
 }
+
+const NOTHING = { kind: 'absent' } as const
 
 /** The value of what was seen. Ends the command where it was not. */
 export function seenOrEnd<T>(look: Look<T>, what: string): T {

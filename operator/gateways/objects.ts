@@ -181,7 +181,7 @@ function container(
     },
     resources,
   })
-  return { ...rest, name: CONTAINER, lifecycle: { preStop: { sleep: { seconds: PRE_STOP_SECONDS } } } }
+  return { ...rest, name: GATEWAY_CONTAINER, lifecycle: { preStop: { sleep: { seconds: PRE_STOP_SECONDS } } } }
 }
 
 /** What concerns capture and apps, which a gateway has none of. */
@@ -190,7 +190,7 @@ function asInjector(settings: GatewaySettings): InjectorSettings {
 }
 
 /** Not that of a sidecar: by its name pods are known to be meshed. */
-const CONTAINER = 'gateway'
+export const GATEWAY_CONTAINER = 'gateway'
 
 function podDisruptionBudget(gateway: ObjectsOf): ApplicableObject {
   return {

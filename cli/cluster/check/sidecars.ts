@@ -2,7 +2,6 @@ import { describeIssue } from '../../../model/result.ts'
 import { isSame } from '../../../operator/store/same.ts'
 import { formatRemaining } from '../../output/remaining.ts'
 import type { ClusterFacts, SidecarFacts } from '../facts.ts'
-import { isInScope } from '../facts.ts'
 import { type CheckSection, counted, error, type Judgement, judged, type Problem, skipped, warn } from './check.ts'
 import { trustedRoots } from './roots.ts'
 
@@ -31,8 +30,8 @@ const RESTARTS = 3
 function judgeReady({ sidecars }: ClusterFacts): Judgement {
   if (sidecars.length === 0) return skipped(NOBODY)
   const problems = sidecars.flatMap((sidecar): Problem[] => {
-    const { namespace, name, state, isRunning } = sidecar.pod
-    const logs = `kubectl -n ${namespace} logs ${name} -c hauberk-sidecar`
+    const { namespace, name, container, state, isRunning } = sidecar.pod
+    const logs = `kubectl -n ${namespace} logs ${name} -c ${container}`
     if (!isRunning) {
       const waiting = state?.state?.waiting
       const why = [waiting?.reason, waiting?.message].filter(Boolean).join(': ') || 'it has not started'
@@ -111,13 +110,15 @@ function judgeConnected({ sidecars, status }: ClusterFacts): Judgement {
       : 'what owns the pod is to be a Deployment or the like; see docs/injection.md'
     return [error(podOf(sidecar), `is not connected to any operator: ${why}`, fix)]
   })
-  return judged(problems, `${connected.size} connected`)
+  return judged(problems, `${sidecars.length - problems.length}/${sidecars.length}`)
 }
 
 function judgeVersions(facts: ClusterFacts): Judgement {
   const { status } = facts
   if ('silent' in status) return skipped('the operator does not say what it has sent')
-  const workloads = status.workloads.filter(({ workload }) => isInScope(facts, workload.split('/')[0]))
+  // With -n, the Gateways of the namespace as well: their pods are elsewhere.
+  const looked = new Set(facts.sidecars.map(({ pod }) => pod.workload))
+  const workloads = status.workloads.filter(({ workload }) => facts.scope === undefined || looked.has(workload))
   const problems = workloads.flatMap(({ workload, version, sidecars }) =>
     sidecars.flatMap(({ pod, acknowledged, refused }): Problem[] => {
       if (refused?.version === version) {
