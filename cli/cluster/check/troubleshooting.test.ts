@@ -29,3 +29,8 @@ test('there are more than 25 checks, each with a name of its own that is an anch
     assert.equal(docsOf(check), `docs/troubleshooting.md#${check.id}`)
   }
 })
+
+test('the README says how many checks there are', async () => {
+  const readme = await readFile(join(import.meta.dirname, '../../../README.md'), 'utf8')
+  assert.equal(/\b(\d+) checks from the API server/.exec(readme)?.[1], String(CHECKS.length))
+})
