@@ -39,6 +39,10 @@ export interface ClusterWorld extends World {
   sayFromOutside(request: Parameters<typeof sayFrom>[2]): ReturnType<typeof sayFrom>
   /** Makes a namespace for one scenario, and takes it away at the end of the run. */
   namespace(name: string, options?: { readonly inject?: boolean }): Promise<string>
+  /** Those that scenarios made. */
+  ownNamespaces(): readonly string[]
+  /** Takes away what scenarios made so far. */
+  cleanUp(): Promise<void>
   close(): Promise<void>
 }
 
@@ -129,6 +133,16 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
     .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)
   workloads = [...workloads, `${SYSTEM_NAMESPACE}/gateway-shop-shop`].sort()
 
+  /** The shop's floor lets only its own namespaces call anybody: for the tests it knows one more. */
+  const admit = async (name: string) => {
+    const { spec } = await kubectl.get(['meshsecuritypolicies.hauberk.dev', 'baseline'])
+    const known = spec.floor.authorization.onlyFrom.namespaces as readonly string[]
+    if (known.includes(name)) return
+    const path = '/spec/floor/authorization/onlyFrom/namespaces/-'
+    const patch = JSON.stringify([{ op: 'add', path, value: name }])
+    await kubectl.run(['patch', 'meshsecuritypolicies.hauberk.dev', 'baseline', '--type=json', '-p', patch])
+  }
+
   /** Applies until it is taken or refused: nobody judges while no operator answers. */
   const save = async (yaml: string, signal: AbortSignal): Promise<string | undefined> => {
     for (;;) {
@@ -152,8 +166,10 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
       const labels = inject ? '\n  labels: {hauberk.dev/inject: enabled}' : ''
       await kubectl.apply(`apiVersion: v1\nkind: Namespace\nmetadata:\n  name: ${name}${labels}\n`)
       if (!own.includes(name)) own.push(name)
+      if (inject) await admit(name)
       return name
     },
+    ownNamespaces: () => own,
     gateway,
     decisions,
     vault,
@@ -268,11 +284,16 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
       load ??= startShopLoad()
       return load
     },
+    async cleanUp() {
+      const names = own.splice(0)
+      if (names.length === 0) return
+      await kubectl.run(['delete', 'namespace', ...names, '--ignore-not-found', '--wait=false'])
+    },
     async close() {
       await (await load?.catch(() => undefined))?.stop()
       logs.stop()
       gateway.close()
-      for (const name of own) await kubectl.run(['delete', 'namespace', name, '--ignore-not-found', '--wait=false'])
+      await this.cleanUp()
     },
   }
 
@@ -340,6 +361,7 @@ async function gatewayAddress(kubectl: Kubectl): Promise<GatewayAddress> {
     httpsPort: nodePort(443),
     httpPort: nodePort(80),
     ca: anchors.data?.['ca.crt'] ?? '',
+    redirectsTo: 'https://shop.localhost',
   }
 }
 

@@ -5,6 +5,9 @@ import { promisify } from 'node:util'
 const exec = promisify(execFile)
 const ROOT = resolve(import.meta.dirname, '../..')
 
+/** What the shop runs besides: loaded too where this machine has it, pulled by the cluster where not. */
+const SERVERS = ['postgres:15'] as const
+
 /** Builds the three images, and loads them into the nodes of a kind cluster. */
 export async function buildAndLoadImages(cluster: string | undefined): Promise<void> {
   const args = ['run', '--silent', 'images', '--', ...(cluster === undefined ? [] : ['--load', cluster])]
@@ -15,5 +18,13 @@ export async function buildAndLoadImages(cluster: string | undefined): Promise<v
     throw new Error(`npm ${args.join(' ')} failed:\n${`${stdout}\n${stderr}`.split('\n').slice(-40).join('\n')}`, {
       cause: error,
     })
+  }
+  if (cluster === undefined) return
+  for (const image of SERVERS) {
+    const isHere = await exec('docker', ['image', 'inspect', image]).then(
+      () => true,
+      () => false,
+    )
+    if (isHere) await exec('kind', ['load', 'docker-image', image, '--name', cluster], { timeout: 300_000 })
   }
 }

@@ -7,12 +7,20 @@ import { type ClusterWorld, openClusterWorld } from './cluster-world.ts'
 import { openHelm, SYSTEM_NAMESPACE } from './helm.ts'
 import { buildAndLoadImages } from './images.ts'
 import { ensureKindCluster } from './kind-cluster.ts'
-import { openKubectl } from './kubectl.ts'
+import { type Kubectl, openKubectl } from './kubectl.ts'
 import type { E2eRun } from './options.ts'
+import { ready, restart } from './ready.ts'
 import type { ClusterScenario } from './scenario.ts'
 import { CLUSTER_SCENARIOS } from './scenarios/all.ts'
 import { installShop } from './shop.ts'
 import { lookFor, needsFor } from './tools-needed.ts'
+
+/** What the tests ask of the chart besides its defaults: room for their own pods on a small machine, and a line for every decision. */
+const VALUES = {
+  'sidecar.resources.requests.cpu': '5m',
+  'operator.resources.requests.cpu': '10m',
+  'sidecar.decisionLog': 'all',
+} as const
 
 /** Shop scenarios that say something about a laptop only. */
 const LAPTOP_ONLY: ReadonlySet<string> = new Set(['short-certificates'])
@@ -73,16 +81,19 @@ export async function runE2e(request: E2eRun, print: TourPrinter, signal: AbortS
     const cluster = request.context === undefined ? request.cluster : undefined
     await timed(print, 'build and load images', () => buildAndLoadImages(cluster))
   }
+  let world: ClusterWorld | undefined
   const failing = async (error: unknown) => {
     print.failed(error)
     const directory = join(request.bundles, new Date().toISOString().replaceAll(':', '-'))
-    await keepBundle(kubectl, directory, [SYSTEM_NAMESPACE, 'shop', 'identity', 'hauberk-e2e'])
+    await keepBundle(kubectl, directory, [SYSTEM_NAMESPACE, 'shop', 'identity', ...(world?.ownNamespaces() ?? [])])
     print.note(`What the cluster looked like: ${directory}`)
   }
-  let world: ClusterWorld
   try {
-    if (!request.skipInstall) await timed(print, 'helm install --wait', () => helm.install())
+    const wasThere = await isInstalled(kubectl)
+    if (!request.skipInstall) await timed(print, 'helm install --wait', () => helm.install(VALUES))
     await timed(print, 'kubectl apply -k samples/shop', () => installShop(kubectl))
+    // Other images of the same tag: nobody starts a pod anew for that.
+    if (wasThere && !request.skipImages) await timed(print, 'restart what ran', () => restartAll(kubectl))
     world = await timed(print, 'look at the mesh', () => openClusterWorld(kubectl))
   } catch (error) {
     await failing(error)
@@ -109,6 +120,7 @@ export async function runE2e(request: E2eRun, print: TourPrinter, signal: AbortS
           signal.throwIfAborted()
         }
         passed += 1
+        await world.cleanUp()
       } catch (error) {
         failed += 1
         await failing(error)
@@ -119,6 +131,23 @@ export async function runE2e(request: E2eRun, print: TourPrinter, signal: AbortS
   }
   skipped += chosen.length - passed - failed - skipped
   return { passed, failed, skipped }
+}
+
+function isInstalled(kubectl: Kubectl): Promise<boolean> {
+  return kubectl.get(['deployment', '-n', SYSTEM_NAMESPACE, 'hauberk-operator']).then(
+    () => true,
+    () => false,
+  )
+}
+
+async function restartAll(kubectl: Kubectl): Promise<void> {
+  await restart(kubectl, SYSTEM_NAMESPACE, 'hauberk-operator')
+  for (const namespace of [SYSTEM_NAMESPACE, 'identity', 'shop']) {
+    const names = (await kubectl.list(['deployments', '-n', namespace])).map(({ metadata }) => metadata.name)
+    const others = names.filter((name) => name !== 'hauberk-operator')
+    await kubectl.run(['rollout', 'restart', '-n', namespace, ...others.map((name) => `deployment/${name}`)])
+    await ready(kubectl, namespace, others)
+  }
 }
 
 function chosenOf({ only, all }: E2eRun): readonly (Scenario | ClusterScenario)[] {

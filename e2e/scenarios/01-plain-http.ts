@@ -13,7 +13,7 @@ export const plainHttp: Scenario = {
       const since = Date.now()
       const answer = await gateway.ask({ method, path, plain: true })
       assert.equal(answer.status, 308)
-      assert.equal(headerOf(answer, 'location'), `${gateway.origin}${path}`)
+      assert.equal(headerOf(answer, 'location'), `${gateway.redirectsTo}${path}`)
       const decision = await decisions.find(
         'redirect by the gateway',
         since,

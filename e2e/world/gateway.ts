@@ -13,6 +13,8 @@ export interface GatewayAddress {
   readonly httpPort: number
   /** The roots to trust, PEM. */
   readonly ca: string
+  /** What a redirect to HTTPS names. Default: with `httpsPort`. Behind a node port it is the listener's own. */
+  readonly redirectsTo?: string
 }
 
 /** A request from outside. */
@@ -34,6 +36,7 @@ export interface Ask {
 export interface Gateway extends GatewayAddress {
   /** `https://shop.localhost:8443`. */
   readonly origin: string
+  readonly redirectsTo: string
   /** Rejects when there is no answer, or none in time. */
   ask(request: Ask): Promise<Answer>
   close(): void
@@ -54,6 +57,7 @@ export function openGateway(at: GatewayAddress): Gateway {
   return {
     ...at,
     origin: `https://${at.hostname}:${at.httpsPort}`,
+    redirectsTo: at.redirectsTo ?? `https://${at.hostname}:${at.httpsPort}`,
     ask({ method = 'GET', path, headers = {}, token, body, plain = false, timeoutMs = 10_000 }) {
       const [type, bytes] = encodeBody(body)
       const options = {

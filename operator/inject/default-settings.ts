@@ -16,7 +16,7 @@ export function defaultSettings({
       port: 15_012,
       spiffeId: operatorIdOf(trustDomain),
     },
-    resources: { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+    resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '256Mi' } },
     initResources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '128Mi' } },
     stateSizeLimit: '16Mi',
     preStopSeconds: 3,
