@@ -75,7 +75,7 @@ export async function collectFacts(cluster: Cluster, scope: string | undefined, 
       one<Named>({ apiVersion: 'policy/v1', plural: 'poddisruptionbudgets', ...system }),
       one<Lease>({ apiVersion: 'coordination.k8s.io/v1', plural: 'leases', ...system }),
       one<MeshConfig>({ apiVersion: 'hauberk.dev/v1alpha1', plural: 'meshconfigs', name: MESH_CONFIG_NAME }),
-      all<Named>({ apiVersion: 'v1', plural: 'namespaces', kind: 'Namespace' }),
+      readNamespaces(one, all, scope),
       readPods(all, scope),
       all<ConfigMap>({
         apiVersion: 'v1',
@@ -139,6 +139,18 @@ async function byName<T>(names: readonly string[], readIt: (name: string) => Pro
   return new Map(await Promise.all(names.map(async (name) => [name, await readIt(name)] as const)))
 }
 
+/** The one that is looked at, which whoever lives in it may see, or all. */
+async function readNamespaces(
+  one: <T>(place: Place) => Promise<Look<T>>,
+  all: <T>(place: Parameters<typeof readAll>[1]) => Promise<Look<readonly T[]>>,
+  scope: string | undefined,
+): Promise<Look<readonly Named[]>> {
+  const place = { apiVersion: 'v1', plural: 'namespaces' }
+  if (scope === undefined) return all<Named>({ ...place, kind: 'Namespace' })
+  const found = await one<Named>({ ...place, name: scope })
+  return found.kind === 'seen' ? { kind: 'seen', value: [found.value] } : found
+}
+
 /** Those of one namespace and of our own, for whoever may not see the others. */
 async function readPods(
   all: <T>(place: Parameters<typeof readAll>[1]) => Promise<Look<readonly T[]>>,
@@ -180,10 +192,9 @@ async function askSidecars(
       if (!pod.isRunning) return { pod, certificates: [], issuers: [], roots: [], silent: 'its container does not run' }
       const isFirst = pod.workload !== undefined && !chosen.has(pod.workload)
       if (isFirst) chosen.add(pod.workload)
-      const [identity, config] = await Promise.all([
-        askIdentity(cluster, pod, nowMs),
-        isFirst ? askConfig(cluster, pod) : undefined,
-      ])
+      const identity = await askIdentity(cluster, pod, nowMs)
+      // One after the other: each is a process that counts against the memory of the sidecar's container.
+      const config = isFirst ? await askConfig(cluster, pod) : undefined
       return { pod, ...identity, ...(config && { config }) }
     }),
   )

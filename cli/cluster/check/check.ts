@@ -74,14 +74,14 @@ export function ifSeen<T>(look: Look<T>, what: string, judge: (value: T) => Judg
     case 'absent':
       return skipped(`there is no ${what}`)
     case 'failed':
-      return skipped(`${what} cannot be read: ${look.why}`)
+      return skipped(look.isForbidden ? 'you may not read it' : `${what} cannot be read: ${look.why}`)
   }
 }
 
-/** `1 pod`, `2 pods`. */
+/** `1 pod`, `2 pods`, `2 policies`. */
 export function counted(count: number, word: string): string {
   if (count === 1) return `1 ${word}`
-  return `${count} ${word.endsWith('y') ? `${word.slice(0, -1)}ies` : `${word}s`}`
+  return `${count} ${/[^aeiou]y$/.test(word) ? `${word.slice(0, -1)}ies` : `${word}s`}`
 }
 
 /** Names, of which there may be many: the first five. */

@@ -101,7 +101,7 @@ const CASES: readonly (readonly [
     'permissions',
     () => ({ pods: { kind: 'failed', why: 'pods is forbidden', isForbidden: true } }),
     'error',
-    /pods cannot be read: pods is forbidden/,
+    /you may not read pods: what depends/,
   ],
   [
     'gateway-api-definitions',
@@ -542,6 +542,13 @@ for (const [id, change, severity, message] of CASES) {
     assert.match(said, new RegExp(`${severity} [^\\n]*${message.source}`))
   })
 }
+
+test('who asks about one namespace is only warned of what is of the cluster and may not be read', () => {
+  const deployment = { kind: 'failed', why: 'forbidden', isForbidden: true } as const
+  assert.equal(checkOf({ ...sound, deployment }, 'permissions').outcome, 'error')
+  assert.equal(checkOf({ ...sound, deployment, scope: 'shop' }, 'permissions').outcome, 'warning')
+  assert.equal(checkOf({ ...sound, deployment }, 'operator-ready').outcome, 'skipped')
+})
 
 test('every check has a case in which it finds something', () => {
   const tried = new Set(CASES.map(([id]) => id))

@@ -81,12 +81,15 @@ function judgePermissions(facts: ClusterFacts): Judgement {
     ['pods', facts.pods],
     ['ConfigMaps', facts.trustAnchors],
   ]
-  const problems = looks.flatMap(([name, look]): Problem[] => {
-    if (look.kind !== 'failed') return []
-    const fix = look.isForbidden ? 'ask as somebody who may read it, or say less with -n' : undefined
-    return [error(undefined, `${name} cannot be read: ${look.why}`, fix)]
-  })
-  return judged(problems, problems.length === 0 ? undefined : counted(problems.length, 'refusal'))
+  const refused = looks.flatMap(([name, look]) => (look.kind === 'failed' && look.isForbidden ? [name] : []))
+  const broken = looks.flatMap(([name, look]): Problem[] =>
+    look.kind === 'failed' && !look.isForbidden ? [error(undefined, `${name} cannot be read: ${look.why}`)] : [],
+  )
+  if (refused.length === 0) return judged(broken)
+  // Who asks about one namespace need not be let see what is of the cluster.
+  const problem = facts.scope === undefined ? error : warn
+  const message = `you may not read ${refused.join(', ')}: what depends on that is skipped`
+  return judged([problem(undefined, message, 'ask as somebody who may'), ...broken])
 }
 
 function judgeDefinitions({ definitions }: ClusterFacts, names: readonly string[], remedy: string): Judgement {

@@ -100,6 +100,7 @@ function judgeInjected(facts: ClusterFacts): Judgement {
 
 function judgeOptOuts(facts: ClusterFacts): Judgement {
   return ifSeen(facts.pods, 'pod', (pods) => {
+    if (optedIn(facts).length === 0) return skipped('no namespace is in the mesh')
     const skippedPods = unmeshedPods(facts).flatMap(({ pod, wanted, allowedBy }) =>
       allowedBy === undefined
         ? []
