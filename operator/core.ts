@@ -60,6 +60,8 @@ export interface CoreOptions {
   /** Something that statuses show may have changed. Called often: gather. */
   readonly onChange: () => void
   readonly onTranslation?: (translation: Translation) => void
+  /** The operator has another certificate, or trusts other roots. */
+  readonly onIdentity?: (identity: ServerIdentity) => void
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
@@ -143,6 +145,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     first: identity,
     onRenewed(next) {
       identity = next
+      options.onIdentity?.(next)
     },
     clock,
     log,

@@ -22,6 +22,8 @@ export interface Admission {
   readonly port: number
   /** Whether the API server has had our webhooks with their path and the roots, once. */
   ready(): boolean
+  /** Whether it has them, as last read. */
+  isInPlace(): boolean
   close(): Promise<void>
 }
 
@@ -36,6 +38,8 @@ export interface AdmissionOptions {
   readonly listen: { readonly host?: string; readonly port: number }
   readonly clientCertificates?: ClientCertificates
   readonly isLeading: () => boolean
+  /** Called once, when `ready` begins to hold. */
+  readonly onReady?: () => void
   /** Default: what the chart installs. */
   readonly service?: WebhookService
   readonly configurations?: readonly WebhookConfiguration[]
@@ -80,6 +84,7 @@ export async function startAdmission(options: AdmissionOptions): Promise<Admissi
     onTrustChange: (listener) => authority.onChange(listener),
     secret,
     isLeading,
+    ...(options.onReady && { onReady: options.onReady }),
     service,
     ...(configurations && { configurations }),
     clock,
@@ -91,6 +96,7 @@ export async function startAdmission(options: AdmissionOptions): Promise<Admissi
   return {
     port: server.port,
     ready: () => keeper.ready(),
+    isInPlace: () => keeper.isInPlace(),
     async close() {
       end.abort(new Error('the operator ends'))
       await Promise.all([keeper.done, server.close()])

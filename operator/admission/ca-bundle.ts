@@ -69,6 +69,8 @@ export interface WebhookKeeperOptions {
   readonly secret: string
   /** Only who leads changes anything; everybody looks. */
   readonly isLeading: () => boolean
+  /** Called once, when `ready` begins to hold. */
+  readonly onReady?: () => void
   /** Default: the three of the chart. */
   readonly configurations?: readonly WebhookConfiguration[]
   readonly service?: WebhookService
@@ -129,7 +131,10 @@ export function keepWebhooks(options: WebhookKeeperOptions): WebhookKeeper {
       }
     }
     standing = seen
-    wasReady ||= isInPlace()
+    if (!wasReady && isInPlace()) {
+      wasReady = true
+      options.onReady?.()
+    }
     metrics.inPlace.handle().set(isInPlace() ? 1 : 0)
   }
 

@@ -1,0 +1,33 @@
+import type { ReplicaState } from '../replicas/replica-table.ts'
+import type { KindStanding } from '../sources/kubernetes.ts'
+import type { StatusReport } from '../status/report.ts'
+import type { UnmeshedPod } from '../status/unmeshed-pods.ts'
+
+/** What an operator on a cluster knows: `GET /status` of its admin port. The one that leads knows of every sidecar. */
+export interface ClusterReport extends StatusReport {
+  readonly operator: ReportedOperator
+  /** Pods without a sidecar where pods are to have one; 1,000 at most. */
+  readonly unmeshedPods: readonly UnmeshedPod[]
+  /** How many there are. */
+  readonly unmeshed: number
+}
+
+export interface ReportedOperator {
+  /** Of its pod. */
+  readonly name: string
+  readonly release: string
+  /** The newest contract with sidecars that it speaks. */
+  readonly contract: number
+  readonly leads: boolean
+  /** The pod that leads, as the Lease says; absent: nobody does. */
+  readonly leader?: string
+  /** Those that tell this one, while it leads. */
+  readonly replicas: readonly ReplicaState[]
+  /** How each kind is read from the API server. */
+  readonly kinds: readonly KindStanding[]
+  /** Whether the API server has our webhooks with their path and the roots, as last read. */
+  readonly webhooksInPlace: boolean
+}
+
+/** Unmeshed pods that one report names. */
+export const MAX_REPORTED_PODS = 1_000

@@ -1,0 +1,354 @@
+import { CONTRACT_VERSION } from '../../contract/workload-config.ts'
+import type { SpiffeId, TrustDomain } from '../../model/spiffe-id.ts'
+import { startAdminServer } from '../../runtime/admin-server.ts'
+import { sleep } from '../../runtime/clock.ts'
+import { createDrain } from '../../runtime/drain.ts'
+import { startAdmission } from '../admission/admission.ts'
+import { type Core, operatorSpiffeId, startCore } from '../core.ts'
+import { gatewayCounters } from '../gateways/counters.ts'
+import { openAuthority } from '../identity/authority.ts'
+import { createMeshRotation, wantedRootsOf } from '../identity/rotation/mesh-rotation.ts'
+import { firstRoots } from '../identity/rotation/root-rotation.ts'
+import { createSecretRotationStore } from '../identity/rotation/secret-rotation-store.ts'
+import { createSecretCaStore, secretCustomRoot } from '../identity/secret-ca-store.ts'
+import { createTokenReviewAuthenticator } from '../identity/token-review-caller.ts'
+import type { InjectorSettings } from '../inject/context.ts'
+import { defaultSettings } from '../inject/default-settings.ts'
+import { openClient } from '../kubernetes/client.ts'
+import { createEvents } from '../kubernetes/events.ts'
+import { REPLICA_PATH } from '../replicas/messages.ts'
+import { type MetricsServer, startMetricsServer } from '../serve/metrics-server.ts'
+import { startProbeServer } from '../serve/probe-server.ts'
+import { statusMetrics } from '../status/kubernetes-status.ts'
+import { statusReport } from '../status/report.ts'
+import { type UnmeshedPod, unmeshedPods } from '../status/unmeshed-pods.ts'
+import { whenSynced } from '../store/store.ts'
+import { meshSettingsOf } from '../translate/mesh-settings.ts'
+import { openAdminToken } from './admin-token.ts'
+import { problemEvent, stepEvent } from './authority-events.ts'
+import { type ClusterReport, MAX_REPORTED_PODS } from './cluster-report.ts'
+import { makeDefaultResources } from './default-resources.ts'
+import { type Election, runElection } from './election.ts'
+import { type LeaderWork, runLeaderWork } from './leader-work.ts'
+import { metricsClientId } from './metrics-client.ts'
+import { operatorMembers } from './operators.ts'
+import type { ClusterOptions } from './options.ts'
+import { createPersist } from './persist.ts'
+import { type OperatorProcess, openProcess } from './process.ts'
+import { createReplication } from './replication.ts'
+import { readClusterResources } from './resources.ts'
+import { countUnmeshed } from './unmeshed.ts'
+
+/**
+ * Runs an operator on a cluster until `signal` aborts. Resolves with the process's exit code.
+ *
+ * What the API server cannot do yet is waited for. Rejects for what can never work: a port that is taken, a CA that is not
+ * ours.
+ */
+export async function runClusterOperator(
+  options: ClusterOptions,
+  release: string,
+  signal: AbortSignal,
+): Promise<number> {
+  const parts = openProcess(options)
+  try {
+    return await run(parts, options, release, signal)
+  } catch (err) {
+    // It was told to end before it had begun.
+    if (signal.aborted) return 0
+    parts.log.error('the operator cannot run', { err })
+    throw err
+  } finally {
+    await parts.flushLog()
+  }
+}
+
+async function run(
+  parts: OperatorProcess,
+  options: ClusterOptions,
+  release: string,
+  signal: AbortSignal,
+): Promise<number> {
+  const { clock, random, log, metrics, reflectorMetrics, health, conditions } = parts
+  const common = { clock, random, log, metrics }
+  const { pod, ports } = options
+  const listen = options.host === undefined ? {} : { host: options.host }
+  const probes = await startProbeServer({ ...listen, port: ports.probes, health, log })
+  const restart = new AbortController()
+  const ending = AbortSignal.any([signal, restart.signal])
+  /** Ends what goes on for a while after the operator was told to end. */
+  const work = new AbortController()
+
+  const client = await openClient({ config: options.client, userAgent: `hauberk-operator/${release}` })
+  const persist = createPersist({ ...common, signal: ending })
+  await makeDefaultResources(client, options.defaultResources, persist, log)
+  const adminToken = await persist('the admin token', (until) => openAdminToken(client, { signal: until }))
+  const component = 'hauberk.dev/operator'
+  const events = createEvents({ ...common, client, component, instance: pod.name, signal: work.signal })
+  const {
+    store,
+    source,
+    done: reading,
+  } = readClusterResources({
+    ...common,
+    client,
+    reflectorMetrics,
+    signal: work.signal,
+  })
+  source.onStanding(() => {
+    const unread = source.standings().filter(({ standing }) => standing !== 'synced' && standing !== 'missing')
+    if (!store.isSynced()) conditions.resources.fail(`not read yet: ${unread.map(({ kind }) => kind).join(', ')}`)
+  })
+  await unlessAborted(whenSynced(store), ending)
+  conditions.resources.pass()
+
+  const settings = meshSettingsOf(store.snapshot())
+  const { trustDomain } = settings
+  const spiffeId = operatorSpiffeId(trustDomain)
+  const kept = createSecretRotationStore({ client })
+  const authority = await persist('the certificate authority', () =>
+    openAuthority({
+      store: createSecretCaStore({ client }),
+      customRoot: secretCustomRoot({ client }),
+      trustDomain,
+      clock,
+      log,
+      leafLifetimeMs: settings.certificateLifetimeMs,
+      first: (roots) => firstRoots(roots, kept, wantedRootsOf(store.snapshot())),
+    }),
+  )
+
+  let core: Core | undefined
+  let election: Election | undefined
+  let leading: LeaderWork | undefined
+  let metricsServer: MetricsServer | undefined
+  const replication = createReplication({
+    ...common,
+    name: pod.name,
+    release,
+    spiffeId,
+    authority,
+    identity() {
+      if (core === undefined) throw new Error('the operator has no certificate yet')
+      return core.identity()
+    },
+  })
+  const { own, everyone, others } = replication
+  const rotation = createMeshRotation({
+    authority,
+    kept,
+    store,
+    translation: () => core?.operation.translation(),
+    acknowledgements: everyone.acknowledgements,
+    operators: () =>
+      core === undefined ? [] : operatorMembers(pod.name, replication.self(), others.replicas(), store.snapshot()),
+    isLeader: () => election?.leads() === true,
+    onStep: (step) => events.record(stepEvent(step, store.snapshot())),
+    clock,
+    log,
+    metrics,
+  })
+  core = await startCore({
+    store,
+    authority,
+    authenticator: createTokenReviewAuthenticator({
+      client,
+      trustDomain,
+      pod: (namespace, name) => store.snapshot().get('Pod', namespace, name),
+      clock,
+      random,
+      log,
+    }),
+    listen: { ...listen, port: ports.mesh },
+    peers: new Map([[REPLICA_PATH, replication.server]]),
+    own,
+    everyone,
+    onChange: () => leading?.touch(),
+    onTranslation(translation) {
+      rotation.record(translation)
+      const now = meshSettingsOf(store.snapshot())
+      const isSame = now.trustDomain === trustDomain && now.certificateLifetimeMs === settings.certificateLifetimeMs
+      if (!isSame) restart.abort(new Error('the trust domain or the lifetime of certificates is another'))
+    },
+    onIdentity(identity) {
+      metricsServer?.renew(identity)
+      replication.touch()
+    },
+    clock,
+    log,
+    metrics,
+  })
+  const { operation, issuerKeys } = core
+  conditions.meshServer.pass()
+  everyone.acknowledgements.onChange(() => leading?.touch())
+  authority.onChange(() => replication.touch())
+  const rotating = rotation.run(work.signal)
+  let told: string | undefined
+  rotation.onChange(() => {
+    leading?.touch()
+    const { problem } = rotation.status()
+    if (problem !== undefined && problem !== told && leading !== undefined) {
+      events.record(problemEvent(problem, store.snapshot()))
+    }
+    told = problem
+  })
+
+  const metricsClient = options.metrics.client && metricsClientId(trustDomain, options.metrics.client)
+  const injector = injectorSettings(options, trustDomain, metricsClient)
+  const unmeshed = (): readonly UnmeshedPod[] => {
+    const translation = operation.translation()
+    return translation === undefined ? [] : unmeshedPods(translation, store.snapshot())
+  }
+  countUnmeshed(metrics, unmeshed)
+  const admission = await persist('the webhooks', () =>
+    startAdmission({
+      ...common,
+      client,
+      authority,
+      snapshot: () => store.snapshot(),
+      translation: () => operation.translation(),
+      settings: injector,
+      listen: { ...listen, port: ports.webhook },
+      ...(options.webhookClients && { clientCertificates: options.webhookClients }),
+      isLeading: () => election?.leads() === true,
+      onReady: () => conditions.webhooks.pass(),
+    }),
+  )
+
+  const leaderParts = {
+    ...common,
+    client,
+    store,
+    source,
+    core,
+    authority,
+    rotation,
+    events,
+    gatewaySettings: injector,
+    metricsClient,
+    unmeshed,
+    statusMetrics: statusMetrics(metrics),
+    gatewayCounters: gatewayCounters(metrics),
+    reflectorMetrics,
+  }
+  const candidacy = new AbortController()
+  election = runElection({
+    ...common,
+    client,
+    pod,
+    address: { host: pod.ip, port: core.server.port },
+    async lead(until) {
+      replication.server.setLeading(true)
+      leading = runLeaderWork({ ...leaderParts, signal: until })
+      rotation.touch()
+      await leading.done
+      leading = undefined
+      replication.server.setLeading(false)
+    },
+    onOther: (leader) => replication.tell(leader?.address),
+    signal: candidacy.signal,
+  })
+
+  const report = (): ClusterReport => {
+    const found = unmeshed()
+    const leader = election?.leader()
+    return {
+      ...statusReport({
+        operation,
+        issuerKeys,
+        acknowledgements: everyone.acknowledgements,
+        certificateAuthority: rotation.status(),
+        fileIssues: [],
+        locate: () => undefined,
+      }),
+      operator: {
+        name: pod.name,
+        release,
+        contract: CONTRACT_VERSION,
+        leads: election?.leads() === true,
+        ...(leader !== undefined && { leader }),
+        replicas: others.replicas(),
+        kinds: source.standings(),
+        webhooksInPlace: admission.isInPlace(),
+      },
+      unmeshedPods: found.slice(0, MAX_REPORTED_PODS),
+      unmeshed: found.length,
+    }
+  }
+  metricsServer = await startMetricsServer({
+    ...listen,
+    port: ports.metrics,
+    allow: metricsClient === undefined ? [] : [metricsClient],
+    plaintext: options.metrics.plaintext,
+    identity: core.identity(),
+    trustDomain,
+    metrics,
+    clock,
+    log,
+  })
+  const admin = await startAdminServer({
+    port: ports.admin,
+    token: adminToken,
+    metrics,
+    health,
+    routes: [{ method: 'GET', path: '/status', handle: () => ({ body: JSON.stringify(report()) }) }],
+    log,
+  })
+  log.info('started', {
+    'service.version': release,
+    'server.port': core.server.port,
+    'hauberk.webhook_port': admission.port,
+    'hauberk.admin_port': admin.port,
+    'hauberk.trust_domain': trustDomain,
+  })
+
+  await aborted(ending)
+  const drain = createDrain({ clock, log })
+  drain.step('readiness', () => conditions.staying.fail('the operator was told to end'))
+  drain.step('lease', async () => {
+    candidacy.abort(new Error('the operator ends'))
+    await election?.done
+  })
+  drain.step('delay', async (late) => {
+    await sleep(clock, options.drainDelayMs, { signal: late }).catch(() => {})
+  })
+  drain.step('events', () => events.flush())
+  drain.step('webhooks', () => admission.close())
+  drain.step('mesh server', async () => {
+    replication.close()
+    await core.closeServer()
+  })
+  drain.step('loops', async () => {
+    work.abort(new Error('the operator ends'))
+    await Promise.all([reading, rotating, core.close()])
+  })
+  drain.step('metrics', () => metricsServer?.close())
+  drain.step('admin', () => admin.close())
+  drain.step('probes', () => probes.close())
+  drain.step('client', () => client.close())
+  const reason = restart.signal.aborted ? String(restart.signal.reason.message) : 'told to end'
+  return (await drain.drain(reason)).clean ? 0 : 1
+}
+
+function injectorSettings(
+  { sidecar, metrics: { plaintext } }: ClusterOptions,
+  trustDomain: TrustDomain,
+  metricsClient: SpiffeId | undefined,
+): InjectorSettings {
+  const allow = metricsClient === undefined ? [] : [metricsClient]
+  return { ...defaultSettings({ image: sidecar.image, trustDomain }), ...sidecar, metrics: { allow, plaintext } }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const ended = aborted(signal).then((): never => {
+    throw signal.reason
+  })
+  return Promise.race([promise, ended])
+}

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { systemClock } from '../../runtime/clock.ts'
+import { silentLog } from '../../runtime/log.ts'
+import { scriptServer } from '../kubernetes/testing/api-server.ts'
+import { snapshotOf } from '../store/snapshot.ts'
+import { resourcesIn } from '../translate/testing/world.ts'
+import { createObjectStore, until } from './testing/object-store.ts'
+import { keepTrustAnchors } from './trust-anchors.ts'
+
+const OPTED_IN = 'labels: {hauberk.dev/inject: enabled}'
+
+function namespace(name: string, more = ''): string {
+  return `---\napiVersion: v1\nkind: Namespace\nmetadata: {name: ${name}${more === '' ? '' : `, ${more}`}}\n`
+}
+
+async function start(t: TestContext, yaml: string) {
+  const store = createObjectStore()
+  const { client, asked } = await scriptServer(t, store.serve)
+  const ended = new AbortController()
+  const world = { snapshot: snapshotOf(resourcesIn(yaml)), roots: 'ROOT 1\n' }
+  const anchors = keepTrustAnchors({
+    client,
+    snapshot: () => world.snapshot,
+    roots: () => world.roots,
+    clock: systemClock,
+    random: () => 0.5,
+    log: silentLog,
+    signal: ended.signal,
+  })
+  t.after(async () => {
+    ended.abort()
+    await anchors.done
+  })
+  const path = (name: string) => `/api/v1/namespaces/${name}/configmaps/hauberk-trust-anchors`
+  const rootsIn = (name: string) => store.objects.get(path(name))?.data['ca.crt'] as string | undefined
+  const writes = () => asked.filter(({ method }) => method === 'PATCH').length
+  return { store, world, anchors, path, rootsIn, writes }
+}
+
+const WORLD = [namespace('hauberk-system'), namespace('shop', OPTED_IN), namespace('other')].join('')
+
+test('the roots are in each namespace of the mesh and in ours, and nowhere else', async (t) => {
+  const { rootsIn, store } = await start(t, WORLD)
+  await until(() => rootsIn('shop') !== undefined && rootsIn('hauberk-system') !== undefined, 'both have them')
+  assert.equal(rootsIn('shop'), 'ROOT 1\n')
+  assert.equal(store.objects.size, 2)
+})
+
+test('a namespace that joins has them, one that is being deleted is left alone', async (t) => {
+  const { world, anchors, rootsIn } = await start(t, WORLD)
+  await until(() => rootsIn('shop') !== undefined, 'the first has them')
+  const leaving = namespace('leaving', `${OPTED_IN}, deletionTimestamp: '2026-01-01T00:00:00Z'`)
+  world.snapshot = snapshotOf(resourcesIn(WORLD + namespace('new', OPTED_IN) + leaving))
+  anchors.touch()
+  await until(() => rootsIn('new') !== undefined, 'the new one has them')
+  assert.equal(rootsIn('leaving'), undefined)
+})
+
+test('what somebody changed or deleted is put right', async (t) => {
+  const { store, path, rootsIn } = await start(t, WORLD)
+  await until(() => rootsIn('shop') === 'ROOT 1\n', 'they are there')
+  store.put(path('shop'), { metadata: {}, data: { 'ca.crt': 'ROOT of somebody' } })
+  await until(() => rootsIn('shop') === 'ROOT 1\n', 'they are back')
+  store.remove(path('shop'))
+  await until(() => rootsIn('shop') === 'ROOT 1\n', 'they are there again')
+})
+
+test('other roots are given to everybody, the same ones to nobody twice', async (t) => {
+  const { world, anchors, rootsIn, writes } = await start(t, WORLD)
+  await until(() => rootsIn('shop') !== undefined && rootsIn('hauberk-system') !== undefined, 'both have them')
+  const before = writes()
+  for (let i = 0; i < 10; i++) anchors.touch()
+  world.roots = 'ROOT 1\nROOT 2\n'
+  anchors.touch()
+  await until(() => rootsIn('shop') === world.roots && rootsIn('hauberk-system') === world.roots, 'both have the new')
+  assert.equal(writes(), before + 2)
+})
