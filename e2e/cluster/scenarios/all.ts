@@ -1,5 +1,6 @@
 import type { ClusterScenario } from '../scenario.ts'
 import { apiServerRestarted } from './api-server-restarted.ts'
+import { commandLine } from './command-line.ts'
 import { floor } from './floor.ts'
 import { gatewayCertificate } from './gateway-certificate.ts'
 import { identityTokens } from './identity-tokens.ts'
@@ -27,6 +28,7 @@ export const CLUSTER_SCENARIOS: readonly ClusterScenario[] = [
   probes,
   identityTokens,
   unmeshedPod,
+  commandLine,
   gatewayCertificate,
   rollingRestarts,
   operatorsKilled,
