@@ -14,6 +14,7 @@ import { verifiedCertificateOf } from '../identity/peer.ts'
 import { fingerprintOf } from '../identity/root.ts'
 import { operatorTlsOptions, type ServerIdentity } from '../identity/server-identity.ts'
 import type { Push } from '../push/push.ts'
+import { limitHandshakes } from './handshake-limit.ts'
 
 /** The operator's one port for sidecars: certificates, and the session that configuration comes by. */
 export interface MeshServer {
@@ -63,13 +64,22 @@ export interface MeshServerOptions {
  */
 const UNTRUSTED_GRACE_MS = 10_000
 
+/** As long as a sidecar waits for its session. */
+const HANDSHAKE_TIMEOUT_MS = 5_000
+
 /** Rejects when the port is taken. */
 export function startMeshServer(options: MeshServerOptions): Promise<MeshServer> {
   const { host, port, identity, trustDomain, authority, certificates, push, peers = new Map(), clock, log } = options
   const untrusted = cutUntrusted(authority, clock)
   const sessions = new Map<string, PeerSessions>([...peers, [SESSION_PATH, push]])
   const server = createServer(
-    { ...operatorTlsOptions(identity), maxHeaderSize: 24_576, headersTimeout: 5_000, requestTimeout: 10_000 },
+    {
+      ...operatorTlsOptions(identity),
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      maxHeaderSize: 24_576,
+      headersTimeout: 5_000,
+      requestTimeout: 10_000,
+    },
     (request, response) => {
       if (request.url === CERTIFICATES_PATH) void certificates(request, response)
       else
@@ -78,6 +88,7 @@ export function startMeshServer(options: MeshServerOptions): Promise<MeshServer>
           .end('{"status":404,"title":"Not found."}')
     },
   )
+  const endHandshakes = limitHandshakes(server, { clock, log })
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => {})
     const refuse = (status: string) => {
@@ -114,6 +125,7 @@ export function startMeshServer(options: MeshServerOptions): Promise<MeshServer>
           for (const each of sessions.values()) each.close()
           return new Promise((closed) => {
             server.close(() => closed())
+            endHandshakes()
             server.closeAllConnections()
           })
         },
