@@ -10,6 +10,7 @@ import {
   SESSION_PROTOCOL,
   type SidecarMessage,
 } from '../../contract/session.ts'
+import type { Result } from '../../model/result.ts'
 import type { Backoff } from '../../runtime/backoff.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { HealthCondition } from '../../runtime/health.ts'
@@ -35,6 +36,8 @@ export interface SessionOptions {
   readonly onMessage: (message: OperatorMessage) => void
   /** There is no session, or the one there was has ended. Called once for each attempt. */
   readonly onLost?: () => void
+  /** Default: by the contract, each time. */
+  readonly decode?: (text: string) => Result<OperatorMessage>
   readonly backoff: Backoff
   readonly clock: Clock
   readonly log: Log
@@ -50,6 +53,7 @@ const HANDSHAKE_TIMEOUT_MS = 5_000
 /** Opens the session and keeps it open. Nothing here ever throws: without an operator the sidecar serves by what it has. */
 export function startSession(options: SessionOptions): Session {
   const { backoff, clock, log, health } = options
+  const read = options.decode ?? ((text) => decode(OperatorMessage, text))
   let socket: WebSocket | undefined
   /** The newest one, whether or not it is open. */
   let newest: WebSocket | undefined
@@ -92,7 +96,7 @@ export function startSession(options: SessionOptions): Session {
     attempt.on('ping', heard)
     attempt.on('message', (data, isBinary) => {
       heard()
-      const decoded = isBinary ? undefined : decode(OperatorMessage, data.toString())
+      const decoded = isBinary ? undefined : read(data.toString())
       if (decoded?.ok) return options.onMessage(decoded.value)
       const issues = decoded?.issues ?? []
       log.error('the operator sent what this sidecar does not understand', { issues })
