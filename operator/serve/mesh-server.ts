@@ -64,8 +64,8 @@ export interface MeshServerOptions {
  */
 const UNTRUSTED_GRACE_MS = 10_000
 
-/** As long as a sidecar waits for its session. */
-const HANDSHAKE_TIMEOUT_MS = 5_000
+/** As long as the most patient client waits: one that asks for a certificate. */
+const HANDSHAKE_TIMEOUT_MS = 10_000
 
 /** Rejects when the port is taken. */
 export function startMeshServer(options: MeshServerOptions): Promise<MeshServer> {
@@ -94,11 +94,12 @@ export function startMeshServer(options: MeshServerOptions): Promise<MeshServer>
     const refuse = (status: string) => {
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
     }
-    const peer = judgeSvid(verifiedCertificateOf(request.socket), { trustDomain, role: 'client', nowMs: clock.now() })
+    const leaf = verifiedCertificateOf(request.socket)
+    const peer = judgeSvid(leaf, { trustDomain, role: 'client', nowMs: clock.now() })
     const accepting = sessions.get(request.url ?? '')
     if (accepting === undefined) refuse('404 Not Found')
     else if (peer.ok) {
-      untrusted.follow(request.socket).then(
+      untrusted.follow(request.socket, leaf).then(
         (root) => accepting.accept(request, socket, head, peer.spiffeId, peer.notAfterMs, root),
         (err: unknown) => {
           log.error('session refused', { err })
@@ -146,9 +147,8 @@ function cutUntrusted(authority: MeshServerOptions['authority'], clock: Clock) {
     clock.setTimer(UNTRUSTED_GRACE_MS, cut, { signal: stopping.signal, keepAlive: false })
   })
   return {
-    /** Resolves with the root that vouches for the peer. */
-    async follow(socket: Socket): Promise<string | undefined> {
-      const leaf = verifiedCertificateOf(socket)
+    /** Resolves with the root that vouches for `leaf` (DER), the peer's certificate. */
+    async follow(socket: Socket, leaf: Uint8Array | undefined): Promise<string | undefined> {
       const root = leaf === undefined ? undefined : await authority.rootOf(leaf)
       open.set(socket, root)
       socket.once('close', () => open.delete(socket))
