@@ -93,11 +93,11 @@ export function createReplicaClient(options: ReplicaClientOptions): ReplicaClien
       alive()
       if (attempt !== socket) return socket.terminate()
       telling = tell(socket, options)
-      log.info('telling the operator that leads', { 'server.address': host, 'server.port': port })
     })
     socket.on('ping', () => {
       // Not when the connection opens: one that does not lead takes it and hangs up.
       backoff.reset()
+      if (!connected) log.info('telling the operator that leads', { 'server.address': host, 'server.port': port })
       setConnected(true)
       alive()
     })
@@ -108,8 +108,8 @@ export function createReplicaClient(options: ReplicaClientOptions): ReplicaClien
       telling?.stop()
       telling = undefined
       attempt = undefined
+      if (connected) log.info('no longer telling the operator that leads', { 'hauberk.close_code': code })
       setConnected(false)
-      log.info('no longer telling the operator that leads', { 'hauberk.close_code': code })
       if (leader === undefined) return
       cancelRetry = clock.setTimer(backoff.next(), () => leader && connect(leader), { keepAlive: false })
     })

@@ -220,6 +220,16 @@ test('a policy is Programmed when the sidecars of both operators obey it, and no
   await until(() => a.programmed() === 'Programmed 2/2', 'both obey the edit')
 })
 
+test('sessions are told that the operator goes away', async (t) => {
+  const a = await startOperator(t, await shareKeys(t), 'a')
+  const { socket } = await connectSidecar(t, a, 'shop/orders-0')
+  await until(() => a.own.acknowledgements.all().length === 1, 'the sidecar is known')
+  const closed = once(socket, 'close')
+  await a.core.closeServer()
+  const [code] = await closed
+  assert.equal(code, 1001)
+})
+
 test('operators of one mesh give one config one version', async (t) => {
   const keys = await shareKeys(t)
   const [a, b] = [await startOperator(t, keys, 'a'), await startOperator(t, keys, 'b')]

@@ -317,21 +317,36 @@ test('an issuer whose keys cannot be had does not resolve, and says why', async 
 
 test('an Event tells of what a user must mend, once', async (t) => {
   const broken = policy({ accepted: refused('Invalid', 'spec.x: is wrong') })
-  const { events, report, see, settle } = await start(t, [{ report: policy(), standings: [standing(1)] }])
+  const { events, report, see, settle, clock } = await start(t, [{ report: policy(), standings: [standing(1)] }])
+  const say = async (...next: Reported[]) => {
+    await report(...next)
+    await clock.advance(5_000)
+    see(POLICY)
+  }
   await settle()
+  await clock.advance(5_000)
   see(POLICY)
   assert.equal(events.length, 0)
-  await report({ report: broken })
-  see(POLICY)
-  await report({ report: broken, standings: [standing(1)] })
+  await say({ report: broken })
+  await say({ report: broken, standings: [standing(1)] })
   assert.deepEqual(
     events.map(({ type, reason, note, regarding }) => [type, reason, note, regarding.kind, regarding.name]),
     [['Warning', 'NotAccepted', 'spec.x: is wrong', 'SecurityPolicy', 'orders']],
   )
   const rejecting = { ...standing(1), rejected: 1 }
-  await report({ report: policy(), standings: [rejecting] })
+  await say({ report: policy(), standings: [rejecting] })
   assert.equal(events.at(-1)?.reason, 'RejectedBySidecar')
-  see(POLICY)
-  await report({ report: policy({ generation: 2 }), standings: [rejecting] })
+  await say({ report: policy({ generation: 2 }), standings: [rejecting] })
   assert.equal(events.length, 3)
+})
+
+test('what is missing for a moment, because it comes with the same apply, is no Event', async (t) => {
+  const unresolved = policy({ resolvedRefs: refused('RefNotFound', 'there is no TokenIssuer corp') })
+  const { events, report, see, settle, clock } = await start(t, [{ report: unresolved, standings: [standing(2)] }])
+  await settle()
+  see(POLICY)
+  await report({ report: policy(), standings: [standing(2)] })
+  see(POLICY)
+  await clock.advance(10_000)
+  assert.equal(events.length, 0)
 })

@@ -6,7 +6,7 @@ import type { RotationStatus } from '../identity/rotation/root-rotation.ts'
 import type { IssuerState } from '../keys/issuer-keys.ts'
 import type { KubernetesClient } from '../kubernetes/client.ts'
 import { isConflict } from '../kubernetes/errors.ts'
-import type { Events } from '../kubernetes/events.ts'
+import type { Events, ObjectReference } from '../kubernetes/events.ts'
 import { createWorkQueue } from '../kubernetes/queue.ts'
 import type { ReportedStatus } from '../operation.ts'
 import { KINDS, type KindDefinition } from '../resources/kinds.ts'
@@ -16,7 +16,13 @@ import type { Snapshot } from '../store/snapshot.ts'
 import type { Condition, ResourceStatus } from './conditions.ts'
 import { withIssuerKeys } from './issuer-status.ts'
 import { namesUs, type RouteParent, routeParents, routeStatus } from './route-status.ts'
-import { createStatusApplier, type ObserveStatus, type StatusFields, type StatusSubject } from './status-applier.ts'
+import {
+  createStatusApplier,
+  type ObserveStatus,
+  type StatusFields,
+  type StatusSubject,
+  type StatusWrite,
+} from './status-applier.ts'
 import { eventsOf } from './status-events.ts'
 import { withTransitionTimes } from './transition-times.ts'
 
@@ -84,6 +90,12 @@ const GATHER_MS = 100
 /** Milliseconds between two writes of what a dry run counted. Every request may change it. */
 export const DRY_RUN_INTERVAL_MS = 60_000
 
+/**
+ * Milliseconds after the change of a status that Events tell of it, if it is still so: what one `kubectl apply` brings, comes
+ * in any order, and what is missing for a moment is nothing to mend.
+ */
+const TELL_AFTER_MS = 5_000
+
 /** Characters of a condition's message: what a person reads, and far below what the API server takes. */
 const MAX_MESSAGE = 2_048
 
@@ -112,6 +124,8 @@ export function runKubernetesStatus(options: KubernetesStatusOptions): Kubernete
   let wanted: ReadonlyMap<string, Wanted> = new Map()
   /** When what a dry run counted was last written, by key and monotonic time. Of resources that are wanted. */
   const dryRunWrittenMs = new Map<string, number>()
+  /** What was told by Events, and what the status says since, by key. Of resources that are wanted. */
+  const telling = new Map<string, { told: StatusFields; now: StatusFields; isWaiting: boolean }>()
   let cancel: (() => void) | undefined
 
   const work = async (key: string): Promise<number | undefined> => {
@@ -121,7 +135,7 @@ export function runKubernetesStatus(options: KubernetesStatusOptions): Kubernete
     const subject = subjectOf(now.resource)
     if ('parents' in now) {
       const write = await applier.write(subject, (before, ms) => routeStatus(now.parents, before, ms), { shared: true })
-      if (write) tell(subject, now.resource, write.before, write.after)
+      if (write) tellSoon(key, write)
       return undefined
     }
     let againAfterMs: number | undefined
@@ -138,16 +152,26 @@ export function runKubernetesStatus(options: KubernetesStatusOptions): Kubernete
     })
     if (write) {
       if (isCounted) dryRunWrittenMs.set(key, clock.monotonic())
-      tell(subject, now.resource, write.before, write.after)
+      tellSoon(key, write)
     }
     return againAfterMs
   }
 
-  const tell = (subject: StatusSubject, { metadata }: Resource, before: StatusFields, after: StatusFields) => {
-    const { apiVersion, kind, namespace, name } = subject
-    const { uid } = metadata
-    const regarding = { apiVersion, kind, ...(namespace !== undefined && { namespace }), name, ...(uid && { uid }) }
-    for (const event of eventsOf(regarding, before, after)) events.record(event)
+  const tellSoon = (key: string, { before, after }: StatusWrite) => {
+    const known = telling.get(key)
+    const next = known ?? { told: before, now: after, isWaiting: false }
+    next.now = after
+    telling.set(key, next)
+    if (next.isWaiting) return
+    next.isWaiting = true
+    const tell = () => {
+      next.isWaiting = false
+      const resource = wanted.get(key)?.resource
+      if (resource === undefined) return
+      for (const event of eventsOf(referenceTo(resource), next.told, next.now)) events.record(event)
+      next.told = next.now
+    }
+    clock.setTimer(TELL_AFTER_MS, tell, { signal, keepAlive: false })
   }
 
   const queue = createWorkQueue({
@@ -178,6 +202,7 @@ export function runKubernetesStatus(options: KubernetesStatusOptions): Kubernete
       const { kind, metadata } = resource
       applier.forget(kind, metadata.namespace, metadata.name)
       dryRunWrittenMs.delete(key)
+      telling.delete(key)
       queue.remove(key)
     }
     metrics.waiting(queue.size())
@@ -228,6 +253,12 @@ function wantedStatuses(world: StatusWorld): ReadonlyMap<string, Wanted> {
     if (!wanted.has(key) && seen != null && namesUs(seen)) wanted.set(key, { resource, parents: [] })
   }
   return wanted
+}
+
+function referenceTo(resource: Resource): ObjectReference {
+  const { apiVersion, kind, namespace, name } = subjectOf(resource)
+  const { uid } = resource.metadata
+  return { apiVersion, kind, ...(namespace !== undefined && { namespace }), name, ...(uid !== undefined && { uid }) }
 }
 
 function subjectOf({ kind, metadata }: Resource): StatusSubject {
