@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { MESH_ALPN } from '../../contract/alpn.ts'
-import { SIDECAR_CONTAINER } from '../../contract/pod.ts'
 import { openTestCa } from '../../model/x509/testing/test-ca.ts'
 import type { StatusReport } from '../../operator/status/report.ts'
 import { SYSTEM_NAMESPACE } from '../../operator/translate/gateways.ts'
@@ -20,7 +19,7 @@ import { shopLoad } from '../world/shop-load.ts'
 import { until } from '../world/until.ts'
 import { createVault } from '../world/vault.ts'
 import type { Explained, Person, World } from '../world/world.ts'
-import { type DecisionLogs, followDecisions } from './decision-logs.ts'
+import { type DecisionLogs, followDecisions, proxyContainer } from './decision-logs.ts'
 import { killContainer } from './kill-container.ts'
 import { type ClusterObject, type Kubectl, KubectlError } from './kubectl.ts'
 import { sayFrom } from './say.ts'
@@ -90,7 +89,8 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
   }
   const sidecarOf = async (workload: string) => {
     const { metadata } = await podOf(workload)
-    return { namespace: metadata.namespace ?? '', pod: metadata.name, container: SIDECAR_CONTAINER }
+    const container = proxyContainer(metadata.namespace ?? '')
+    return { namespace: metadata.namespace ?? '', pod: metadata.name, container }
   }
   const appOf = async (workload: string) => {
     const { metadata, spec } = await podOf(workload)
@@ -141,6 +141,12 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
     const path = '/spec/floor/authorization/onlyFrom/namespaces/-'
     const patch = JSON.stringify([{ op: 'add', path, value: name }])
     await kubectl.run(['patch', 'meshsecuritypolicies.hauberk.dev', 'baseline', '--type=json', '-p', patch])
+  }
+
+  const cleanUp = async () => {
+    const names = own.splice(0)
+    if (names.length === 0) return
+    await kubectl.run(['delete', 'namespace', ...names, '--ignore-not-found', '--wait=false'])
   }
 
   /** Applies until it is taken or refused: nobody judges while no operator answers. */
@@ -199,6 +205,8 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
       dial: async (host, port, bytes) => sayFrom(kubectl, await appOf(workload), { host, port, bytes }),
     }),
     doorsOf: () => undefined,
+    // An address that nobody has (RFC 5737): in a pod the address that is dialled counts, and a name need not lead anywhere.
+    outside: { url: 'http://192.0.2.1/', denial: 'outbound-unknown-address' },
     async certificate({ uris, notBeforeMs, notAfterMs }) {
       const [chain, key] = await issuingCa(kubectl)
       const ca = await openTestCa(chain, key)
@@ -277,23 +285,20 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
         )
       },
       async killSidecar(workload) {
-        await killContainer(await podOf(workload), SIDECAR_CONTAINER)
+        const pod = await podOf(workload)
+        await killContainer(pod, proxyContainer(pod.metadata.namespace ?? ''))
       },
     },
     load() {
       load ??= startShopLoad()
       return load
     },
-    async cleanUp() {
-      const names = own.splice(0)
-      if (names.length === 0) return
-      await kubectl.run(['delete', 'namespace', ...names, '--ignore-not-found', '--wait=false'])
-    },
+    cleanUp,
     async close() {
       await (await load?.catch(() => undefined))?.stop()
       logs.stop()
       gateway.close()
-      await this.cleanUp()
+      await cleanUp()
     },
   }
 

@@ -1,8 +1,12 @@
 import type { ChildProcess } from 'node:child_process'
 import { parseDecision } from '../../cli/dev/decision.ts'
 import { SIDECAR_CONTAINER } from '../../contract/pod.ts'
+import { SYSTEM_NAMESPACE } from '../../operator/translate/gateways.ts'
 import type { DecisionBook } from '../world/decisions.ts'
 import type { ClusterObject, Kubectl } from './kubectl.ts'
+
+/** The one container of a gateway's pod. */
+const GATEWAY_CONTAINER = 'gateway'
 
 /** Milliseconds between two looks for pods that are new. */
 const LOOK_EVERY_MS = 2_000
@@ -26,7 +30,7 @@ export async function followDecisions(
     const { namespace = '', name } = metadata
     const key = `${namespace}/${name}/${metadata.uid}`
     if (followed.has(key)) return
-    const args = ['logs', '-f', '-n', namespace, name, '-c', SIDECAR_CONTAINER, since]
+    const args = ['logs', '-f', '-n', namespace, name, '-c', proxyContainer(namespace), since]
     const child = kubectl.follow(args, (line) => {
       const decision = parseDecision(line)
       if (decision !== undefined) book.add(decision)
@@ -55,10 +59,17 @@ export async function followDecisions(
   }
 }
 
-function hasRunningSidecar({ status }: ClusterObject): boolean {
+/** The container of a pod that is the sidecar, or the gateway. */
+export function proxyContainer(namespace: string): string {
+  return namespace === SYSTEM_NAMESPACE ? GATEWAY_CONTAINER : SIDECAR_CONTAINER
+}
+
+function hasRunningSidecar({ metadata, status }: ClusterObject): boolean {
   const statuses = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])] as {
     readonly name: string
     readonly state?: { readonly running?: unknown }
   }[]
-  return statuses.some(({ name, state }) => name === SIDECAR_CONTAINER && state?.running !== undefined)
+  return statuses.some(
+    ({ name, state }) => name === proxyContainer(metadata.namespace ?? '') && state?.running !== undefined,
+  )
 }

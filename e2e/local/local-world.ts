@@ -126,6 +126,7 @@ export async function openLocalWorld(state: MeshState, own?: OwnParts): Promise<
       const { proxy, tcp } = sidecarOf(workload).placement
       return proxy && { proxy: proxy.bind, tcp: new Map(tcp.map(({ upstream, bind }) => [upstream, bind])) }
     },
+    outside: { url: 'http://example.com/', denial: 'outbound-unknown-host' },
     async certificate({ uris, notBeforeMs, notAfterMs }) {
       const [chain, key] = await issuingCa(state)
       const ca = await openTestCa(chain, key)

@@ -32,14 +32,14 @@ export const serviceToService: Scenario = {
     yield { sent: 'orders: POST http://payments.shop/charges', got: '201', said: await allowedBy(world, decision) }
 
     // fetch asks its proxy for a tunnel, and tells nothing of a refusal but that there is none.
-    const outside = await world.inside('shop/catalog').ask({ url: 'http://example.com/' })
+    const outside = await world.inside('shop/catalog').ask({ url: world.outside.url })
     assert.ok(outside.status === 0 || outside.status === 403, `${outside.status} ${outside.body}`)
     const denied = await world.decisions.find(
       'a call out of the mesh',
       since,
       (one) => one.workload === 'shop/catalog' && one.direction === 'outbound' && one.outcome === 'denied',
     )
-    assert.equal(denied.denial, 'outbound-unknown-host')
-    yield { sent: 'catalog: GET http://example.com/', got: 'no connection', said: refusedBy(denied) }
+    assert.equal(denied.denial, world.outside.denial)
+    yield { sent: `catalog: GET ${world.outside.url}`, got: 'no connection', said: refusedBy(denied) }
   },
 }

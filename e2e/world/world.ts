@@ -41,6 +41,8 @@ export interface World {
   inside(workload: string): Inside
   /** Where an app finds its sidecar's ways out, if they are ports of this machine; undefined where calls are captured. */
   doorsOf(workload: string): Doors | undefined
+  /** A destination that no egress list names, and the denial of whoever calls it. */
+  readonly outside: { readonly url: string; readonly denial: string }
   /** Signed by the mesh's own CA, and sound but for what is asked. */
   certificate(request: CertificateRequest): Promise<ShownCertificate>
 

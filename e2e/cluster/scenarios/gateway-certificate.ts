@@ -96,6 +96,7 @@ data: {tls.crt: ${encode(chain)}, tls.key: ${encode(privateKey)}}
         { withinMs: 30_000, everyMs: 200 },
       )
       assert.equal(after.status, 200)
+      await until('there was load enough', () => sent >= 150, { withinMs: 30_000 })
     } finally {
       clearInterval(timer)
     }

@@ -15,7 +15,7 @@ export const probes: ClusterScenario = {
       await echoApp({
         namespace: NS,
         name: 'server',
-        callers: [],
+        callers: [`${NS}/nobody`],
         container: `        startupProbe: {httpGet: {path: /start, port: http, httpHeaders: [{name: X-Probe, value: start}]}, periodSeconds: 1, failureThreshold: 60}
         readinessProbe: {httpGet: {path: /ready, port: 8080}, periodSeconds: 1}
         livenessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1, failureThreshold: 5}

@@ -12,7 +12,7 @@ export const unmeshedPod: ClusterScenario = {
   core: true,
   async *run({ kubectl, namespace, status }) {
     await namespace(NS, { inject: false })
-    await kubectl.apply(await echoApp({ namespace: NS, name: 'server', callers: [] }))
+    await kubectl.apply(await echoApp({ namespace: NS, name: 'server', callers: [`${NS}/nobody`] }))
     await ready(kubectl, NS, ['server'])
     await kubectl.run(['label', 'namespace', NS, 'hauberk.dev/inject=enabled'])
     const condition = await until(
