@@ -14,6 +14,7 @@ import { probes } from './probes.ts'
 import { refusedAtAdmission } from './refused-at-admission.ts'
 import { rollingRestarts } from './rolling-restarts.ts'
 import { rootRotation } from './root-rotation.ts'
+import { uninstall } from './uninstall.ts'
 import { unmeshedPod } from './unmeshed-pod.ts'
 import { webhookDown } from './webhook-down.ts'
 
@@ -36,4 +37,5 @@ export const CLUSTER_SCENARIOS: readonly ClusterScenario[] = [
   manyPolicies,
   rootRotation,
   apiServerRestarted,
+  uninstall,
 ]

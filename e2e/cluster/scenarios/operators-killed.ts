@@ -24,12 +24,14 @@ export const operatorsKilled: ClusterScenario = {
     const leader = (await operators()).find(({ metadata }) => String(before.holderIdentity).startsWith(metadata.name))
     assert.ok(leader, `${before.holderIdentity} is a pod`)
     const start = performance.now()
-    await killContainer(leader, leader.spec.containers[0].name)
+    // Deleted as well, so that it does not come back under its own name and keeps the lease.
+    const gone = ['delete', 'pod', '-n', SYSTEM_NAMESPACE, leader.metadata.name, '--grace-period=0', '--force']
+    await Promise.all([killContainer(leader, leader.spec.containers[0].name), kubectl.run([...gone, '--wait=false'])])
     await until(
       'the lease was taken anew',
       async () => {
         const now = await lease()
-        return now.leaseTransitions > before.leaseTransitions || now.acquireTime !== before.acquireTime
+        return now.holderIdentity !== before.holderIdentity && now.holderIdentity !== ''
       },
       { withinMs: 25_000, everyMs: 250 },
     )
