@@ -10,13 +10,14 @@ export interface AppOptions {
   readonly container?: string
   /** YAML of the pod template's metadata annotations, one a line. */
   readonly annotations?: readonly string[]
-  /** Who may call it: `namespace/account`. None: no policy. */
+  /** Who may call it: `namespace/account`; nobody, if it is empty. Absent: no policy. */
   readonly callers?: readonly string[]
 }
 
 /** A Deployment that answers with what it was sent, its Service on port 80, and a policy. */
 export async function echoApp(options: AppOptions): Promise<string> {
   const { namespace, name, replicas = 1, container = '', annotations = [], callers } = options
+  const rule = callers?.length ? `{name: callers, from: {serviceAccounts: [${callers.join(', ')}]}}` : ''
   const policy =
     callers === undefined
       ? ''
@@ -26,10 +27,7 @@ kind: SecurityPolicy
 metadata: {name: ${name}, namespace: ${namespace}}
 spec:
   targetRefs: [{kind: Service, name: ${name}}]
-  authorization:
-    allow:
-    - name: callers
-      from: {serviceAccounts: [${callers.join(', ')}]}
+  authorization: {allow: [${rule}]}
 `
   return `apiVersion: v1
 kind: ServiceAccount
