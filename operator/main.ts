@@ -59,8 +59,7 @@ export async function runOperator(options: OperatorOptions, release: string, sig
   if (signal.aborted) return 0
   synced.pass()
 
-  const settings = meshSettingsOf(store.snapshot())
-  const { trustDomain } = settings
+  const { trustDomain } = meshSettingsOf(store.snapshot())
   const caDirectory = join(options.stateDirectory, 'ca')
   const kept = createFileRotationStore(caDirectory)
   const authority = await openAuthority({
@@ -68,7 +67,7 @@ export async function runOperator(options: OperatorOptions, release: string, sig
     trustDomain,
     clock,
     log,
-    leafLifetimeMs: options.leafLifetimeMs ?? settings.certificateLifetimeMs,
+    leafLifetimeMs: options.leafLifetimeMs ?? (() => meshSettingsOf(store.snapshot()).certificateLifetimeMs),
     first: (roots) => firstRoots(roots, kept, wantedRootsOf(store.snapshot())),
   })
   const writeAnchors = () => writeTrustAnchors(options.trustAnchorsFile, authority.trustBundle())

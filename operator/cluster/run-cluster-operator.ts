@@ -102,8 +102,7 @@ async function run(
   await unlessAborted(whenSynced(store), ending)
   conditions.resources.pass()
 
-  const settings = meshSettingsOf(store.snapshot())
-  const { trustDomain } = settings
+  const { trustDomain } = meshSettingsOf(store.snapshot())
   const spiffeId = operatorSpiffeId(trustDomain)
   const kept = createSecretRotationStore({ client })
   const authority = await persist('the certificate authority', () =>
@@ -113,7 +112,7 @@ async function run(
       trustDomain,
       clock,
       log,
-      leafLifetimeMs: settings.certificateLifetimeMs,
+      leafLifetimeMs: () => meshSettingsOf(store.snapshot()).certificateLifetimeMs,
       first: (roots) => firstRoots(roots, kept, wantedRootsOf(store.snapshot())),
     }),
   )
@@ -166,9 +165,8 @@ async function run(
     onChange: () => leading?.touch(),
     onTranslation(translation) {
       rotation.record(translation)
-      const now = meshSettingsOf(store.snapshot())
-      const isSame = now.trustDomain === trustDomain && now.certificateLifetimeMs === settings.certificateLifetimeMs
-      if (!isSame) restart.abort(new Error('the trust domain or the lifetime of certificates is another'))
+      // Everything that was issued and opened is of the former one: it is begun anew, by a new process.
+      if (meshSettingsOf(store.snapshot()).trustDomain !== trustDomain) restart.abort(new Error(RENAMED))
     },
     onIdentity(identity) {
       metricsServer?.renew(identity)
@@ -326,9 +324,10 @@ async function run(
   drain.step('admin', () => admin.close())
   drain.step('probes', () => probes.close())
   drain.step('client', () => client.close())
-  const reason = restart.signal.aborted ? String(restart.signal.reason.message) : 'told to end'
-  return (await drain.drain(reason)).clean ? 0 : 1
+  return (await drain.drain(restart.signal.aborted ? RENAMED : 'told to end')).clean ? 0 : 1
 }
+
+const RENAMED = 'the mesh has another trust domain'
 
 function injectorSettings(
   { sidecar, metrics: { plaintext } }: ClusterOptions,

@@ -230,6 +230,18 @@ describe('the authority', () => {
     assert.equal(createPrivateKey(root).asymmetricKeyDetails?.namedCurve, 'prime256v1')
   })
 
+  it('asks for the lifetime of each leaf, where it may change', async () => {
+    let lifetimeMs = 3_600_000
+    const { authority, clock } = await open(await newDirectory(), { leafLifetimeMs: () => lifetimeMs })
+    const lifetimeOf = async () =>
+      (await authority.issue({ profile: 'svid', publicKey, spiffeId })).notAfterMs - clock.now()
+    assert.ok(Math.abs((await lifetimeOf()) - 3_600_000) <= 1_000)
+    lifetimeMs = 7_200_000
+    assert.ok(Math.abs((await lifetimeOf()) - 7_200_000) <= 1_000)
+    lifetimeMs = 0
+    assert.ok((await lifetimeOf()) >= 29_000)
+  })
+
   it('refuses leaves of less than 30 s', async () => {
     await assert.rejects(open(await newDirectory(), { leafLifetimeMs: 29_999 }), RangeError)
   })

@@ -47,8 +47,10 @@ export interface IssuedCertificate {
 
 export interface AuthorityOptions extends RootsOptions {
   readonly clock: Pick<Clock, 'now'>
-  /** Default 24 h. At least 30 s, or renewal at half of it is all that sidecars would do. */
-  readonly leafLifetimeMs?: number
+  /**
+   * Default 24 h. At least 30 s, or renewal at half of it is all that sidecars would do. A function is asked for each leaf.
+   */
+  readonly leafLifetimeMs?: number | (() => number)
   /** Which roots count at first. Default: the first that was ever made, made by the first to open an empty store. */
   readonly first?: (roots: Roots) => Promise<RootsInUse>
 }
@@ -59,7 +61,8 @@ const MIN_LEAF_LIFETIME_MS = 30_000
 /** Opens the authority kept in `store`. */
 export async function openAuthority(options: AuthorityOptions): Promise<Authority> {
   const { trustDomain, clock, leafLifetimeMs = DAY_MS, first = firstRoot } = options
-  if (leafLifetimeMs < MIN_LEAF_LIFETIME_MS) throw new RangeError(`leafLifetimeMs is below ${MIN_LEAF_LIFETIME_MS}`)
+  const lifetimeMs = typeof leafLifetimeMs === 'function' ? leafLifetimeMs : () => leafLifetimeMs
+  if (lifetimeMs() < MIN_LEAF_LIFETIME_MS) throw new RangeError(`leafLifetimeMs is below ${MIN_LEAF_LIFETIME_MS}`)
   const roots = openRoots(options)
   let inUse = await open(await first(roots))
   const listeners = new Set<() => void>()
@@ -78,7 +81,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     async issue(request) {
       const [signing] = inUse.cas
       const ca = await signing!.signer()
-      const der = await ca.sign(request, clock.now(), leafLifetimeMs)
+      const der = await ca.sign(request, clock.now(), Math.max(MIN_LEAF_LIFETIME_MS, lifetimeMs()))
       const leaf = parseCertificate(der)
       if (!leaf.ok) throw new Error('the authority made a certificate that it cannot read')
       return {
