@@ -13,21 +13,21 @@ export const manyPolicies: ClusterScenario = {
   name: 'many-policies',
   title: 'F23: a thousand policies at once, then a hundred edits a second: the last one is in force within 10 s',
   async *run(world) {
-    const { kubectl, inside } = world
+    const { inside } = world
     await loadedPair(world, NS)
     const ask = async (path: string) => (await inside(`${NS}/client`).ask({ url: `http://server.${NS}${path}` })).status
 
     const start = performance.now()
-    await kubectl.apply(Array.from({ length: POLICIES }, (_, i) => denying(i, `/never/${i}`)).join('---\n'))
+    await createAll(world)
     const appliedMs = Math.round(performance.now() - start)
     const last = `/never/${POLICIES - 1}`
     await until('the last one is in force', async () => (await ask(last)) === 403, { withinMs: 60_000, everyMs: 100 })
     const afterMs = Math.round(performance.now() - start) - appliedMs
-    assert.ok(afterMs <= IN_FORCE_WITHIN_MS, `in force ${afterMs} ms after kubectl was through`)
+    assert.ok(afterMs <= IN_FORCE_WITHIN_MS, `in force ${afterMs} ms after the last was written`)
     assert.equal(await ask('/'), 200)
     yield {
-      sent: `kubectl apply of ${POLICIES} policies for one Service`,
-      got: `the last one in force ${Math.max(0, afterMs)} ms after kubectl was through (${Math.round(appliedMs / 1_000)} s)`,
+      sent: `${POLICIES} policies for one Service`,
+      got: `the last one in force ${Math.max(0, afterMs)} ms after it was written (all: ${Math.round(appliedMs / 1_000)} s)`,
     }
 
     const result = await editsFromInside(world)
@@ -74,12 +74,33 @@ async function editsFromInside({ kubectl }: Parameters<ClusterScenario['run']>[0
   }
 }
 
-function denying(i: number, path: string): string {
-  return `apiVersion: hauberk.dev/v1alpha1
-kind: SecurityPolicy
-metadata: {name: deny-${i}, namespace: ${NS}}
-spec:
-  targetRefs: [{kind: Service, name: server}]
-  authorization: {default: Deny, deny: [{name: never, to: {paths: ['${path}']}}]}
-`
+/** Twenty at a time: kubectl would write one after the other. */
+async function createAll({ kubectl }: Parameters<ClusterScenario['run']>[0]): Promise<void> {
+  const proxy = await kubectl.proxy()
+  try {
+    const url = `${proxy.url}/apis/hauberk.dev/v1alpha1/namespaces/${NS}/securitypolicies`
+    const headers = { 'content-type': 'application/json' }
+    const waiting = Array.from({ length: POLICIES }, (_, i) => i)
+    const worker = async () => {
+      for (let i = waiting.shift(); i !== undefined; i = waiting.shift()) {
+        const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(denying(i, `/never/${i}`)) })
+        assert.equal(response.status, 201, await response.text())
+      }
+    }
+    await Promise.all(Array.from({ length: 20 }, worker))
+  } finally {
+    proxy.stop()
+  }
+}
+
+function denying(i: number, path: string) {
+  return {
+    apiVersion: 'hauberk.dev/v1alpha1',
+    kind: 'SecurityPolicy',
+    metadata: { name: `deny-${i}`, namespace: NS },
+    spec: {
+      targetRefs: [{ kind: 'Service', name: 'server' }],
+      authorization: { deny: [{ name: 'never', to: { paths: [path] } }] },
+    },
+  }
 }
