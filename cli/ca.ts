@@ -38,7 +38,7 @@ Examples:
 
 const ROTATE_HELP = `
 A new root is made and trusted everywhere, then it signs, then the old one is retired: each step when every sidecar has followed
-the one before. No request is lost, and nothing is to be restarted. It takes update on MeshConfigs; docs/identity.md tells more.
+the one before. No request is lost, and nothing is to be restarted. It takes get and patch on MeshConfigs; docs/identity.md tells more.
 In the mesh of this machine it is the same field of the MeshConfig in its files.
 Exit codes: 0 begun (with --wait: done), 1 failed or not done in time, 2 wrong usage.`
 

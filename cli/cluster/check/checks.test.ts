@@ -96,7 +96,7 @@ const CASES: readonly (readonly [
     'error',
     /no answer/,
   ],
-  ['kubernetes-version', () => ({ version: seenAs('v1.28.3') }), 'error', /it is v1\.28\.3/],
+  ['kubernetes-version', () => ({ version: seenAs('v1.29.9') }), 'error', /it is v1\.29\.9/],
   [
     'permissions',
     () => ({ pods: { kind: 'failed', why: 'pods is forbidden', isForbidden: true } }),

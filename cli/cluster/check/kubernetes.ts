@@ -19,8 +19,8 @@ import {
   warn,
 } from './check.ts'
 
-/** Native sidecars are on by default from here on. */
-const MIN_MINOR = 29
+/** Native sidecars, and a `preStop` that sleeps, are on by default from here on. The chart asks for the same. */
+const MIN_MINOR = 30
 
 /** The release of Gateway API that this one was made for, as the chart brings it. */
 const GATEWAY_API_MAJOR_MINOR = [1, 6] as const
