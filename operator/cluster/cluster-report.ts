@@ -1,6 +1,7 @@
+import { CONTRACT_VERSION } from '../../contract/workload-config.ts'
 import type { ReplicaState } from '../replicas/replica-table.ts'
 import type { KindStanding } from '../sources/kubernetes.ts'
-import type { StatusReport } from '../status/report.ts'
+import { type StatusReport, statusReport } from '../status/report.ts'
 import type { UnmeshedPod } from '../status/unmeshed-pods.ts'
 
 /** What an operator on a cluster knows: `GET /status` of its admin port. The one that leads knows of every sidecar. */
@@ -30,4 +31,34 @@ export interface ReportedOperator {
 }
 
 /** Unmeshed pods that one report names. */
-export const MAX_REPORTED_PODS = 1_000
+const MAX_REPORTED_PODS = 1_000
+
+export interface ClusterReportOptions extends Omit<Parameters<typeof statusReport>[0], 'fileIssues' | 'locate'> {
+  readonly name: string
+  readonly release: string
+  readonly leads: boolean
+  readonly leader: string | undefined
+  readonly replicas: readonly ReplicaState[]
+  readonly kinds: readonly KindStanding[]
+  readonly webhooksInPlace: boolean
+  readonly unmeshed: readonly UnmeshedPod[]
+}
+
+export function clusterReport(options: ClusterReportOptions): ClusterReport {
+  const { name, release, leads, leader, replicas, kinds, webhooksInPlace, unmeshed, ...known } = options
+  return {
+    ...statusReport({ ...known, fileIssues: [], locate: () => undefined }),
+    operator: {
+      name,
+      release,
+      contract: CONTRACT_VERSION,
+      leads,
+      ...(leader !== undefined && { leader }),
+      replicas,
+      kinds,
+      webhooksInPlace,
+    },
+    unmeshedPods: unmeshed.slice(0, MAX_REPORTED_PODS),
+    unmeshed: unmeshed.length,
+  }
+}

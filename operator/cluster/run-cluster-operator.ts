@@ -1,4 +1,3 @@
-import { CONTRACT_VERSION } from '../../contract/workload-config.ts'
 import type { SpiffeId, TrustDomain } from '../../model/spiffe-id.ts'
 import { startAdminServer } from '../../runtime/admin-server.ts'
 import { sleep } from '../../runtime/clock.ts'
@@ -6,27 +5,27 @@ import { createDrain } from '../../runtime/drain.ts'
 import { startAdmission } from '../admission/admission.ts'
 import { type Core, operatorSpiffeId, startCore } from '../core.ts'
 import { gatewayCounters } from '../gateways/counters.ts'
-import { openAuthority } from '../identity/authority.ts'
+import { type Authority, openAuthority } from '../identity/authority.ts'
 import { createMeshRotation, wantedRootsOf } from '../identity/rotation/mesh-rotation.ts'
 import { firstRoots } from '../identity/rotation/root-rotation.ts'
+import type { RotationStore } from '../identity/rotation/rotation-store.ts'
 import { createSecretRotationStore } from '../identity/rotation/secret-rotation-store.ts'
 import { createSecretCaStore, secretCustomRoot } from '../identity/secret-ca-store.ts'
 import { createTokenReviewAuthenticator } from '../identity/token-review-caller.ts'
 import type { InjectorSettings } from '../inject/context.ts'
 import { defaultSettings } from '../inject/default-settings.ts'
-import { openClient } from '../kubernetes/client.ts'
+import { type KubernetesClient, openClient } from '../kubernetes/client.ts'
 import { createEvents } from '../kubernetes/events.ts'
 import { REPLICA_PATH } from '../replicas/messages.ts'
 import { type MetricsServer, startMetricsServer } from '../serve/metrics-server.ts'
 import { startProbeServer } from '../serve/probe-server.ts'
 import { statusMetrics } from '../status/kubernetes-status.ts'
-import { statusReport } from '../status/report.ts'
 import { type UnmeshedPod, unmeshedPods } from '../status/unmeshed-pods.ts'
-import { whenSynced } from '../store/store.ts'
+import { type Store, whenSynced } from '../store/store.ts'
 import { meshSettingsOf } from '../translate/mesh-settings.ts'
 import { openAdminToken } from './admin-token.ts'
 import { problemEvent, stepEvent } from './authority-events.ts'
-import { type ClusterReport, MAX_REPORTED_PODS } from './cluster-report.ts'
+import { clusterReport } from './cluster-report.ts'
 import { makeDefaultResources } from './default-resources.ts'
 import { type Election, runElection } from './election.ts'
 import { type LeaderWork, runLeaderWork } from './leader-work.ts'
@@ -85,16 +84,8 @@ async function run(
   const adminToken = await persist('the admin token', (until) => openAdminToken(client, { signal: until }))
   const component = 'hauberk.dev/operator'
   const events = createEvents({ ...common, client, component, instance: pod.name, signal: work.signal })
-  const {
-    store,
-    source,
-    done: reading,
-  } = readClusterResources({
-    ...common,
-    client,
-    reflectorMetrics,
-    signal: work.signal,
-  })
+  const resources = readClusterResources({ ...common, client, reflectorMetrics, signal: work.signal })
+  const { store, source } = resources
   source.onStanding(() => {
     const unread = source.standings().filter(({ standing }) => standing !== 'synced' && standing !== 'missing')
     if (!store.isSynced()) conditions.resources.fail(`not read yet: ${unread.map(({ kind }) => kind).join(', ')}`)
@@ -102,20 +93,10 @@ async function run(
   await unlessAborted(whenSynced(store), ending)
   conditions.resources.pass()
 
-  const { trustDomain } = meshSettingsOf(store.snapshot())
-  const spiffeId = operatorSpiffeId(trustDomain)
   const kept = createSecretRotationStore({ client })
-  const authority = await persist('the certificate authority', () =>
-    openAuthority({
-      store: createSecretCaStore({ client }),
-      customRoot: secretCustomRoot({ client }),
-      trustDomain,
-      clock,
-      log,
-      leafLifetimeMs: () => meshSettingsOf(store.snapshot()).certificateLifetimeMs,
-      first: (roots) => firstRoots(roots, kept, wantedRootsOf(store.snapshot())),
-    }),
-  )
+  const authority = await persist('the certificate authority', () => openClusterAuthority(client, store, kept, parts))
+  const { trustDomain } = authority
+  const spiffeId = operatorSpiffeId(trustDomain)
 
   let core: Core | undefined
   let election: Election | undefined
@@ -237,42 +218,34 @@ async function run(
     address: { host: pod.ip, port: core.server.port },
     async lead(until) {
       replication.server.setLeading(true)
-      leading = runLeaderWork({ ...leaderParts, signal: until })
-      rotation.touch()
-      await leading.done
-      leading = undefined
-      replication.server.setLeading(false)
+      try {
+        leading = runLeaderWork({ ...leaderParts, signal: until })
+        rotation.touch()
+        await leading.done
+      } finally {
+        leading = undefined
+        replication.server.setLeading(false)
+      }
     },
     onOther: (leader) => replication.tell(leader?.address),
     signal: candidacy.signal,
   })
 
-  const report = (): ClusterReport => {
-    const found = unmeshed()
-    const leader = election?.leader()
-    return {
-      ...statusReport({
-        operation,
-        issuerKeys,
-        acknowledgements: everyone.acknowledgements,
-        certificateAuthority: rotation.status(),
-        fileIssues: [],
-        locate: () => undefined,
-      }),
-      operator: {
-        name: pod.name,
-        release,
-        contract: CONTRACT_VERSION,
-        leads: election?.leads() === true,
-        ...(leader !== undefined && { leader }),
-        replicas: others.replicas(),
-        kinds: source.standings(),
-        webhooksInPlace: admission.isInPlace(),
-      },
-      unmeshedPods: found.slice(0, MAX_REPORTED_PODS),
-      unmeshed: found.length,
-    }
-  }
+  const report = () =>
+    clusterReport({
+      name: pod.name,
+      release,
+      operation,
+      issuerKeys,
+      acknowledgements: everyone.acknowledgements,
+      certificateAuthority: rotation.status(),
+      leads: election?.leads() === true,
+      leader: election?.leader(),
+      replicas: others.replicas(),
+      kinds: source.standings(),
+      webhooksInPlace: admission.isInPlace(),
+      unmeshed: unmeshed(),
+    })
   metricsServer = await startMetricsServer({
     ...listen,
     port: ports.metrics,
@@ -318,7 +291,7 @@ async function run(
   })
   drain.step('loops', async () => {
     work.abort(new Error('the operator ends'))
-    await Promise.all([reading, rotating, core.close()])
+    await Promise.all([resources.done, rotating, core.close()])
   })
   drain.step('metrics', () => metricsServer?.close())
   drain.step('admin', () => admin.close())
@@ -328,6 +301,24 @@ async function run(
 }
 
 const RENAMED = 'the mesh has another trust domain'
+
+/** The CA in Secrets of our namespace, with the roots that the rotation has come to. */
+function openClusterAuthority(
+  client: KubernetesClient,
+  store: Store,
+  kept: RotationStore,
+  { clock, log }: OperatorProcess,
+): Promise<Authority> {
+  return openAuthority({
+    store: createSecretCaStore({ client }),
+    customRoot: secretCustomRoot({ client }),
+    trustDomain: meshSettingsOf(store.snapshot()).trustDomain,
+    clock,
+    log,
+    leafLifetimeMs: () => meshSettingsOf(store.snapshot()).certificateLifetimeMs,
+    first: (roots) => firstRoots(roots, kept, wantedRootsOf(store.snapshot())),
+  })
+}
 
 function injectorSettings(
   { sidecar, metrics: { plaintext } }: ClusterOptions,

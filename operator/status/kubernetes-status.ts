@@ -62,7 +62,8 @@ export interface KubernetesStatus {
 export interface StatusMetrics {
   written(kind: string): void
   failed(): void
-  waiting(count: number): void
+  /** Asked at each scrape, until another one is given. */
+  followQueue(size: () => number): void
 }
 
 /** Registers them, once a process: an operator may lead more than once. */
@@ -77,10 +78,14 @@ export function statusMetrics(metrics: Metrics): StatusMetrics {
     help: 'Attempts to write a status that failed. They are made again.',
   })
   const queue = metrics.gauge({ name: 'hauberk_status_queue', help: 'Resources whose status waits to be looked at.' })
+  let queueSize = () => 0
+  metrics.beforeScrape(() => queue.handle().set(queueSize()))
   return {
     written: (kind) => writes.handle({ kind }).add(),
     failed: () => failures.handle().add(),
-    waiting: (count) => queue.handle().set(count),
+    followQueue(size) {
+      queueSize = size
+    },
   }
 }
 
@@ -98,6 +103,10 @@ const TELL_AFTER_MS = 5_000
 
 /** Characters of a condition's message: what a person reads, and far below what the API server takes. */
 const MAX_MESSAGE = 2_048
+
+/** A thousand policies that are applied at once are told of within seconds; the API server has others to serve too. */
+const RATE = { perSecond: 100, burst: 500 }
+const CONCURRENCY = 6
 
 /** Kinds whose status is written here. Gateways and their classes have a controller of their own. */
 const WRITTEN_KINDS: ReadonlyMap<string, KindDefinition> = new Map(
@@ -129,7 +138,6 @@ export function runKubernetesStatus(options: KubernetesStatusOptions): Kubernete
   let cancel: (() => void) | undefined
 
   const work = async (key: string): Promise<number | undefined> => {
-    metrics.waiting(queue.size())
     const now = wanted.get(key)
     if (now === undefined) return undefined
     const subject = subjectOf(now.resource)
@@ -188,8 +196,12 @@ export function runKubernetesStatus(options: KubernetesStatusOptions): Kubernete
     },
     clock,
     random,
+    concurrency: CONCURRENCY,
+    rate: RATE,
     signal,
   })
+
+  metrics.followQueue(() => queue.size())
 
   const refresh = () => {
     cancel = undefined
@@ -205,7 +217,6 @@ export function runKubernetesStatus(options: KubernetesStatusOptions): Kubernete
       telling.delete(key)
       queue.remove(key)
     }
-    metrics.waiting(queue.size())
   }
   const touch = () => {
     cancel ??= clock.setTimer(GATHER_MS, refresh, { keepAlive: false })
