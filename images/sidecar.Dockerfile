@@ -7,7 +7,7 @@ FROM ${NODE_IMAGE} AS dependencies
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 # As the lockfile says; nobody's install script is needed, so none is run.
-RUN --mount=type=cache,target=/var/cache/npm npm ci --cache /var/cache/npm --ignore-scripts --no-update-notifier
+RUN --mount=type=cache,target=/var/cache/npm npm ci --cache /var/cache/npm --ignore-scripts --no-update-notifier --fetch-timeout=30000 --fetch-retries=5
 
 # The init container writes the rules with nft. What its installation changed is taken along, less logs and caches, and dated
 # as everything else is.

@@ -9,6 +9,7 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
+import { kubernetesClient } from './kubernetes-client.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
@@ -71,6 +72,7 @@ export async function buildPrograms(outdir: string, options: BuildOptions = {}):
     target: 'node24',
     mainFields: ['module', 'main'],
     external: EXTERNAL,
+    plugins: [kubernetesClient],
     banner: { js: REQUIRE },
     chunkNames: 'chunk-[hash]',
     legalComments: 'none',
