@@ -72,7 +72,7 @@ describe('the root of a mesh', () => {
     assert.deepEqual([...phases].sort(), ['distributing', 'retiring', 'signing', 'stable'])
     const { sent, lost } = await load.stop()
     assert.deepEqual(lost, [])
-    assert.ok(sent > tookMs / (2 * EVERY_MS), `${sent} requests in ${Math.round(tookMs)} ms`)
+    assert.ok(sent > 50, `${sent} requests in ${Math.round(tookMs)} ms`)
     assert.equal(await tunnel.say('after'), 'after', 'retiring a root is no reason to cut anything')
     tunnel.close()
 

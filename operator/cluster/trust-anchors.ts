@@ -88,7 +88,7 @@ export function keepTrustAnchors(options: TrustAnchorsOptions): TrustAnchors {
         force: true,
         signal,
       })
-      there.set(namespace, text)
+      // What is there the watch alone says: another's change may have been told before our own answer came.
       log.info('the roots were given to a namespace', { 'orchestrator.namespace': namespace })
       return undefined
     },
