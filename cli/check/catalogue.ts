@@ -141,6 +141,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'stale-keys': 'HBK0908',
   'would-deny': 'HBK0909',
   'document-too-large': 'HBK0910',
+  'unusable-custom-root': 'HBK0911',
   // Pods
   'opt-out-refused': 'HBK1001',
   'host-network': 'HBK1002',
