@@ -394,6 +394,9 @@ describe('a gateway’s serving certificates', () => {
     assert.deepEqual([...changes].sort(), ['*.shop.localhost', 'shop.localhost'])
     const first = certificates.get('shop.localhost')
     assert.ok(first)
+    assert.equal(first.root, identity.current().root)
+    assert.equal(certificates.areOf(first.root), true)
+    assert.equal(certificates.areOf('another'), false)
 
     certificates.want(['shop.localhost'])
     assert.equal(certificates.get('*.shop.localhost'), undefined)

@@ -243,7 +243,8 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     keptIdentity = kept
     const certificates = createServingCertificates({
       identity: store,
-      credentials: identityOptions,
+      // A join token is for the identity, and taken once.
+      ...(options.provenBy === 'token' && { credentials: identityOptions }),
       operatorRoots: kept.operatorRoots,
       operator: options.operator,
       stateDirectory: join(options.stateDirectory, 'serving'),
@@ -294,13 +295,17 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       configReady.pass()
     }
     session = connectToOperator(store)
-    // The operator learns by the certificate of the session that this sidecar has one of another root.
     let { root } = store.current()
-    store.onChange((next) => {
-      if (next.root === root) return
-      root = next.root
+    // The operator learns by the certificate of the session that this sidecar has one of another root. It is told so once
+    // clients outside see another one, too: they, and the anchors that they have, follow the same root.
+    const showRoot = () => {
+      const { root: next } = store.current()
+      if (next === root || serving?.areOf(next) === false) return
+      root = next
       session?.reconnect()
-    })
+    }
+    store.onChange(showRoot)
+    serving.onChange(showRoot)
     return plane
   }
 

@@ -24,6 +24,8 @@ export interface ServingCertificates {
   want(hostnames: Iterable<string>): void
   /** Undefined until the first one has come. */
   get(hostname: string): ServingCertificate | undefined
+  /** Whether the root of this fingerprint vouches for all that there are. */
+  areOf(root: string): boolean
   /** Calls `listener` for each certificate that comes, first and renewed ones. Returns how to stop that. */
   onChange(listener: (certificate: ServingCertificate) => void): () => void
 }
@@ -31,7 +33,7 @@ export interface ServingCertificates {
 export interface ServingCertificatesOptions {
   /** Says which roots are trusted; its certificate proves who asks, where `credentials` do not say otherwise. */
   readonly identity: IdentityStore
-  /** Default: the certificate of `identity`. */
+  /** Default: the certificate of `identity`. Of tokens, only one that may be shown again and again. */
   readonly credentials?: CredentialsOptions
   /** PEM certificates of the roots by which the operator is known. Default: those of `identity`. */
   readonly operatorRoots?: () => readonly string[]
@@ -166,6 +168,7 @@ export function createServingCertificates(options: ServingCertificatesOptions): 
       }
     },
     get: (hostname) => certificates.get(hostname),
+    areOf: (root) => [...certificates.values()].every((certificate) => certificate.root === root),
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
