@@ -103,9 +103,7 @@ test('T29: Secrets of the cluster are read only where a value says so, and then 
       .flatMap(linesOf)
       .filter((line) => line.startsWith('core/secrets'))
   assert.deepEqual(secretsOf(await render()), [])
-  assert.deepEqual(secretsOf(await render({ values: { 'secrets.clusterWide': true } })), [
-    'core/secrets: get list watch',
-  ])
+  assert.deepEqual(secretsOf(await render({ values: { 'secrets.clusterWide': true } })), ['core/secrets: get watch'])
 })
 
 test('who is bound to the roles of the operator is its service account alone', WITH_HELM, async () => {
