@@ -24,6 +24,8 @@ export interface Admission {
   ready(): boolean
   /** Whether it has them, as last read. */
   isInPlace(): boolean
+  /** The roots, PEM, that the API server believed them by when they were last seen in place. Empty: never. */
+  trustBundle(): readonly string[]
   close(): Promise<void>
 }
 
@@ -97,6 +99,7 @@ export async function startAdmission(options: AdmissionOptions): Promise<Admissi
     port: server.port,
     ready: () => keeper.ready(),
     isInPlace: () => keeper.isInPlace(),
+    trustBundle: () => keeper.trustBundle(),
     async close() {
       end.abort(new Error('the operator ends'))
       await Promise.all([keeper.done, server.close()])

@@ -159,6 +159,20 @@ describe('the keeper of the webhook configurations', () => {
     assert.equal(keeper.isInPlace(), true)
   })
 
+  it('F05: says by which roots it is believed, and not by others before they are written', async (t) => {
+    const { keeper, trust, away, after } = await world(t)
+    assert.deepEqual(keeper.trustBundle(), [])
+    await after(() => keeper.ready())
+    assert.equal(keeper.trustBundle().length, 2)
+    const next = ['-----BEGIN CERTIFICATE-----\nC\n']
+    away(true)
+    trust(next)
+    await after(() => true)
+    assert.equal(keeper.trustBundle().length, 2)
+    away(false)
+    await after(() => keeper.trustBundle() === next)
+  })
+
   it('stays ready, and says so, when a configuration is taken away', async (t) => {
     const { keeper, stored, after, metrics } = await world(t)
     await after(() => keeper.ready())

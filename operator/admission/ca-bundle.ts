@@ -90,6 +90,8 @@ export interface WebhookKeeper {
   ready(): boolean
   /** Whether it has them, as last read. */
   isInPlace(): boolean
+  /** The roots, PEM, that the API server believed all of them by when they were last seen in place. Empty: never. */
+  trustBundle(): readonly string[]
   /** Resolves when the signal has ended it. */
   readonly done: Promise<void>
 }
@@ -108,13 +110,16 @@ export function keepWebhooks(options: WebhookKeeperOptions): WebhookKeeper {
   const { configurations = WEBHOOK_CONFIGURATIONS, clock, random, log, metrics, signal } = options
   let standing: ReadonlyMap<string, boolean> = new Map()
   let wasReady = false
+  let inPlaceWith: readonly string[] = []
   let wake = new AbortController()
   const stop = options.onTrustChange(() => wake.abort())
   signal.addEventListener('abort', stop, { once: true })
 
   const isInPlace = () => configurations.every(({ name }) => standing.get(name) === true)
   const look = async () => {
+    const bundle = options.trustBundle()
     const seen = new Map(standing)
+    let hasSeenAll = true
     for (const configuration of configurations) {
       const { name } = configuration
       const before = standing.get(name)
@@ -125,12 +130,14 @@ export function keepWebhooks(options: WebhookKeeperOptions): WebhookKeeper {
           log.warn('webhook configuration is not in place', { 'hauberk.webhook_configuration': name })
         }
       } catch (err) {
+        hasSeenAll = false
         // What was read last stays: an API server that is away has forgotten nothing.
         if (!signal.aborted)
           log.warn('webhook configuration not looked at', { err, 'hauberk.webhook_configuration': name })
       }
     }
     standing = seen
+    if (hasSeenAll && isInPlace()) inPlaceWith = bundle
     if (!wasReady && isInPlace()) {
       wasReady = true
       options.onReady?.()
@@ -146,7 +153,7 @@ export function keepWebhooks(options: WebhookKeeperOptions): WebhookKeeper {
       await sleep(clock, waitMs, { signal: AbortSignal.any([signal, wake.signal]), keepAlive: false }).catch(() => {})
     }
   }
-  return { ready: () => wasReady, isInPlace, done: run() }
+  return { ready: () => wasReady, isInPlace, trustBundle: () => inPlaceWith, done: run() }
 }
 
 interface StoredConfiguration {

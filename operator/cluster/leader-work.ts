@@ -6,6 +6,7 @@ import { type GatewayController, runGatewayController } from '../gateways/contro
 import type { GatewayCounters } from '../gateways/counters.ts'
 import type { GatewaySettings } from '../gateways/objects.ts'
 import type { Authority } from '../identity/authority.ts'
+import type { Member } from '../identity/rotation/advance.ts'
 import type { RootRotation } from '../identity/rotation/root-rotation.ts'
 import { trustAnchorsOf } from '../identity/trust-anchors.ts'
 import type { KubernetesClient } from '../kubernetes/client.ts'
@@ -23,6 +24,8 @@ import { createUnmeshedEvents } from './unmeshed.ts'
 export interface LeaderWork {
   /** Anything may have changed. Called often: each part gathers. */
   touch(): void
+  /** Where pods learn whom to trust. */
+  anchors(): readonly Member[]
   /** Resolves when the signal has ended it and nothing runs any more. */
   readonly done: Promise<void>
 }
@@ -83,6 +86,7 @@ export function runLeaderWork(options: LeaderWorkOptions): LeaderWork {
       anchors.touch()
       lookForUnmeshed()
     },
+    anchors: anchors.members,
     done: Promise.all([status.done, gateways.done, anchors.done, certificates]).then(() => undefined),
   }
 }

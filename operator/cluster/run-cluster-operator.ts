@@ -6,6 +6,7 @@ import { startAdmission } from '../admission/admission.ts'
 import { type Core, operatorSpiffeId, startCore } from '../core.ts'
 import { gatewayCounters } from '../gateways/counters.ts'
 import { type Authority, openAuthority } from '../identity/authority.ts'
+import { placeMember } from '../identity/rotation/members.ts'
 import { createMeshRotation, wantedRootsOf } from '../identity/rotation/mesh-rotation.ts'
 import { firstRoots } from '../identity/rotation/root-rotation.ts'
 import type { RotationStore } from '../identity/rotation/rotation-store.ts'
@@ -121,7 +122,13 @@ async function run(
     translation: () => core?.operation.translation(),
     acknowledgements: everyone.acknowledgements,
     operators: () =>
-      core === undefined ? [] : operatorMembers(pod.name, replication.self(), others.replicas(), store.snapshot()),
+      core === undefined
+        ? []
+        : [
+            ...operatorMembers(pod.name, replication.self(), others.replicas(), store.snapshot()),
+            ...(leading?.anchors() ?? [placeMember('the trust anchors', undefined)]),
+            placeMember('the webhook configurations', admission.trustBundle().join('')),
+          ],
     isLeader: () => election?.leads() === true,
     onStep: (step) => events.record(stepEvent(step, store.snapshot())),
     clock,

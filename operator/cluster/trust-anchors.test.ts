@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { createTestCa } from '../../model/x509/testing/test-ca.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { silentLog } from '../../runtime/log.ts'
 import { scriptServer } from '../kubernetes/testing/api-server.ts'
@@ -75,4 +76,28 @@ test('other roots are given to everybody, the same ones to nobody twice', async 
   anchors.touch()
   await until(() => rootsIn('shop') === world.roots && rootsIn('hauberk-system') === world.roots, 'both have the new')
   assert.equal(writes(), before + 2)
+})
+
+test('F05: who waits for the next root waits for each namespace that does not have it yet', async (t) => {
+  const [old, next] = [await createTestCa('old'), await createTestCa('next')]
+  const { store, world, anchors, path, rootsIn } = await start(t, WORLD)
+  world.roots = old.root
+  anchors.touch()
+  await until(() => rootsIn('shop') === old.root && rootsIn('hauberk-system') === old.root, 'both have the old one')
+  const known = () => new Map(anchors.members().map(({ name, trusts }) => [name, trusts?.size]))
+  const both = (inShop: number | undefined, inOurs: number | undefined) =>
+    new Map([
+      ['ConfigMap hauberk-system/hauberk-trust-anchors', inOurs],
+      ['ConfigMap shop/hauberk-trust-anchors', inShop],
+    ])
+  await until(() => known().get('ConfigMap shop/hauberk-trust-anchors') === 1, 'that is seen')
+  assert.deepEqual(known(), both(1, 1))
+  world.roots = old.root + next.root
+  anchors.touch()
+  await until(() => [...known().values()].every((roots) => roots === 2), 'both have both')
+  world.snapshot = snapshotOf(resourcesIn(WORLD + namespace('new', OPTED_IN)))
+  assert.equal(known().get('ConfigMap new/hauberk-trust-anchors'), undefined)
+  assert.equal(known().size, 3)
+  store.put(path('shop'), { metadata: {}, data: { 'ca.crt': 'garbage' } })
+  await until(() => known().get('ConfigMap shop/hauberk-trust-anchors') === 2, 'and again')
 })

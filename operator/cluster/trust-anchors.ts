@@ -1,6 +1,8 @@
 import { TRUST_ANCHORS_CONFIG_MAP, TRUST_ANCHORS_KEY } from '../../contract/pod.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
+import type { Member } from '../identity/rotation/advance.ts'
+import { placeMember } from '../identity/rotation/members.ts'
 import { applyObject } from '../kubernetes/apply.ts'
 import type { KubernetesClient } from '../kubernetes/client.ts'
 import { recordOf } from '../kubernetes/object.ts'
@@ -31,6 +33,8 @@ export interface TrustAnchorsOptions {
 export interface TrustAnchors {
   /** Namespaces or roots may have changed. */
   touch(): void
+  /** Each ConfigMap that there is to be, with the roots in it: a root that pods cannot learn of yet must not sign. */
+  members(): readonly Member[]
   /** Resolves when the signal has ended it and nothing runs any more. */
   readonly done: Promise<void>
 }
@@ -105,7 +109,14 @@ export function keepTrustAnchors(options: TrustAnchorsOptions): TrustAnchors {
     for (const namespace of namespaces()) if (there.get(namespace) !== text) queue.add(namespace)
   }
   touch()
-  return { touch, done: Promise.all([queue.done, reflector.done]).then(() => undefined) }
+  return {
+    touch,
+    members: () =>
+      namespaces().map((namespace) =>
+        placeMember(`ConfigMap ${namespace}/${TRUST_ANCHORS_CONFIG_MAP}`, there.get(namespace)),
+      ),
+    done: Promise.all([queue.done, reflector.done]).then(() => undefined),
+  }
 }
 
 function configMap(namespace: string, roots: string) {

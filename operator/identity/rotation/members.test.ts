@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 import { describe, it } from 'node:test'
 import type { WorkloadConfig } from '../../../contract/workload-config.ts'
 import type { WorkloadId } from '../../../model/workload-id.ts'
 import { encodePem } from '../../../model/x509/pem.ts'
+import { createTestCa } from '../../../model/x509/testing/test-ca.ts'
 import { createAcknowledgementTable } from '../../push/acknowledgements.ts'
 import { createBundleHistory } from './bundle-history.ts'
-import { membersOf } from './members.ts'
+import { membersOf, placeMember } from './members.ts'
 
 const ORDERS = 'shop/orders' as WorkloadId
 const GATEWAY = 'shop/gateway' as WorkloadId
@@ -57,6 +58,19 @@ interface Given {
   /** Pods, connected or not. */
   readonly running?: readonly string[]
 }
+
+describe('a place that says whom to trust', () => {
+  it('trusts what it holds, shows nothing, and says nothing when it holds no roots', async () => {
+    const [a, b] = [await createTestCa('a'), await createTestCa('b')]
+    const trusts = new Set(
+      [a, b].map(({ root }) => new X509Certificate(root).fingerprint256.replaceAll(':', '').toLowerCase()),
+    )
+    assert.deepEqual(placeMember('anchors', a.root + b.root), { name: 'anchors', trusts, root: 'none' })
+    for (const nothing of [undefined, null, '', 'garbage', 1]) {
+      assert.deepEqual(placeMember('anchors', nothing), { name: 'anchors', trusts: undefined, root: 'none' })
+    }
+  })
+})
 
 describe('the members of a mesh', () => {
   function world() {

@@ -1,4 +1,5 @@
 import type { WorkloadId } from '../../../model/workload-id.ts'
+import { parseTrustBundle } from '../../../model/x509/bundle.ts'
 import type { Acknowledgements, SidecarStanding } from '../../push/acknowledgements.ts'
 import type { Translation } from '../../translate/translate.ts'
 import type { Authority } from '../authority.ts'
@@ -52,6 +53,12 @@ export function operatorMember(name: string, authority: Authority, identity: Pic
     trusts: new Set(authority.trustBundle().roots.map(fingerprintOf)),
     root: identity.root,
   }
+}
+
+/** A place that says whom to trust, by the PEM of its roots. What holds none, or is not there, says nothing. */
+export function placeMember(name: string, pems: unknown): Member {
+  const bundle = typeof pems === 'string' ? parseTrustBundle(pems) : undefined
+  return { name, trusts: bundle?.ok ? new Set(bundle.value.roots.map(fingerprintOf)) : undefined, root: 'none' }
 }
 
 function memberOf(workload: WorkloadId, { pod, root, documents }: SidecarStanding, history: BundleHistory): Member {

@@ -19,7 +19,10 @@ export interface MeshRotationOptions extends Omit<RootRotationOptions, 'wanted' 
   readonly translation: () => Translation | undefined
   /** What the sidecars of every operator said. */
   readonly acknowledgements: Acknowledgements
-  /** Every operator there is, this one among them. One that runs and is not connected: `{ trusts: undefined, root: undefined }`. */
+  /**
+   * Everybody who is no sidecar: every operator, this one among them (of one that runs and is not connected nothing is known), and
+   * places that say whom to trust.
+   */
   readonly operators: () => readonly Member[]
   readonly metrics: Metrics
 }
