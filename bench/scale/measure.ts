@@ -18,14 +18,13 @@ export interface ScaleResult {
 }
 
 export interface MemoryResult {
-  /** With all resources and no sidecars. */
+  /** With all resources and no sidecars, at rest. */
   readonly before: OperatorUsage
-  /** With every sidecar connected and equipped, as it is, and after a garbage collection. */
+  /** With every sidecar connected and equipped: as it is, and at rest. */
   readonly asItIs: OperatorUsage
-  readonly collected: OperatorUsage
-  /** After everything else, likewise. */
+  readonly atRest: OperatorUsage
+  /** After everything else, at rest. */
   readonly atTheEnd: OperatorUsage
-  readonly atTheEndCollected: OperatorUsage
 }
 
 export interface PushResult {
@@ -88,8 +87,7 @@ export async function measure(mesh: Mesh, options: MeasureOptions): Promise<Scal
 
   progress('starting the operator')
   await mesh.startOperator([])
-  await sleep(settleMs / 4)
-  const before = await mesh.usage(true)
+  const before = await usageAtRest(mesh, settleMs)
 
   progress(`minting ${sidecars} certificates`)
   await mesh.prepareSidecars()
@@ -101,10 +99,9 @@ export async function measure(mesh: Mesh, options: MeasureOptions): Promise<Scal
     tookMs: performance.now() - connectedAtMs,
     operatorCpuMs: ((await mesh.usage(false)).cpuUs - cpuBefore) / 1_000,
   }
-  await sleep(settleMs)
   const asItIs = await mesh.usage(false)
-  const collected = await mesh.usage(true)
-  if (collected.sessions !== sidecars) throw new Error(`the operator has ${collected.sessions} sessions`)
+  const atRest = await usageAtRest(mesh, settleMs)
+  if (atRest.sessions !== sidecars) throw new Error(`the operator has ${atRest.sessions} sessions`)
 
   const push = async (key: string, told: number, edit: () => Promise<number>, at: number): Promise<PushResult> => {
     await mesh.mark()
@@ -163,21 +160,27 @@ export async function measure(mesh: Mesh, options: MeasureOptions): Promise<Scal
     operatorCpuMs: ((await mesh.usage(false)).cpuUs - cpu) / 1_000,
   }
 
-  await sleep(settleMs)
-  const atTheEnd = await mesh.usage(false)
-  const atTheEndCollected = await mesh.usage(true)
+  const atTheEnd = await usageAtRest(mesh, settleMs)
   const { refused, connected } = await mesh.progress()
   if (refused > 0) throw new Error(`${refused} documents were for another workload`)
   if (connected !== sidecars) throw new Error(`${connected} sidecars are connected at the end`)
   return {
     sidecars,
-    memory: { before, asItIs, collected, atTheEnd, atTheEndCollected },
+    memory: { before, asItIs, atRest, atTheEnd },
     connect,
     toAll,
     toOne,
     storm,
     stampede,
   }
+}
+
+/** V8 gives pages back some seconds after a collection has emptied them. */
+async function usageAtRest(mesh: Mesh, settleMs: number): Promise<OperatorUsage> {
+  await sleep(settleMs)
+  await mesh.usage(true)
+  await sleep(settleMs)
+  return mesh.usage(false)
 }
 
 async function causeStorm(

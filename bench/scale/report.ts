@@ -2,6 +2,7 @@ import type { Environment } from '../measure/environment.ts'
 import { summarise } from '../measure/statistics.ts'
 import { formatTable } from '../measure/table.ts'
 import type { ScaleResult } from './measure.ts'
+import type { OperatorUsage } from './operator-messages.ts'
 
 /** What is asked of one operator with 1,000 and with 10,000 sidecars. */
 export const GOALS = {
@@ -30,40 +31,24 @@ export function formatMachine({
 
 export function formatResult(result: ScaleResult): string {
   const { sidecars, memory, connect, toAll, toOne, storm, stampede } = result
-  const perSidecar = (of: (usage: (typeof memory)['before']) => number, usage: (typeof memory)['before']) =>
+  const perSidecar = (of: (usage: OperatorUsage) => number, usage: OperatorUsage) =>
     `${((of(usage) - of(memory.before)) / sidecars / 1_000).toFixed(1)} kB`
-  const rss = bytesPerSidecar(result)
+  const bytes = bytesPerSidecar(result)
   const p99 = summarise(toAll.map(({ latency }) => latency.p99))
   const p50 = summarise(toAll.map(({ latency }) => latency.p50))
   const programmed = summarise(toAll.map(({ programmedMs }) => programmedMs))
   const rows: readonly (readonly string[])[] = [
+    ['operator, no sidecars: RSS, heap', sizes(memory.before), '', ''],
+    ['operator, all connected: RSS, heap', sizes(memory.atRest), '', ''],
     [
-      'operator, no sidecars: RSS, heap',
-      `${megabytes(memory.before.rss)}, ${megabytes(memory.before.heapUsed)}`,
-      '',
-      '',
-    ],
-    [
-      'operator, all connected: RSS, heap',
-      `${megabytes(memory.asItIs.rss)}, ${megabytes(memory.asItIs.heapUsed)}`,
-      '',
-      '',
-    ],
-    [
-      'memory per sidecar (RSS, after GC)',
-      `${(rss / 1_000).toFixed(1)} kB`,
+      'memory per sidecar',
+      `${(bytes / 1_000).toFixed(1)} kB`,
       `<= ${GOALS.bytesPerSidecar / 1_000} kB`,
-      verdict(rss <= GOALS.bytesPerSidecar),
+      verdict(bytes <= GOALS.bytesPerSidecar),
     ],
-    ['the same without GC', perSidecar((usage) => usage.rss, memory.asItIs), '', ''],
-    ['of it on the heap', perSidecar((usage) => usage.heapUsed, memory.collected), '', ''],
-    ['the same after storm and renewals', perSidecar((usage) => usage.rss, memory.atTheEndCollected), '', ''],
-    [
-      '  of it, without what V8 keeps for young objects',
-      perSidecar(({ rss, youngSpace }) => rss - youngSpace, memory.atTheEndCollected),
-      '',
-      '',
-    ],
+    ['  of it on the heap', perSidecar((usage) => usage.heapUsed, memory.atRest), '', ''],
+    ['  by RSS alone, just connected', perSidecar(({ rss }) => rss, memory.asItIs), '', ''],
+    ['  after storm and renewals', perSidecar(lasting, memory.atTheEnd), '', ''],
     ['connecting, operator CPU per sidecar', `${(connect.operatorCpuMs / sidecars).toFixed(2)} ms`, '', ''],
     ['one policy to all, p50 over sidecars', range(p50), '', ''],
     [
@@ -129,9 +114,18 @@ export function formatResult(result: ScaleResult): string {
   return formatTable([`${sidecars} sidecars`, 'measured', 'asked', ''], rows)
 }
 
-/** What the kernel counts as the operator's, after a garbage collection before and after. */
+/** What the kernel counts as the operator's at rest, with and without sidecars. */
 export function bytesPerSidecar({ sidecars, memory }: ScaleResult): number {
-  return (memory.collected.rss - memory.before.rss) / sidecars
+  return (lasting(memory.atRest) - lasting(memory.before)) / sidecars
+}
+
+/** V8 sets aside more or less for young objects, up to a bound, and sidecars do not change that. */
+function lasting({ rss, youngSpace }: OperatorUsage): number {
+  return rss - youngSpace
+}
+
+function sizes({ rss, heapUsed }: OperatorUsage): string {
+  return `${megabytes(rss)}, ${megabytes(heapUsed)}`
 }
 
 function verdict(isReached: boolean): string {

@@ -34,7 +34,7 @@ describe('one operator and its sidecars', () => {
       quietMs: 300,
       progress() {},
     })
-    assert.equal(result.memory.collected.sessions, 10)
+    assert.equal(result.memory.atRest.sessions, 10)
     assert.deepEqual({ told: result.toOne.told, others: result.toOne.others }, { told: 2, others: 0 })
     assert.ok(result.storm.current.max >= result.storm.connected.p50)
     assert.equal(result.stampede.renewals, 4)

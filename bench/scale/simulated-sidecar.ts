@@ -121,17 +121,14 @@ export function createSimulatedSidecar(options: SimulatedSidecarOptions): Simula
       sinceMark = { documents: 0, lost: 0 }
     },
     receipt: () => ({ workload: pod.workload, ...sinceMark }),
-    renew: (leftMs) => renew(identity, operator, leftMs, clock, log),
+    renew: (leftMs) => renew(options, leftMs),
   }
 }
 
 /** By the real loop, which is told that so little of the certificate's life is left, and so that it is due. */
 async function renew(
-  identity: Identity,
-  operator: SimulatedSidecarOptions['operator'],
+  { pod, identity, operator, clock, log }: SimulatedSidecarOptions,
   leftMs: number,
-  clock: Clock,
-  log: Log,
 ): Promise<Renewal> {
   const startedAtMs = clock.monotonic()
   const counts = { attempts: 0, sentAway: 0, sentAwayWithTime: 0, unreachable: 0, refused: 0 }
@@ -149,6 +146,7 @@ async function renew(
             operator,
             credentials: [{ kind: 'certificate', certificate: identity }],
             trustBundle: identity.trustBundle,
+            localAddress: pod.address,
             clock,
           },
         )

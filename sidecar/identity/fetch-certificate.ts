@@ -30,6 +30,8 @@ export interface FetchCertificateOptions {
   readonly credential: Credential
   /** PEM certificates of the roots that the operator's own certificate must lead to. */
   readonly trustBundle: readonly string[]
+  /** The address to dial from. Default: as the kernel says. */
+  readonly localAddress?: string | undefined
   readonly clock: Clock
   readonly signal?: AbortSignal | undefined
 }
@@ -91,7 +93,7 @@ interface Answer {
 }
 
 function post(body: string, options: FetchCertificateOptions): Promise<Answer> {
-  const { operator, credential, trustBundle, clock, signal } = options
+  const { operator, credential, trustBundle, localAddress, clock, signal } = options
   return new Promise((resolve, reject) => {
     const call = request({
       host: operator.host,
@@ -105,6 +107,7 @@ function post(body: string, options: FetchCertificateOptions): Promise<Answer> {
         ...(credential.kind === 'token' ? { authorization: `Bearer ${credential.token}` } : {}),
       },
       agent: false,
+      ...(localAddress === undefined ? {} : { localAddress }),
       servername: '',
       ca: [...trustBundle],
       ...(credential.kind === 'certificate'

@@ -19,6 +19,8 @@ export interface ObtainOptions {
   /** In order; the next is used where the operator refuses the one before. */
   readonly credentials: readonly Credential[]
   readonly trustBundle: readonly string[]
+  /** The address to dial from. Default: as the kernel says. */
+  readonly localAddress?: string | undefined
   readonly clock: Clock
   readonly signal?: AbortSignal | undefined
 }
@@ -29,13 +31,13 @@ export interface ObtainOptions {
  * @throws CertificateFetchError
  */
 export async function obtain(asked: Asked, options: ObtainOptions): Promise<Obtained> {
-  const { operator, credentials, trustBundle, clock, signal } = options
+  const { operator, credentials, trustBundle, localAddress, clock, signal } = options
   const key = await makePrivateKey()
   const request = { ...asked, csr: createCsr(key) }
   let refused = new CertificateFetchError('refused', 'there is neither a token nor a current certificate to ask with')
   for (const credential of credentials) {
     try {
-      const answer = await fetchCertificate(request, { operator, credential, trustBundle, clock, signal })
+      const answer = await fetchCertificate(request, { operator, credential, trustBundle, localAddress, clock, signal })
       return { privateKey: pemOfKey(key), answer, receivedAtMs: clock.now() }
     } catch (error) {
       if (!(error instanceof CertificateFetchError) || error.code !== 'refused') throw error
