@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { until } from '../../world/until.ts'
 import { SYSTEM_NAMESPACE } from '../helm.ts'
-import { killContainer } from '../kill-container.ts'
+import { containerId, killContainer } from '../kill-container.ts'
+import type { ClusterObject, Kubectl } from '../kubectl.ts'
 import { assertNoneLost, startPodLoad } from '../load.ts'
 import { loadedPair } from '../loaded-pair.ts'
 import type { ClusterScenario } from '../scenario.ts'
@@ -39,11 +40,44 @@ export const operatorsKilled: ClusterScenario = {
     assert.ok(tookMs <= 20_000, `the lease was taken after ${tookMs} ms`)
     yield { sent: 'kill -9 of the leading operator', got: `the lease is taken after ${(tookMs / 1_000).toFixed(1)} s` }
 
-    for (const pod of await operators()) await killContainer(pod, pod.spec.containers[0].name).catch(() => {})
-    await kubectl.run(['rollout', 'status', '-n', SYSTEM_NAMESPACE, 'deploy/hauberk-operator', '--timeout=120s'], {
-      timeoutMs: 125_000,
-    })
-    yield { sent: 'kill -9 of both replicas', got: 'both are back' }
+    const killed: string[] = []
+    // Until the kubelet looks, the status still tells of containers that are gone.
+    const isReady = (pod: ClusterObject) =>
+      pod.status.containerStatuses?.every(
+        (one: { readonly ready: boolean; readonly containerID?: string }) =>
+          one.ready && !killed.some((id) => one.containerID?.endsWith(id)),
+      )
+    const bothReady = () =>
+      until(
+        'both replicas are ready',
+        async () => {
+          const pods = await operators()
+          return pods.length === 2 && pods.every(isReady) && pods
+        },
+        { withinMs: 120_000, everyMs: 250 },
+      )
+    for (const pod of await bothReady()) {
+      const { name } = pod.spec.containers[0]
+      killed.push(containerId(pod, name))
+      await killContainer(pod, name)
+    }
+    await bothReady()
+    const readyAt = performance.now()
+    await until('the webhooks answer', () => reviews(kubectl), { withinMs: 30_000, everyMs: 250 })
+    yield {
+      sent: 'kill -9 of both replicas',
+      got: 'both are back',
+      said: `policies are reviewed ${Math.round(performance.now() - readyAt)} ms after they are ready`,
+    }
     yield { sent: 'meanwhile, 50 requests a second', got: assertNoneLost(await load.stop()) }
   },
+}
+
+/** Whether a policy that is saved is reviewed, by either replica. */
+async function reviews(kubectl: Kubectl): Promise<boolean> {
+  const saved = ['annotate', 'meshsecuritypolicies.hauberk.dev', 'baseline', 'e2e.hauberk.dev/seen=yes']
+  return kubectl.run([...saved, '--dry-run=server']).then(
+    () => true,
+    () => false,
+  )
 }
