@@ -68,6 +68,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'hidden-status': 'HBK0233',
   'unreadable-section': 'HBK0234',
   'inline-secret': 'HBK0235',
+  'unknown-method': 'HBK0236',
   // References
   'target-not-found': 'HBK0301',
   'unresolved-token-issuer': 'HBK0302',

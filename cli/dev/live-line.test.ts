@@ -86,6 +86,7 @@ test('a refusal names its rule, or the denial where no rule has a name', () => {
   const denied = { ...REQUEST, status: 403, outcome: 'denied', rule: undefined } as const
   assert.match(line('shop/orders', { ...denied, refusal: REFUSED }), / {2}403 not-bob {2}/)
   assert.match(line('shop/orders', { ...denied, refusal: { ...REFUSED, rule: undefined } }), / {2}403 not-allowed {2}/)
+  assert.match(line('shop/orders', { ...denied, refusal: REFUSED }), / {2}D1$/, 'the id that can be explained')
 })
 
 test('an outside client is its address, a gateway its name, and a dry run says what it would do', () => {

@@ -21,7 +21,9 @@ export function formatDecision(decision: Decision, paint: Paint): string {
     resultOf(decision, paint),
     paint('dim', `${decision.durationMs.toFixed(1)} ms`),
   ]
-  const { wouldDeny } = decision
+  const { wouldDeny, denial, id } = decision
+  // What somebody may want explained has the id that `hauberk explain` takes.
+  if (denial !== undefined || wouldDeny !== undefined) columns.push(paint('dim', printable(id)))
   if (wouldDeny !== undefined) {
     columns.push(paint('yellow', `(dry run: ${printable(wouldDeny.rule ?? wouldDeny.denial)} would refuse it)`))
   }

@@ -1,9 +1,10 @@
+import { HTTP_METHODS } from '../../model/http-method.ts'
 import { parseHeaderName } from '../../model/match/header.ts'
 import { readIpAddress } from '../../model/match/ip-address.ts'
 import { parseSpiffeId, spiffeIdFor } from '../../model/spiffe-id.ts'
 import type { Pipeline } from '../../sidecar/compile/pipeline.ts'
 import { isIdentityHeader } from '../../sidecar/serve/forwarded.ts'
-import type { Problem } from '../../sidecar/serve/http1/problem.ts'
+import { type Problem, problem } from '../../sidecar/serve/http1/problem.ts'
 import { normaliseHost, normaliseTarget } from '../../sidecar/serve/normalise.ts'
 import { CommandError, EXIT } from '../exit-code.ts'
 import type { Asked, Claims } from './asked.ts'
@@ -66,6 +67,7 @@ export function ask(pipeline: Pipeline, words: AskWords): AskedOrRefused {
     port: site.port,
     caller: common.caller,
   })
+  if (!(HTTP_METHODS as readonly string[]).includes(words.method)) return malformed(problem('client', 'unknown-method'))
   if ('kind' in target) return malformed(target)
   const host = normaliseHost(words.host ?? site.host)
   if ('kind' in host) return malformed(host)

@@ -376,6 +376,7 @@ describe('a review of authorization', () => {
         { name: 'b', to: { paths: ['/users/{id}'] }, when: 'claims.sub == path.userId' },
         { name: 'c', when: 'claims.sub ==' },
         { name: 'd', to: { headers: [{ name: 'x y' }] } },
+        { name: 'e', to: { methods: ['GET', 'post', 'FETCH'] } },
       ],
     })
     assert.deepEqual(
@@ -389,6 +390,8 @@ describe('a review of authorization', () => {
         ['error', 'unknown-path-variable', 'authorization.allow[1].when'],
         ['error', 'malformed-when', 'authorization.allow[2].when'],
         ['error', 'malformed-header-name', 'authorization.allow[3].to.headers[0].name'],
+        ['warning', 'unknown-method', 'authorization.allow[4].to.methods[1]'],
+        ['warning', 'unknown-method', 'authorization.allow[4].to.methods[2]'],
         ['warning', 'allow-without-effect', 'authorization.default'],
       ],
     )

@@ -1,3 +1,4 @@
+import { HTTP_METHODS } from '../../model/http-method.ts'
 import { formatOrigin, type Origin } from '../../model/origin.ts'
 import { fail, type Issue, issue, ok, under } from '../../model/result.ts'
 import { type Attached, type Combined, defineSection, type Levels, type SectionContext } from '../../model/section.ts'
@@ -72,6 +73,7 @@ function review(spec: AuthorizationSpec): readonly Issue[] {
         issues.push(issue('duplicate-rule', `${path}.name`, `is ${rule.name} again`, 'give each rule its own name'))
       }
       names.add(rule.name)
+      issues.push(...unknownMethods(rule.to?.methods ?? [], `${path}.to.methods`))
       const compiled = compileRule({ ...qualified(rule, 'review'), origin: '' }, effect, trustDomain)
       if (!compiled.ok) issues.push(...compiled.issues.map((found) => under(path, found)))
     }
@@ -93,6 +95,21 @@ function review(spec: AuthorizationSpec): readonly Issue[] {
   }
   return issues
 }
+
+/** No proxy lets a request with such a method come as far as the rules. */
+function unknownMethods(methods: readonly string[], path: string): readonly Issue[] {
+  return methods.flatMap((method, i) => {
+    if (KNOWN_METHODS.has(method)) return []
+    const upper = method.toUpperCase()
+    const fix = KNOWN_METHODS.has(upper)
+      ? `write ${upper}: methods are case-sensitive`
+      : 'write GET, POST, PUT, or another'
+    const found = issue('unknown-method', `${path}[${i}]`, `${method} is no method that requests have`, fix)
+    return [{ ...found, severity: 'warning' as const }]
+  })
+}
+
+const KNOWN_METHODS: ReadonlySet<string> = new Set(HTTP_METHODS)
 
 function combine(levels: Levels<AuthorizationSpec>, context: SectionContext): Combined<AuthorizationValue> {
   const { floor, policies, defaults } = levels

@@ -1,3 +1,4 @@
+import { HTTP_METHODS } from '../../../model/http-method.ts'
 import { type Authority, normaliseHost, normaliseTarget } from '../normalise.ts'
 import { FieldTable } from './field-table.ts'
 import { COMMON_FIELDS, COMPLETE, FIELD_START, HeadScanner, INCOMPLETE, type Scanned, START } from './head-parser.ts'
@@ -326,48 +327,10 @@ const AUTHORIZATION = 7
 const PROXY_AUTHORIZATION = 8
 const WEBSOCKET_KEY = 9
 
-/** IANA's registry, as far as llhttp knows it. */
-const METHODS = [
-  'ACL',
-  'BIND',
-  'CHECKOUT',
-  'CONNECT',
-  'COPY',
-  'DELETE',
-  'GET',
-  'HEAD',
-  'LINK',
-  'LOCK',
-  'M-SEARCH',
-  'MERGE',
-  'MKACTIVITY',
-  'MKCALENDAR',
-  'MKCOL',
-  'MOVE',
-  'NOTIFY',
-  'OPTIONS',
-  'PATCH',
-  'POST',
-  'PROPFIND',
-  'PROPPATCH',
-  'PURGE',
-  'PUT',
-  'QUERY',
-  'REBIND',
-  'REPORT',
-  'SEARCH',
-  'SUBSCRIBE',
-  'TRACE',
-  'UNBIND',
-  'UNLINK',
-  'UNLOCK',
-  'UNSUBSCRIBE',
-] as const
-
 const LONGEST_METHOD = 11
 
 /** By length and first octet, so that GET and POST are found at once and no string is made. */
-const METHODS_BY_SHAPE: readonly (readonly string[])[] = groupByShape(METHODS)
+const METHODS_BY_SHAPE: readonly (readonly string[])[] = groupByShape(HTTP_METHODS)
 
 function groupByShape(methods: readonly string[]): readonly (readonly string[])[] {
   const shapes: string[][] = Array.from({ length: (LONGEST_METHOD + 1) * 32 }, () => [])
