@@ -93,12 +93,19 @@ async function explainRequest(
   words: Pick<AskWords, 'method' | 'target' | 'headers'>,
   options: ExplainOptions,
 ): Promise<Told> {
-  const { pipeline, gateway, place } =
+  const { pipeline, gateway, place, accounts } =
     options.file === undefined ? await fromMesh(word, options) : await fromFiles(word, options.file, options)
   const claims = options.claims === undefined ? undefined : await readClaims(options.claims)
   const { from, host, port, clientIp } = options
   const asked = ask(pipeline, { ...words, from, gateway, claims, host, port, clientIp })
-  if (asked.kind === 'asked') return { answer: answerFor(pipeline, asked.asked, asked.notes), place }
+  if (asked.kind === 'asked') {
+    const { caller } = asked.asked
+    const notes =
+      caller === undefined || accounts === undefined || accounts.has(caller)
+        ? asked.notes
+        : [...asked.notes, `no workload in these files runs as ${caller}`]
+    return { answer: answerFor(pipeline, asked.asked, notes), place }
+  }
   const { method = '', target = '' } = words
   const answer: Answer = {
     workload: pipeline.config.workload,
@@ -112,7 +119,10 @@ async function explainRequest(
     outcome: 'denied',
     denial: asked.reason,
     status: asked.status,
-    detail: 'no proxy of the mesh passes such a target on, whatever the policies say: it can be read in two ways',
+    detail:
+      asked.reason === 'unknown-method'
+        ? `no proxy of the mesh takes the method ${method}, whatever the policies say`
+        : 'no proxy of the mesh passes such a target on, whatever the policies say: it can be read in two ways',
     considerations: [],
     notes: [],
   }
@@ -124,6 +134,8 @@ interface Explained {
   /** The id of the only gateway. */
   readonly gateway: string | undefined
   readonly place: Place
+  /** The SPIFFE IDs of all workloads, where they are known. */
+  readonly accounts?: ReadonlySet<string>
 }
 
 async function fromFiles(word: string, files: readonly string[], flags: MeshFlags): Promise<Explained> {
@@ -136,6 +148,7 @@ async function fromFiles(word: string, files: readonly string[], flags: MeshFlag
     pipeline: pipelineOf(findWorkload(word, configs)),
     gateway: onlyGateway(configs),
     place: placeIn(mesh),
+    accounts: new Set(configs.map(({ identity }) => identity.spiffeId)),
   }
 }
 

@@ -58,3 +58,9 @@ test('a verb that there is not, and an option too, are wrong usage', async (t) =
   assert.match(unknown.stderr, /unknown command 'deev'/)
   assert.match(unknown.stderr, /Did you mean dev\?/)
 })
+
+test('whoever names a directory without -f is told of it', async () => {
+  const { code, stderr } = await runHauberk(['dev', 'samples/shop'], { cwd: '/' })
+  assert.equal(code, 2)
+  assert.match(stderr, /too many arguments[^]*named with -f/)
+})

@@ -143,6 +143,19 @@ test('a target that can be read in two ways is refused whatever the policies', (
   })
 })
 
+test('a method that no proxy takes is refused whatever the policies, and a caller that no workload is gets a note', async () => {
+  const asked = ask(pipelineOf(YAML, 'shop/orders'), { method: 'get', target: '/healthz', from: 'web', headers: [] })
+  assert.ok(asked.kind === 'malformed')
+  assert.deepEqual([asked.status, asked.reason], [501, 'unknown-method'])
+  const explained = await runHauberk(
+    ['explain', 'shop/catalog', 'GET', '/products', '--from', 'shop/nobody', '-f', SHOP, '-o', 'json'],
+    { cwd: '/' },
+  )
+  assert.deepEqual(JSON.parse(explained.stdout).notes, [
+    'no workload in these files runs as spiffe://cluster.local/ns/shop/sa/nobody',
+  ])
+})
+
 test('ports are named by container or Service, hosts as a client would', () => {
   const pipeline = pipelineOf(YAML, 'shop/orders')
   for (const port of [undefined, 80, 8080]) {
