@@ -95,6 +95,7 @@ const decisions = createDecisionLog({
   level: 'denied',
   workload: 'bench/app',
   sink: { write() {}, drop() {}, dropped: 0 },
+  clock,
 })
 let newest: RequestRecord | undefined
 const engine: Engine = {

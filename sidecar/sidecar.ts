@@ -141,7 +141,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     clock,
     (counts) => session?.send({ type: 'dry-run', counts: [...counts] }) === true,
   )
-  const decisions = createDecisionLog({ level: options.decisionLog, workload: options.workload, sink })
+  const decisions = createDecisionLog({ level: options.decisionLog, workload: options.workload, sink, clock })
 
   const wantCertificates = (pipeline: Pipeline) => {
     serving?.want(meshHostnames(pipeline))
@@ -362,7 +362,10 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     serve,
     retire: () => dataPlane?.retire(),
     async end() {
-      drain.step('log', () => sink.flush())
+      drain.step('log', () => {
+        decisions.flush()
+        return sink.flush()
+      })
       const report = await drain.drain('asked to end')
       return report.clean ? 0 : 1
     },

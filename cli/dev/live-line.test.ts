@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { systemClock } from '../../runtime/clock.ts'
 import { createDecisionLog } from '../../sidecar/observe/decision-log.ts'
 import type { ConnectionRecord, RequestRecord } from '../../sidecar/serve/observation.ts'
 import { type Decision, isTelling, parseDecision } from './decision.ts'
@@ -63,7 +64,7 @@ const REFUSED = {
 function decided(workload: string, record: RequestRecord | ConnectionRecord): Decision {
   const lines: string[] = []
   const sink = { write: (line: string) => void lines.push(line), drop() {}, dropped: 0 }
-  const log = createDecisionLog({ level: 'all', workload, sink })
+  const log = createDecisionLog({ level: 'all', workload, sink, clock: systemClock })
   if ('method' in record) log.request(record)
   else log.connection(record)
   const decision = parseDecision((lines[0] ?? '').trimEnd())

@@ -1,8 +1,15 @@
 import { type SpiffeId, serviceAccountOf } from '../../model/spiffe-id.ts'
+import type { Clock } from '../../runtime/clock.ts'
 import type { LogSink } from '../../runtime/log-sink.ts'
 import type { ConnectionRecord, Refusal, RequestRecord } from '../serve/observation.ts'
+import { OnceASecond } from './once-a-second.ts'
 
-/** Which decisions are written: every one, refusals and would-be refusals only, or none. */
+/**
+ * Which decisions are written: every one, refusals and would-be refusals only, or none.
+ *
+ * What the mesh itself refuses, before any policy was asked, is written once a second for each reason at every level, and
+ * with `denied` so is all the rest: nobody fills a log by being refused.
+ */
 export type DecisionLogLevel = 'all' | 'denied' | 'off'
 
 /** `event.dataset` of every line, by which Filebeat and `hauberk dev` tell decisions from the rest of the log. */
@@ -13,26 +20,42 @@ export interface DecisionLogOptions {
   /** `namespace/name` of the workload. */
   readonly workload: string
   readonly sink: LogSink
+  readonly clock: Clock
 }
 
 export interface DecisionLog {
   request(record: RequestRecord): void
   connection(record: ConnectionRecord): void
+  /** Writes what has waited for its second to be over. */
+  flush(): void
 }
 
+type Line = Readonly<Record<string, unknown>>
+
 /**
- * One line a request or connection, in the Elastic Common Schema 8. It is written past the logger: at this rate a
+ * One line a request or connection, but for refusals of a reason that was just written, in the Elastic Common Schema 8. It is written past the logger: at this rate a
  * general one costs more than the decision did. What is written was never secret: see `RequestRecord`.
  */
-export function createDecisionLog({ level, workload, sink }: DecisionLogOptions): DecisionLog {
+export function createDecisionLog({ level, workload, sink, clock }: DecisionLogOptions): DecisionLog {
   const wanted = (refusal: Refusal | undefined, wouldDeny: Refusal | undefined) =>
     level === 'all' || (level === 'denied' && (refusal !== undefined || wouldDeny !== undefined))
-  const print = (line: Readonly<Record<string, unknown>>) => sink.write(`${JSON.stringify(line)}\n`)
+  const print = (line: Line) => sink.write(`${JSON.stringify(line)}\n`)
+  const thinned = new OnceASecond<() => Line>(clock, (lineOf, standsFor) =>
+    print(standsFor === 1 ? lineOf() : { ...lineOf(), 'hauberk.refusals': standsFor }),
+  )
+  /** Who may not be told of each time is kept as what the line is made of: most of those are never made. */
+  const write = (kind: string, { direction, refusal, wouldDeny }: Decided, lineOf: () => Line) => {
+    const told = refusal ?? (level === 'denied' ? wouldDeny : undefined)
+    if (told === undefined || (level === 'all' && told.filter !== undefined)) return print(lineOf())
+    const { denial, filter, rule, origins, detail } = told
+    const isPolicy = filter !== undefined
+    thinned.add([kind, direction, denial, ...(isPolicy ? [rule, ...origins] : [detail])].join(' '), lineOf)
+  }
 
   return {
     request(record) {
       if (!wanted(record.refusal, record.wouldDeny)) return
-      print({
+      write('request', record, () => ({
         '@timestamp': new Date(record.timeMs).toISOString(),
         'log.level': record.refusal === undefined ? 'info' : 'warn',
         message: 'request',
@@ -64,11 +87,11 @@ export function createDecisionLog({ level, workload, sink }: DecisionLogOptions)
         ...(record.issuer !== undefined && { 'hauberk.issuer': record.issuer }),
         ...(record.retried && { 'hauberk.retried': true }),
         ...dryRunOf(record.wouldDeny),
-      })
+      }))
     },
     connection(record) {
       if (!wanted(record.refusal, record.wouldDeny)) return
-      print({
+      write('connection', record, () => ({
         '@timestamp': new Date(record.timeMs).toISOString(),
         'log.level': record.refusal === undefined ? 'info' : 'warn',
         message: 'connection',
@@ -92,10 +115,13 @@ export function createDecisionLog({ level, workload, sink }: DecisionLogOptions)
         ...(record.endpoint !== undefined && { 'hauberk.endpoint': record.endpoint }),
         ...(record.plaintext && { 'hauberk.plaintext': true }),
         ...dryRunOf(record.wouldDeny),
-      })
+      }))
     },
+    flush: () => thinned.flush(),
   }
 }
+
+type Decided = Pick<RequestRecord | ConnectionRecord, 'direction' | 'refusal' | 'wouldDeny'>
 
 const ECS_VERSION = '8.10.0'
 

@@ -50,7 +50,7 @@ function record(change: Partial<RequestRecord> = {}): RequestRecord {
 
 test('a decision is one ECS line with who, what, the answer and whose rule it was', () => {
   const sink = createMemorySink()
-  const log = createDecisionLog({ level: 'all', workload: 'shop/orders', sink })
+  const log = createDecisionLog({ level: 'all', workload: 'shop/orders', sink, clock: createManualClock(0) })
   log.request(record({ status: 403, outcome: 'denied', refusal: REFUSAL, rule: undefined }))
   const line = JSON.parse(sink.lines[0] as string)
   assert.equal(line['event.dataset'], 'hauberk.decision')
@@ -65,14 +65,56 @@ test('a decision is one ECS line with who, what, the answer and whose rule it wa
 
 test('the level says which decisions are written', () => {
   const sink = createMemorySink()
-  const denied = createDecisionLog({ level: 'denied', workload: 'w', sink })
+  const clock = createManualClock(0)
+  const denied = createDecisionLog({ level: 'denied', workload: 'w', sink, clock })
   denied.request(record())
   assert.equal(sink.lines.length, 0)
   denied.request(record({ wouldDeny: REFUSAL }))
-  denied.request(record({ refusal: REFUSAL }))
+  denied.request(record({ refusal: { ...REFUSAL, denial: 'token-missing' } }))
   assert.equal(sink.lines.length, 2)
-  createDecisionLog({ level: 'off', workload: 'w', sink }).request(record({ refusal: REFUSAL }))
+  createDecisionLog({ level: 'off', workload: 'w', sink, clock }).request(record({ refusal: REFUSAL }))
   assert.equal(sink.lines.length, 2)
+})
+
+/** As the data plane refuses: no policy was asked. */
+const MALFORMED: Refusal = { denial: 'bare-lf', filter: undefined, rule: undefined, origins: [], detail: undefined }
+
+for (const level of ['all', 'denied'] as const) {
+  test(`T15: at the level ${level}, what the mesh refuses is counted each time by its reason and logged once a second for each`, async () => {
+    const sink = createMemorySink()
+    const clock = createManualClock(Date.UTC(2026, 0, 1))
+    const log = createDecisionLog({ level, workload: 'w', sink, clock })
+    const metrics = createMetrics()
+    const counted = createSidecarMetrics(metrics, NO_GAUGES)
+    for (let i = 0; i < 1_000; i++) {
+      const denial = i % 2 === 0 ? 'bare-lf' : 'te-and-cl'
+      const refused = record({ status: 400, outcome: 'malformed', refusal: { ...MALFORMED, denial }, route: '' })
+      log.request(refused)
+      counted.request(refused)
+    }
+    const denials = () => sink.lines.map((line) => JSON.parse(line)['hauberk.denial'])
+    assert.deepEqual(denials(), ['bare-lf', 'te-and-cl'])
+    await clock.advance(1_000)
+    assert.deepEqual(denials(), ['bare-lf', 'te-and-cl', 'bare-lf', 'te-and-cl'])
+    assert.equal(JSON.parse(sink.lines[2] as string)['hauberk.refusals'], 499)
+    const text = await metrics.text()
+    assert.match(text, /hauberk_denials_total\{direction="inbound",denial="bare-lf",rule="",policy=""\} 500/)
+    assert.match(text, /hauberk_denials_total\{direction="inbound",denial="te-and-cl",rule="",policy=""\} 500/)
+  })
+}
+
+test('what a policy refuses is logged each time with everything, and once a second for each rule with refusals only', () => {
+  const clock = createManualClock(0)
+  const linesOf = (level: 'all' | 'denied') => {
+    const sink = createMemorySink()
+    const log = createDecisionLog({ level, workload: 'w', sink, clock })
+    for (let i = 0; i < 10; i++) {
+      for (const rule of ['own-orders', 'admins']) log.request(record({ refusal: { ...REFUSAL, rule } }))
+    }
+    return sink.lines.length
+  }
+  assert.equal(linesOf('all'), 20)
+  assert.equal(linesOf('denied'), 2)
 })
 
 const NO_GAUGES = {
