@@ -6,11 +6,11 @@ import { defineFilter, type Filter } from '../model/filter.ts'
 import { ok } from '../model/result.ts'
 import { CONTINUE } from '../model/verdict.ts'
 import { FILTERS } from '../policies/filters.ts'
-import { canonicalJson, decode } from './codec.ts'
+import { canonicalJson, decode, read } from './codec.ts'
 import { documentVersion, encodeFor, spokenWith, wireVersion } from './encode-for.ts'
 import { EndpointsDocument } from './endpoints.ts'
 import { KeysDocument } from './keys.ts'
-import { type FilterSlots, WorkloadConfig } from './workload-config.ts'
+import { CONTRACT_VERSION, type FilterSlots, WorkloadConfig } from './workload-config.ts'
 
 const TESTDATA = join(import.meta.dirname, 'testdata')
 
@@ -63,7 +63,7 @@ test('F20: an address of the egress list is a block of one for version 1', () =>
 
 test('F20: a document for the newest version is the document itself', () => {
   const newest = config('v2', 'config-orders.json')
-  assert.equal(encodeFor(2, 'config', newest).document, newest)
+  assert.equal(encodeFor(CONTRACT_VERSION, 'config', newest).document, newest)
 })
 
 test('F20: what is encoded for an older version has a version of its own, which leads back', () => {
@@ -76,7 +76,7 @@ test('F20: what is encoded for an older version has a version of its own, which 
 })
 
 test('F20: a newer sidecar is spoken to in the newest version here, one from before the first in none', () => {
-  assert.deepEqual([0, 1, 2, 3, 99].map(spokenWith), [undefined, 1, 2, 2, 2])
+  assert.deepEqual([0, 1, 2, 3, 4, 99].map(spokenWith), [undefined, 1, 2, 3, 3, 3])
 })
 
 /** A filter that sidecars of version 1 do not have. */
@@ -140,4 +140,45 @@ test('F06, F20: version 1 is told of no distrusted roots: it has lost them from 
   const newest = { ...config('v2', 'config-orders.json'), distrustedRoots: ['ab'.repeat(32)] }
   const { document } = encodeFor(1, 'config', newest)
   assert.equal('distrustedRoots' in document, false)
+})
+
+test('F20: version 2 is told nothing of traffic and zones, and whoever asks learns which policies that concerns', () => {
+  const before = config('v2', 'config-gateway.json')
+  const [name = '', upstream] = Object.entries(before.upstreams)[0] ?? []
+  assert.ok(upstream !== undefined)
+  const traffic = { origins: ['TrafficPolicy/shop/orders@3'], delivery: { tryTimeoutMs: 500 }, warmUpMs: 30_000 }
+  const withTraffic: WorkloadConfig = {
+    ...before,
+    upstreams: { ...before.upstreams, [name]: { ...upstream, traffic } },
+    listeners: before.listeners.map((listener) => ({
+      ...listener,
+      routes: listener.routes.map((route) => ({
+        ...route,
+        action:
+          route.action.kind === 'forward'
+            ? {
+                ...route.action,
+                delivery: { tryTimeoutMs: 250 },
+                mirrors: [{ upstream: name, numerator: 1, denominator: 2 }],
+                session: { by: 'cookie' as const, name: 's', isPermanent: false },
+              }
+            : route.action,
+      })),
+    })) as WorkloadConfig['listeners'],
+  }
+  assert.ok(read(WorkloadConfig, withTraffic).ok)
+  const encoded = encodeFor(2, 'config', withTraffic)
+  assert.equal(withoutVersion(encoded.document), withoutVersion(before))
+  assert.deepEqual(encoded.unsupported, ['TrafficPolicy/shop/orders@3'])
+
+  const frozenEndpoints = decode(EndpointsDocument, frozen('v2', 'endpoints.json'))
+  assert.ok(frozenEndpoints.ok)
+  const { endpoints } = frozenEndpoints.value
+  const zoned = Object.entries(endpoints).map(([key, list]) => [key, list.map((each) => ({ ...each, zone: 'a' }))])
+  const newest = { ...frozenEndpoints.value, endpoints: Object.fromEntries(zoned), zones: { 'shop/a': 'a' } }
+  assert.ok(read(EndpointsDocument, newest).ok)
+  assert.equal(
+    withoutVersion(encodeFor(2, 'endpoints', newest).document),
+    withoutVersion(JSON.parse(frozen('v2', 'endpoints.json'))),
+  )
 })

@@ -1,6 +1,6 @@
 import type { Filter } from '../model/filter.ts'
 import { FILTERS } from '../policies/filters.ts'
-import type { EndpointsDocument } from './endpoints.ts'
+import type { Endpoint, EndpointsDocument } from './endpoints.ts'
 import type { KeysDocument } from './keys.ts'
 import type { DocumentKind } from './session.ts'
 import {
@@ -10,6 +10,7 @@ import {
   type EgressRule,
   type FilterSlot,
   type FilterSlots,
+  type RouteAction,
   type WorkloadConfig,
 } from './workload-config.ts'
 
@@ -20,7 +21,7 @@ export interface Encoded {
   readonly document: AnyDocument
   /**
    * Origins (`namespace/name@generation`) of the policies that say what this sidecar has no words for. What they enforce
-   * refuses instead, what they would dry-run is left out.
+   * refuses instead, what they would dry-run is left out. TrafficPolicies, with their kind before: they are left out.
    */
   readonly unsupported: readonly string[]
 }
@@ -45,12 +46,13 @@ export function encodeFor(
     case 'config':
       return encodeConfig(document as WorkloadConfig, common, filters)
     case 'endpoints': {
-      const { endpoints } = document as EndpointsDocument
-      const plain = Object.entries(endpoints).map(([name, list]) => [
+      const { endpoints, meshed } = document as EndpointsDocument
+      const known = Object.entries(endpoints).map(([name, list]) => [
         name,
-        list.map(({ address, port, pod }) => ({ address, port, pod })),
+        list.map(({ zone: _, ...endpoint }) => (contract === 1 ? withoutOtherAddresses(endpoint) : endpoint)),
       ])
-      return { document: { ...common, endpoints: Object.fromEntries(plain) }, unsupported: [] }
+      const told = contract > 1 && meshed !== undefined ? { meshed } : {}
+      return { document: { ...common, endpoints: Object.fromEntries(known), ...told }, unsupported: [] }
     }
     case 'keys':
       return { document: { ...(document as KeysDocument), ...common }, unsupported: [] }
@@ -84,23 +86,46 @@ function encodeConfig(
 ): Encoded {
   const unsupported = new Set<string>()
   const slotsFor = (slots: FilterSlots) => encodeSlots(slots, common.contract, filters, unsupported)
-  const { distrustedRoots: _, ...known } = config
+  const { contract } = common
+  const { distrustedRoots, ...known } = config
   const { services, egress } = config.outbound
+  for (const { traffic } of Object.values(config.upstreams)) {
+    for (const origin of traffic?.origins ?? []) unsupported.add(origin)
+  }
   const document: WorkloadConfig = {
     ...known,
     ...common,
+    ...(contract > 1 && distrustedRoots !== undefined && { distrustedRoots }),
     listeners: config.listeners.map((listener) => {
-      const routes = listener.routes.map((route) => ({ ...route, filters: slotsFor(route.filters) }))
+      const routes = listener.routes.map((route) => ({
+        ...route,
+        filters: slotsFor(route.filters),
+        action: encodeAction(route.action),
+      }))
       return listener.kind === 'inbound'
         ? { ...listener, routes, filters: slotsFor(listener.filters) }
         : { ...listener, routes }
     }),
-    outbound: {
-      services: services.map(({ addresses: _, ...service }) => service),
-      egress: egress.map(encodeEgress),
-    },
+    outbound:
+      contract > 1
+        ? config.outbound
+        : { services: services.map(({ addresses: _, ...service }) => service), egress: egress.map(encodeEgress) },
+    upstreams: Object.fromEntries(
+      Object.entries(config.upstreams).map(([name, { traffic: _, ...upstream }]) => [name, upstream]),
+    ),
   }
   return { document, unsupported: [...unsupported].sort() }
+}
+
+function withoutOtherAddresses({ otherAddresses: _, ...endpoint }: Endpoint): Endpoint {
+  return endpoint
+}
+
+/** Whoever does not know what a route says of traffic sends its requests all the same. */
+function encodeAction(action: RouteAction): RouteAction {
+  if (action.kind !== 'forward') return action
+  const { delivery: _, mirrors: _mirrors, session: _session, ...known } = action
+  return known
 }
 
 function encodeEgress({ address, ...rule }: EgressRule): EgressRule {

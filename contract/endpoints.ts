@@ -10,6 +10,8 @@ export const Endpoint = v.strictObject({
   pod: v.string(),
   /** The pod's addresses of other families: whoever dials one of these means this endpoint. Since 2. */
   otherAddresses: v.optional(v.pipe(v.array(v.string()), v.maxLength(8))),
+  /** Where it is, by `topology.kubernetes.io/zone`. Since 3. */
+  zone: v.optional(v.string()),
 })
 export type Endpoint = v.InferOutput<typeof Endpoint>
 
@@ -27,5 +29,10 @@ export const EndpointsDocument = v.strictObject({
    * in plaintext. Each pod and Service by itself while they are few, wider blocks when they are many. Since 2.
    */
   meshed: v.optional(v.pipe(v.array(v.string()), v.maxLength(MAX_MESHED_BLOCKS))),
+  /**
+   * The zones of the workload's own pods, by `namespace/pod`: each of its sidecars finds its own in it. Only where an upstream
+   * prefers zones. Since 3.
+   */
+  zones: v.optional(v.record(v.string(), v.string())),
 })
 export type EndpointsDocument = v.InferOutput<typeof EndpointsDocument>

@@ -1,10 +1,11 @@
 import * as v from 'valibot'
+import { Delivery, Mirror, Session, UpstreamTraffic } from './traffic.ts'
 
 /** The version of these documents that this program writes. A sidecar says its own in its hello; the operator encodes for it. */
-export const CONTRACT_VERSION = 2
+export const CONTRACT_VERSION = 3
 
-/** Every version that is read and can be encoded for. Words that version 1 does not have are marked "since 2". */
-export const CONTRACT_VERSIONS = [1, 2] as const
+/** Every version that is read and can be encoded for. Words that the first does not have are marked "since 2" or "since 3". */
+export const CONTRACT_VERSIONS = [1, 2, 3] as const
 export type ContractVersion = (typeof CONTRACT_VERSIONS)[number]
 
 const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535))
@@ -88,8 +89,14 @@ export const RouteAction = v.variant('kind', [
     ),
     rewritePath: v.optional(PathRewrite),
     rewriteHost: v.optional(v.string()),
-    /** 0 is no limit. */
+    /** 0 is no limit. Holds where neither `delivery` nor the upstream's own says one. */
     requestTimeoutMs: milliseconds,
+    /** What the route itself says; it goes before what the upstream's `traffic` says. Since 3. */
+    delivery: v.optional(Delivery),
+    /** Since 3. */
+    mirrors: v.optional(v.pipe(v.array(Mirror), v.maxLength(16))),
+    /** Since 3. */
+    session: v.optional(Session),
   }),
   v.strictObject({
     kind: v.literal('redirect'),
@@ -195,6 +202,8 @@ export const Upstream = v.strictObject({
   /** `mesh`: mTLS, and the peer must show one of `spiffeIds`. `plaintext`: no meshed pod serves it and policy allows it. */
   tls: v.picklist(['mesh', 'plaintext']),
   spiffeIds: v.array(v.string()),
+  /** What its TrafficPolicies come to. Since 3. */
+  traffic: v.optional(UpstreamTraffic),
 })
 export type Upstream = v.InferOutput<typeof Upstream>
 
