@@ -7,7 +7,7 @@ import { WebSocket } from 'ws'
 import { read } from '../../contract/codec.ts'
 import { wireVersion } from '../../contract/encode-for.ts'
 import { OperatorMessage, SESSION_PROTOCOL, type SidecarMessage } from '../../contract/session.ts'
-import type { WorkloadConfig } from '../../contract/workload-config.ts'
+import { CONTRACT_VERSION, type WorkloadConfig } from '../../contract/workload-config.ts'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
 import { silentLog } from '../../runtime/log.ts'
 import { createManualClock } from '../../runtime/manual-clock.ts'
@@ -20,7 +20,7 @@ const ORDERS = 'spiffe://mesh/ns/shop/sa/orders'
 
 function documents(version: string): DesiredDocuments {
   const config: WorkloadConfig = {
-    contract: 2,
+    contract: CONTRACT_VERSION,
     version,
     workload: 'shop/orders',
     role: 'sidecar',
@@ -46,8 +46,8 @@ function documents(version: string): DesiredDocuments {
   }
   return {
     config,
-    endpoints: { contract: 2, version: 'e1', endpoints: {}, meshed: ['10.0.0.1/32'] },
-    keys: { contract: 2, version: 'k1', issuers: {} },
+    endpoints: { contract: CONTRACT_VERSION, version: 'e1', endpoints: {}, meshed: ['10.0.0.1/32'] },
+    keys: { contract: CONTRACT_VERSION, version: 'k1', issuers: {} },
     issuers: ['corp'],
   }
 }
@@ -103,7 +103,12 @@ async function startWorld(
     await once(socket, 'open')
     return socket
   }
-  const connect = async (peer: string, have: Record<string, string> = {}, workload = 'shop/orders', contract = 2) => {
+  const connect = async (
+    peer: string,
+    have: Record<string, string> = {},
+    workload = 'shop/orders',
+    contract: number = CONTRACT_VERSION,
+  ) => {
     const socket = begin(peer)
     const inbox: OperatorMessage[] = []
     const waiting: (() => void)[] = []
