@@ -1,5 +1,6 @@
 import type { Resource } from '../../model/resource.ts'
 import { type Issue, issue } from '../../model/result.ts'
+import { exceedsDepth } from './json-depth.ts'
 
 /**
  * Secrets that stand in a policy itself, where everybody reads them who may read policies. What `kubectl apply` remembers of
@@ -9,7 +10,10 @@ export function inlineSecrets({ metadata, spec }: Resource): readonly Issue[] {
   const issues: Issue[] = []
   find(spec, 'spec', issues)
   const applied = metadata.annotations?.[LAST_APPLIED]
-  if (applied !== undefined) {
+  if (applied !== undefined && exceedsDepth(applied, MAX_DEPTH)) {
+    const message = `is nested more than ${MAX_DEPTH} deep, so that nobody can say what is in it`
+    issues.push(issue('inline-secret', `metadata.annotations["${LAST_APPLIED}"]`, message, 'leave it out'))
+  } else if (applied !== undefined) {
     let written: unknown
     try {
       written = JSON.parse(applied)
@@ -23,14 +27,19 @@ export function inlineSecrets({ metadata, spec }: Resource): readonly Issue[] {
 
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
 const MAX_FOUND = 8
+/** Nesting of what was applied; the deepest policy has a fifth of it. */
+const MAX_DEPTH = 100
 
 /** Private members of a JSON Web Key (RFC 7518, 6): of elliptic curves and RSA, and the whole of a symmetric one. */
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'] as const
 
-/** What a text is that holds a secret. */
+/**
+ * What a text is that holds a secret. A tenant writes the text: each pattern begins where no other of its beginnings is
+ * within reach, or a long text of beginnings would take the square of its length.
+ */
 const SECRET_TEXTS: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----/, 'holds a private key'],
-  [/\bey[JI][A-Za-z0-9_-]{8,}\.ey[JI][A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,}/, 'holds a signed token'],
+  [/(?<![A-Za-z0-9_-])ey[JI][A-Za-z0-9_-]{8,}\.ey[JI][A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,}/, 'holds a signed token'],
   [/:\/\/[^\s/@:]*:[^\s/@]+@/, 'holds a password'],
 ]
 
