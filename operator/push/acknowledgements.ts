@@ -48,6 +48,16 @@ export interface AcknowledgementTable extends Acknowledgements {
 /** Characters of a version that are kept. One of ours has 43. */
 const MAX_VERSION = 256
 
+/**
+ * Of why a document was refused: issues that are kept, and characters of each text. A sidecar may say what it likes, and
+ * all of it is held for every session and told to the operator that leads.
+ */
+const MAX_ISSUES = 64
+const MAX_CODE = 64
+const MAX_TEXT = 1_024
+/** Characters of all texts of one refusal. */
+const MAX_REFUSAL = 16_384
+
 /** Bounded by the number of sessions, which the push server bounds. */
 export function createAcknowledgementTable(): AcknowledgementTable {
   const index = createStandingIndex()
@@ -78,11 +88,33 @@ export function createAcknowledgementTable(): AcknowledgementTable {
     acknowledge: (key, document, version) =>
       update(key, document, () => ({ acknowledged: version.slice(0, MAX_VERSION) })),
     refuse: (key, document, version, issues) =>
-      update(key, document, (before) => ({ ...before, refused: { version: version.slice(0, MAX_VERSION), issues } })),
+      update(key, document, (before) => ({
+        ...before,
+        refused: { version: version.slice(0, MAX_VERSION), issues: keptOf(issues) },
+      })),
     disconnect(key) {
       if (index.delete(key)) changed(key)
     },
   }
+}
+
+/** The first issues, cut to what is kept; at least one of those that there are. */
+function keptOf(issues: readonly Issue[]): readonly Issue[] {
+  const kept: Issue[] = []
+  let total = 0
+  for (const { code, severity, path, message, fix } of issues.slice(0, MAX_ISSUES)) {
+    const cut: Issue = {
+      code: code.slice(0, MAX_CODE),
+      severity,
+      path: path.slice(0, MAX_TEXT),
+      message: message.slice(0, MAX_TEXT),
+      ...(fix !== undefined && { fix: fix.slice(0, MAX_TEXT) }),
+    }
+    total += cut.code.length + cut.path.length + cut.message.length + (cut.fix?.length ?? 0)
+    if (total > MAX_REFUSAL) break
+    kept.push(cut)
+  }
+  return kept
 }
 
 /** Sidecars by key, and by workload in the order they came. Whoever fills it bounds it. */

@@ -226,7 +226,7 @@ function nextUpdate(
   const isFull = () => entries >= MAX_BATCH || bytes >= MESSAGE_BYTES
   const count = (entry: unknown) => {
     entries += 1
-    bytes += JSON.stringify(entry).length
+    bytes += Buffer.byteLength(JSON.stringify(entry))
   }
   for (const key of dirty) {
     if (isFull()) return update

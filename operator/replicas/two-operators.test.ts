@@ -352,3 +352,27 @@ test('many sidecars with much to say are told in parts', async (t) => {
   for (const key of b.own.acknowledgements.keys()) b.own.acknowledgements.disconnect(key)
   await until(() => a.table.all().length === 0, 'all of them left')
 })
+
+test('a sidecar that refuses at great length keeps nobody from telling the leader', async (t) => {
+  const keys = await shareKeys(t)
+  const [a, b] = [await startOperator(t, keys, 'a'), await startOperator(t, keys, 'b')]
+  const wrong = (message: string) => ({ code: 'nonsense', severity: 'error', path: '', message }) as const
+  for (let i = 0; i < 6; i++) {
+    const { socket, say } = await connectSidecar(t, b, 'shop/orders-0')
+    socket.removeAllListeners('message')
+    // As much as one message may hold: three bytes a character.
+    for (const document of ['config', 'endpoints', 'keys'] as const) {
+      say({ type: 'nack', document, version: 'x', issues: [wrong('\u20ac'.repeat(80_000))] })
+    }
+  }
+  await connectSidecar(t, b, 'shop/orders-1')
+  const refusals = () => b.own.acknowledgements.all().filter(({ documents }) => documents.keys?.refused !== undefined)
+  await until(() => refusals().length === 6 && b.own.acknowledgements.all().length === 7, 'b knows all of them')
+  for (const { documents } of refusals()) {
+    const [found] = documents.keys?.refused?.issues ?? []
+    assert.ok(found !== undefined && found.message.length <= 1_024)
+  }
+  a.replicas.setLeading(true)
+  b.client.follow(a.address)
+  await until(() => a.table.all().length === 7, 'the leader is told of all of them')
+})
