@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { readAppRoot } from './app-root.ts'
 import type { SidecarOptions } from './options.ts'
 import { openSidecar } from './sidecar.ts'
 
@@ -17,7 +17,7 @@ export async function runSidecar(options: SidecarOptions, release: string, signa
       tokenFile: joinTokenFile,
       admin: { port: admin.port, token: (await readFile(admin.tokenFile, 'utf8')).trim() },
       placement: () => placement,
-      appRootPid: () => readPid(appPidFile),
+      appRootPid: () => readAppRoot(appPidFile),
     },
     signal,
   )
@@ -25,17 +25,6 @@ export async function runSidecar(options: SidecarOptions, release: string, signa
   await sidecar.serve()
   await aborted(signal)
   return sidecar.end()
-}
-
-/** Read for each connection to a TCP port: the app may have been started again meanwhile. */
-function readPid(path: string | undefined): number | undefined {
-  if (path === undefined) return undefined
-  try {
-    const pid = Number(readFileSync(path, 'utf8').trim())
-    return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined
-  } catch {
-    return undefined
-  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

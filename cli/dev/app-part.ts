@@ -9,7 +9,7 @@ import type { CommandPlan, MountPlan, PostgresPlan, WorkloadPlan } from './plan.
 import { startPostgres } from './postgres.ts'
 import type { PostgresHome } from './postgres-home.ts'
 import { accepts, httpStatus } from './probe.ts'
-import { signalGroup } from './process-tree.ts'
+import { signalGroup, startTimeOf } from './process-tree.ts'
 import { watchReadiness } from './readiness.ts'
 import { supervise } from './supervise.ts'
 
@@ -71,7 +71,8 @@ export async function startAppPart(options: AppPartOptions, context: MeshContext
           onStarted(running) {
             context.onStarted(name, running, app.kind === 'postgres' ? 'SIGINT' : 'SIGTERM')
             // Before the app can dial anybody: its sidecar looks at whose connection it is.
-            writeFileSync(pidFile, String(running.pid), { mode: 0o600 })
+            const { pid } = running
+            writeFileSync(pidFile, [pid, startTimeOf(pid) ?? []].flat().join(' '), { mode: 0o600 })
           },
           onEnded(how, waitMs) {
             postgres = undefined

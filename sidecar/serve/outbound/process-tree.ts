@@ -1,5 +1,5 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
-import { formatIpAddress, readIpAddress } from '../../../model/match/ip-address.ts'
+import { readIpAddress } from '../../../model/match/ip-address.ts'
 
 /** One end of a TCP connection. */
 export interface SocketEnd {
@@ -10,92 +10,149 @@ export interface SocketEnd {
 /** Processes of a workload that are looked at. A tree that is larger is not searched further, and its calls are refused. */
 const MAX_PROCESSES = 512
 
-/** Descriptors of one process that are looked at. */
-const MAX_DESCRIPTORS = 4_096
+/** Threads of one process that are asked for its children. */
+const MAX_THREADS = 512
+
+/** Descriptors that one search looks at, over all processes. */
+const MAX_DESCRIPTORS = 16_384
+
+/** Callers that wait for a search at once; those beyond are refused. */
+export const MAX_WAITING = 1_024
 
 /** Whether the operating system tells whose a socket is. */
 export const KNOWS_PROCESSES = process.platform === 'linux'
 
+interface Question {
+  readonly rootPid: number
+  readonly theirs: SocketEnd
+  readonly ours: SocketEnd
+  answer(isOfTree: boolean): void
+}
+
 /**
- * Whether the connection between `theirs` and `ours` was made by a process of the tree under `rootPid`, as /proc tells it
- * (T33, T35). Linux only. What cannot be read is not theirs.
+ * Tells whether a connection was made by a process of a workload, as /proc tells it (T33, T35). Linux only.
+ *
+ * A search costs thousands of reads, and whoever is refused may try again at once: there is one search at a time, for all
+ * that came since the last one began, and a bound on how many wait for it.
  */
-export async function belongsToTree(rootPid: number, theirs: SocketEnd, ours: SocketEnd): Promise<boolean> {
-  const inode = await inodeOf(theirs, ours)
-  if (inode === undefined) return false
-  const wanted = `socket:[${inode}]`
-  for (const pid of await treeOf(rootPid)) {
-    if (await holds(pid, wanted)) return true
+export class ProcessTrees {
+  #waiting: Question[] = []
+  #isSearching = false
+  #searches = 0
+
+  /** Searches so far. */
+  get searches(): number {
+    return this.#searches
   }
-  return false
+
+  /**
+   * Whether the connection between `theirs` and `ours` belongs to the tree under `rootPid`. What cannot be read, or is
+   * too much to look at, does not.
+   */
+  contains(rootPid: number, theirs: SocketEnd, ours: SocketEnd): Promise<boolean> {
+    if (this.#waiting.length >= MAX_WAITING) return Promise.resolve(false)
+    const answered = new Promise<boolean>((answer) => this.#waiting.push({ rootPid, theirs, ours, answer }))
+    if (!this.#isSearching) void this.#searchAll()
+    return answered
+  }
+
+  async #searchAll(): Promise<void> {
+    this.#isSearching = true
+    while (this.#waiting.length > 0) {
+      const questions = this.#waiting
+      this.#waiting = []
+      this.#searches += 1
+      const found = await search(questions).catch(() => NOBODY)
+      for (const question of questions) question.answer(found.has(question))
+    }
+    this.#isSearching = false
+  }
+}
+
+const NOBODY: ReadonlySet<Question> = new Set()
+
+/** Those of the questions to which the answer is yes. */
+async function search(questions: readonly Question[]): Promise<ReadonlySet<Question>> {
+  const found = new Set<Question>()
+  const byLink = new Map<string, Question[]>()
+  const [tcp, tcp6] = await Promise.all(['tcp', 'tcp6'].map((name) => read(`/proc/net/${name}`)))
+  for (const question of questions) {
+    const { theirs, ours } = question
+    const inode = inodeIn(tcp!, theirs, ours, false) ?? inodeIn(tcp6!, theirs, ours, true)
+    if (inode === undefined) continue
+    const link = `socket:[${inode}]`
+    byLink.set(link, [...(byLink.get(link) ?? []), question])
+  }
+  const budget = { left: MAX_DESCRIPTORS }
+  for (const rootPid of new Set([...byLink.values()].flat().map((question) => question.rootPid))) {
+    for (const pid of await treeOf(rootPid)) {
+      await markHeld(pid, budget, (link) => {
+        for (const question of byLink.get(link) ?? []) if (question.rootPid === rootPid) found.add(question)
+      })
+    }
+  }
+  return found
 }
 
 /** The inode of the socket whose local end is `local` and whose remote end is `remote`. */
-async function inodeOf(local: SocketEnd, remote: SocketEnd): Promise<string | undefined> {
-  const wantedLocal = keyOf(local)
-  const wantedRemote = keyOf(remote)
-  for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    const text = await readFile(file, 'latin1').catch(() => '')
-    for (const line of text.split('\n').slice(1)) {
-      const fields = line.trim().split(/\s+/)
-      const [, localHex = '', remoteHex = ''] = fields
-      if (endKey(localHex) === wantedLocal && endKey(remoteHex) === wantedRemote) return fields[9]
-    }
-  }
-  return undefined
+function inodeIn(table: string, local: SocketEnd, remote: SocketEnd, isV6: boolean): string | undefined {
+  const ends = [local, remote].map((end) => hexOf(end, isV6))
+  if (ends.includes(undefined)) return undefined
+  const at = table.indexOf(` ${ends.join(' ')} `)
+  if (at === -1) return undefined
+  const lineEnd = table.indexOf('\n', at)
+  // sl local_address rem_address st tx_queue:rx_queue tr:when retrnsmt uid timeout inode
+  return table
+    .slice(at, lineEnd === -1 ? undefined : lineEnd)
+    .trim()
+    .split(/\s+/)[8]
 }
 
-function keyOf({ address, port }: SocketEnd): string | undefined {
+/** As the kernel prints it: 32-bit words in the machine's own byte order, which is little-endian wherever Node runs; the port as a number. */
+function hexOf({ address, port }: SocketEnd, isV6: boolean): string | undefined {
   const parsed = readIpAddress(address)
-  return parsed === undefined ? undefined : `${formatIpAddress(parsed)} ${port}`
+  if (parsed === undefined || (!isV6 && parsed.version === 6)) return undefined
+  const words = isV6 && parsed.version === 4 ? [0, 0, 0xffff, ...parsed.words] : parsed.words
+  const swapped = words.map((word) => {
+    const bytes = Buffer.alloc(4)
+    bytes.writeUInt32BE(word)
+    return hexadecimal(bytes.readUInt32LE(), 8)
+  })
+  return `${swapped.join('')}:${hexadecimal(port, 4)}`
 }
 
-/** The kernel prints an address as 32-bit words, each in the machine's own byte order, and the port as a number. */
-function endKey(text: string): string {
-  const [hex = '', port = ''] = text.split(':')
-  const words = (hex.match(/.{8}/g) ?? []).map((word) => Buffer.from(word, 'hex').readUInt32LE())
-  const isMapped = words.length === 4 && words[0] === 0 && words[1] === 0 && words[2] === 0xffff
-  const address =
-    words.length === 1 || isMapped
-      ? formatIpAddress({ version: 4, words: words.slice(-1) })
-      : formatIpAddress({ version: 6, words })
-  return `${address} ${Number.parseInt(port, 16)}`
+function hexadecimal(value: number, digits: number): string {
+  return value.toString(16).toUpperCase().padStart(digits, '0')
 }
 
 async function treeOf(rootPid: number): Promise<readonly number[]> {
-  const children = await childrenByParent()
   const tree = [rootPid]
   for (let at = 0; at < tree.length && tree.length < MAX_PROCESSES; at++) {
-    tree.push(...(children.get(tree[at]!) ?? []))
+    tree.push(...(await childrenOf(tree[at]!)))
   }
   return tree.slice(0, MAX_PROCESSES)
 }
 
-async function childrenByParent(): Promise<ReadonlyMap<number, readonly number[]>> {
-  const children = new Map<number, number[]>()
-  const names = await readdir('/proc').catch(() => [])
-  await Promise.all(
-    names
-      .filter((name) => /^[0-9]+$/.test(name))
-      .map(async (name) => {
-        const stat = await readFile(`/proc/${name}/stat`, 'latin1').catch(() => '')
-        // The name of the command stands in parentheses, and may hold anything.
-        const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
-        if (!Number.isInteger(parent)) return
-        const siblings = children.get(parent) ?? []
-        children.set(parent, siblings)
-        siblings.push(Number(name))
-      }),
-  )
+async function childrenOf(pid: number): Promise<readonly number[]> {
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => [])
+  const children: number[] = []
+  for (const thread of threads.slice(0, MAX_THREADS)) {
+    const text = await read(`/proc/${pid}/task/${thread}/children`)
+    for (const child of text.split(' ')) if (child !== '') children.push(Number(child))
+  }
   return children
 }
 
-async function holds(pid: number, wanted: string): Promise<boolean> {
+async function markHeld(pid: number, budget: { left: number }, mark: (link: string) => void): Promise<void> {
   const directory = `/proc/${pid}/fd`
   const descriptors = await readdir(directory).catch(() => [])
-  for (const descriptor of descriptors.slice(0, MAX_DESCRIPTORS)) {
-    const link = await readlink(`${directory}/${descriptor}`).catch(() => '')
-    if (link === wanted) return true
+  for (const descriptor of descriptors) {
+    if (budget.left === 0) return
+    budget.left -= 1
+    mark(await readlink(`${directory}/${descriptor}`).catch(() => ''))
   }
-  return false
+}
+
+function read(file: string): Promise<string> {
+  return readFile(file, 'latin1').catch(() => '')
 }

@@ -5,7 +5,7 @@ import type { TcpPlace } from '../placement.ts'
 import { createPort, type Port, type PortLabel, tellRefused } from '../port.ts'
 import { refusalOf } from '../tcp.ts'
 import { joinUpstream } from './join-upstream.ts'
-import { belongsToTree, KNOWS_PROCESSES } from './process-tree.ts'
+import { KNOWS_PROCESSES, ProcessTrees } from './process-tree.ts'
 
 /**
  * One Service of opaque TCP that the workload calls, on a port of its own: bytes in plaintext from the workload, mutual TLS
@@ -18,6 +18,7 @@ export function createTcpPort(
   appRootPid: (() => number | undefined) | undefined,
 ): Port {
   const label: PortLabel = { direction: 'outbound', listener: upstream }
+  const trees = new ProcessTrees()
   if (appRootPid !== undefined && !KNOWS_PROCESSES) {
     engine.log.warn('whose connections come to TCP ports is not checked on this operating system', {
       'hauberk.upstream': upstream,
@@ -26,7 +27,7 @@ export function createTcpPort(
   const serve = (accepted: Accepted): void => {
     const { socket } = accepted
     socket.pause()
-    isOfWorkload(accepted, appRootPid).then(
+    isOfWorkload(accepted, trees, appRootPid).then(
       (isOurs) => {
         if (socket.destroyed) return
         if (isOurs) return join(accepted)
@@ -62,6 +63,7 @@ export function createTcpPort(
 
 async function isOfWorkload(
   { socket }: Accepted,
+  trees: ProcessTrees,
   appRootPid: (() => number | undefined) | undefined,
 ): Promise<boolean> {
   if (appRootPid === undefined || !KNOWS_PROCESSES) return true
@@ -69,7 +71,7 @@ async function isOfWorkload(
   const { remoteAddress, remotePort, localAddress, localPort } = socket
   if (rootPid === undefined || remoteAddress === undefined || localAddress === undefined) return false
   if (remotePort === undefined || localPort === undefined) return false
-  return belongsToTree(
+  return trees.contains(
     rootPid,
     { address: remoteAddress, port: remotePort },
     { address: localAddress, port: localPort },
