@@ -5,11 +5,30 @@ import type { HeaderLines } from './http1/header-lines.ts'
 import { type CheckedLines, checkLines, compileDrop, isFieldValue } from './http1/write-head.ts'
 
 /**
- * Headers that say who is asking, from where and for what, or that some servers take for the target itself. What a client
- * sends under these names, in any spelling, is never passed on nor seen by a policy; what is true is written anew (T12).
+ * Headers that say who is asking, from where and for what, or that some servers take for the method, the host or the
+ * target itself: a server that obeyed them would do what no policy has judged. What a client sends under these names, in
+ * any spelling, is never passed on nor seen by a policy; what is true is written anew (T12).
  */
 export const IDENTITY_HEADERS: HeaderFilterSource = Object.freeze({
-  names: ['forwarded', 'true-client-ip', 'x-client-ip', 'x-original-url', 'x-real-ip', 'x-request-id', 'x-rewrite-url'],
+  names: [
+    'forwarded',
+    'true-client-ip',
+    'x-client-ip',
+    'x-cluster-client-ip',
+    'x-host',
+    'x-http-host-override',
+    'x-http-method',
+    'x-http-method-override',
+    'x-method-override',
+    'x-original-host',
+    'x-original-method',
+    'x-original-uri',
+    'x-original-url',
+    'x-override-url',
+    'x-real-ip',
+    'x-request-id',
+    'x-rewrite-url',
+  ],
   prefixes: ['x-forwarded-', 'x-hauberk-', 'hauberk-'],
 })
 
@@ -65,7 +84,7 @@ export function provenanceFromOutside(
 ): Provenance {
   if (hops === 0) return { clientIp: own.remoteIp, proto: own.proto, host: own.host, requestId: newId() }
   const clientIp = addressFromRight(headers, hops)
-  const proto = clientIp === undefined ? undefined : headers.get('x-forwarded-proto')
+  const proto = clientIp === undefined ? undefined : protoFromRight(headers, hops)
   return {
     clientIp: clientIp ?? own.remoteIp,
     proto: proto === 'http' || proto === 'https' ? proto : own.proto,
@@ -134,9 +153,27 @@ function requestIdIn(headers: HeaderLines): string | undefined {
 
 /** The `position`-th address of X-Forwarded-For from the right, over all its lines. */
 function addressFromRight(headers: HeaderLines, position: number): string | undefined {
-  const lines = headers.all('x-forwarded-for')
-  if (lines.length === 0) return undefined
-  const entries = lines.join(',').split(',')
-  const entry = entries[entries.length - position]?.trim()
+  const entry = entriesOf(headers, 'x-forwarded-for').at(-position)
   return entry !== undefined && isIP(entry) !== 0 && !entry.includes('%') ? entry : undefined
 }
+
+/**
+ * What the first trusted proxy wrote of the protocol, as with addresses. Most proxies write it anew where they append an
+ * address: one entry alone is the word of the last that did.
+ */
+function protoFromRight(headers: HeaderLines, position: number): string | undefined {
+  const entries = entriesOf(headers, 'x-forwarded-proto')
+  return entries.length === 1 ? entries[0] : entries.at(-position)
+}
+
+/** The elements of a list over all lines of that name, in the order in which they were added. */
+function entriesOf(headers: HeaderLines, name: string): readonly string[] {
+  const lines = headers.all(name)
+  return lines.length === 0 ? NO_ENTRIES : lines.join(',').split(',').map(trimmed)
+}
+
+function trimmed(entry: string): string {
+  return entry.trim()
+}
+
+const NO_ENTRIES: readonly string[] = Object.freeze([])

@@ -210,6 +210,64 @@ test('T13: only the configured hops of X-Forwarded-For count, from the right', a
   }
 })
 
+test('T13: only the configured hops of X-Forwarded-Proto count, over all its lines; one that all replace is the last word', async (t) => {
+  const app = await rawBackend(t, (_text, socket) => socket.write(OK))
+  for (const [hops, lines, expected] of [
+    [0, ['X-Forwarded-Proto: https'], 'http'],
+    [1, ['X-Forwarded-Proto: https'], 'https'],
+    [1, ['X-Forwarded-Proto: https', 'X-Forwarded-Proto: http'], 'http'],
+    [1, ['X-Forwarded-Proto: http', 'X-Forwarded-Proto: https'], 'https'],
+    [1, ['X-Forwarded-Proto: https, http'], 'http'],
+    [2, ['X-Forwarded-Proto: http', 'X-Forwarded-Proto: https, http'], 'https'],
+    [2, ['X-Forwarded-Proto: https, http, http'], 'http'],
+    [2, ['X-Forwarded-Proto: https'], 'https'],
+    [3, ['X-Forwarded-Proto: https, https'], 'http'],
+    [1, ['X-Forwarded-Proto: javascript'], 'http'],
+    [1, ['X-Forwarded-Proto: '], 'http'],
+    [1, [], 'http'],
+  ] as const) {
+    const plane = await startGateway(t, mesh, app.port, { config: { trustedHops: hops } })
+    const client = await dialPlain(plane.port('http'))
+    const addresses = `X-Forwarded-For: ${Array.from({ length: Math.max(hops, 1) }, () => '1.1.1.1').join(', ')}`
+    assert.equal((await client.request(get('/', [addresses, ...lines]))).status, 200)
+    const told = app
+      .received()
+      .match(/x-forwarded-proto: (\w+)\r\n/g)
+      ?.at(-1)
+    assert.equal(told, `x-forwarded-proto: ${expected}\r\n`, `${hops} ${lines}`)
+    client.destroy()
+  }
+})
+
+test('T12: a header that some servers take for the method, the host or the target is not passed on, nor seen by a policy', async (t) => {
+  const seen: (string | undefined)[] = []
+  const app = await rawBackend(t, (_text, socket) => socket.write(OK))
+  const plane = await startGateway(t, mesh, app.port, {
+    listeners: [
+      gateway({
+        routes: [
+          route(forwardTo('shop/orders:80'), {
+            filters: gateSlots({ seen: (header) => seen.push(header('x-http-method-override')) }),
+          }),
+        ],
+      }),
+    ],
+  })
+  const client = await dialPlain(plane.port('http'))
+  t.after(() => client.destroy())
+  const overrides = ['X-HTTP-Method-Override', 'x-http-method', 'X-Method-Override', 'X-Original-Method', 'X-Host']
+  const targets = ['X-Original-URL', 'x-rewrite-url', 'X-Original-Uri', 'X-Override-Url', 'X-Original-Host']
+  const lines = [...overrides, ...targets, 'X-Http-Host-Override'].map((name) => `${name}: evil`)
+  assert.equal((await client.request(get('/', lines))).status, 200)
+  assert.doesNotMatch(app.received(), /evil/)
+  assert.deepEqual(seen, [undefined])
+  for (const line of ['X_HTTP_Method_Override: DELETE', 'Connection: x-method-override']) {
+    const other = await dialPlain(plane.port('http'))
+    assert.equal((await other.request(get('/', [line]))).status, 400, line)
+    other.destroy()
+  }
+})
+
 test('T14: a host has one spelling, and a request for another than the certificate was shown for is misdirected', async (t) => {
   const app = await rawBackend(t, (_text, socket) => socket.write(OK))
   const listeners = [await https('shop', 'shop.example'), await https('admin', 'admin.example')]
