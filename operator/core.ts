@@ -17,7 +17,7 @@ import { createOperation, type Operation } from './operation.ts'
 import type { Acknowledgements, AcknowledgementTable } from './push/acknowledgements.ts'
 import { createPush, pushMetrics } from './push/push.ts'
 import { secretText } from './resources/secret.ts'
-import { type MeshServer, type PeerSessions, startMeshServer } from './serve/mesh-server.ts'
+import { type MeshServer, type MeshServerOptions, type PeerSessions, startMeshServer } from './serve/mesh-server.ts'
 import { servingNamesOf } from './serve/serving-names.ts'
 import type { DryRunTable } from './status/dry-run-counts.ts'
 import type { Store } from './store/store.ts'
@@ -50,7 +50,7 @@ export interface CoreOptions {
   readonly authority: Authority
   /** Who may be given a certificate, beside being somebody that the mesh has. */
   readonly authenticator: CallerAuthenticator
-  readonly listen: { readonly host?: string; readonly port: number }
+  readonly listen: Pick<MeshServerOptions, 'host' | 'port' | 'maxConnectionsOfAddress'>
   /** Upgrades on other paths than the session's. */
   readonly peers?: ReadonlyMap<string, PeerSessions>
   /** What the sidecars that are connected here said. */

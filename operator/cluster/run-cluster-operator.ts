@@ -146,7 +146,7 @@ async function run(
       random,
       log,
     }),
-    listen: { ...listen, port: ports.mesh },
+    listen: { ...listen, port: ports.mesh, maxConnectionsOfAddress: MAX_CONNECTIONS_OF_POD },
     peers: new Map([[REPLICA_PATH, replication.server]]),
     own,
     everyone,
@@ -306,6 +306,12 @@ async function run(
   drain.step('client', () => client.close())
   return (await drain.drain(restart.signal.aborted ? RENAMED : 'told to end')).clean ? 0 : 1
 }
+
+/**
+ * Of one pod at the mesh port: a sidecar has one session, and a gateway asks for a certificate of each of its listeners
+ * besides. What an operator can have in all, 20,000 sessions, no pod takes alone.
+ */
+const MAX_CONNECTIONS_OF_POD = 128
 
 const RENAMED = 'the mesh has another trust domain'
 

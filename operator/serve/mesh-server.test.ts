@@ -33,7 +33,7 @@ function memoryStore(): CaStore {
 }
 
 /** A server whose sessions stay open and say nothing, and the roots that vouched for their peers. */
-async function newWorld(t: TestContext) {
+async function newWorld(t: TestContext, listen: { readonly maxConnectionsOfAddress?: number } = {}) {
   const clock = createManualClock(Date.now())
   const authority = await openAuthority({ store: memoryStore(), trustDomain, clock, log: silentLog })
   const accepted: (string | undefined)[] = []
@@ -53,6 +53,7 @@ async function newWorld(t: TestContext) {
   const server = await startMeshServer({
     host: '127.0.0.1',
     port: 0,
+    ...listen,
     identity,
     trustDomain,
     authority,
@@ -77,20 +78,23 @@ async function newWorld(t: TestContext) {
     await keeping
     await server.close()
   })
-  const dial = async (): Promise<TLSSocket> => {
+  const dial = async (localAddress = '127.0.0.1'): Promise<TLSSocket> => {
     const { privateKey, chain, trustBundle } = await issueServerIdentity(authority, ordersId)
-    const socket = connect({
+    const options = {
       host: '127.0.0.1',
+      localAddress,
       port: server.port,
       key: privateKey,
       cert: chain,
       ca: [...trustBundle],
       servername: '',
       checkServerIdentity: () => undefined,
-    })
+    }
+    const socket = connect(options)
     t.after(() => socket.destroy())
     socket.on('error', () => {})
-    await once(socket, 'secureConnect')
+    await new Promise((resolve) => socket.once('secureConnect', resolve).once('close', resolve))
+    if (socket.destroyed) return socket
     socket.write('GET /v1/session HTTP/1.1\r\nHost: operator\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
     await once(socket, 'data')
     return socket
@@ -127,9 +131,21 @@ describe('the mesh server', () => {
   })
 })
 
-async function untilTrue(condition: () => boolean): Promise<void> {
+describe('a limit on connections of one address', () => {
+  it('T04: leaves the others theirs, and takes a new one for each that ends', async (t) => {
+    const { dial } = await newWorld(t, { maxConnectionsOfAddress: 2 })
+    const [first, second] = [await dial(), await dial()]
+    assert.equal((await dial()).destroyed, true)
+    assert.equal((await dial('127.0.0.2')).destroyed, false)
+    first.destroy()
+    await untilTrue(async () => !(await dial()).destroyed)
+    assert.equal(second.destroyed, false)
+  })
+})
+
+async function untilTrue(condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 5_000
-  while (!condition()) {
+  while (!(await condition())) {
     assert.ok(Date.now() < deadline)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }

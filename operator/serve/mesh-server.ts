@@ -14,6 +14,7 @@ import { verifiedCertificateOf } from '../identity/peer.ts'
 import { fingerprintOf } from '../identity/root.ts'
 import { operatorTlsOptions, type ServerIdentity } from '../identity/server-identity.ts'
 import type { Push } from '../push/push.ts'
+import { limitConnections } from './connection-limit.ts'
 import { limitHandshakes } from './handshake-limit.ts'
 
 /** The operator's one port for sidecars: certificates, and the session that configuration comes by. */
@@ -46,6 +47,8 @@ export interface MeshServerOptions {
   readonly host?: string
   /** 0 for any free port. */
   readonly port: number
+  /** Connections open at once from one address. Default: as many as there are. */
+  readonly maxConnectionsOfAddress?: number
   readonly identity: ServerIdentity
   readonly trustDomain: TrustDomain
   /** Says which root vouches for a peer, and when others count. */
@@ -89,6 +92,11 @@ export function startMeshServer(options: MeshServerOptions): Promise<MeshServer>
     },
   )
   const endHandshakes = limitHandshakes(server, { clock, log })
+  if (options.maxConnectionsOfAddress !== undefined) {
+    const onRefused = (remoteAddress: string) =>
+      log.debug('an address has too many connections', { 'source.ip': remoteAddress })
+    limitConnections(server, { maxOfAddress: options.maxConnectionsOfAddress, onRefused })
+  }
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => {})
     const refuse = (status: string) => {
