@@ -9,7 +9,9 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
+import { httpByRequire } from './http-by-require.ts'
 import { kubernetesClient } from './kubernetes-client.ts'
+import { prometheusRegistry } from './prometheus-registry.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
@@ -72,7 +74,7 @@ export async function buildPrograms(outdir: string, options: BuildOptions = {}):
     target: 'node24',
     mainFields: ['module', 'main'],
     external: EXTERNAL,
-    plugins: [kubernetesClient],
+    plugins: [kubernetesClient, httpByRequire, prometheusRegistry],
     banner: { js: REQUIRE },
     chunkNames: 'chunk-[hash]',
     legalComments: 'none',

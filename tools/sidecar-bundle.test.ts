@@ -36,6 +36,17 @@ describe('the program of the sidecar image', () => {
     assert.match(run('--help').stdout, /usage: hauberk-sidecar COMMAND\n\n {2}run {10}.*\n {2}capture /)
   })
 
+  it('has Node load nothing of fetch, HTTP/2 or workers of a cluster, which takes megabytes in every pod', () => {
+    const source = `await import(process.argv[1])
+      console.log(process.moduleLoadList.filter((name) => /deps\\/undici|http2\\/core|internal\\/cluster\\/primary/.test(name)).join())`
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--input-type=module', '--eval', source, '--', join(directory, 'hauberk-sidecar.mjs')],
+      { cwd: directory, env: {}, encoding: 'utf8' },
+    )
+    assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: '\n', stderr: '' })
+  })
+
   it('says what is wrong with its command line, with 2, or with what it is told, with 1', () => {
     for (const args of [[], ['walk'], ['run', 'fast'], ['--fast']]) assert.equal(run(...args).status, 2, args.join(' '))
     for (const command of ['run', 'capture']) {
