@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect as connectPlain, type Socket } from 'node:net'
 import { describe, it } from 'node:test'
 import { connect } from 'node:tls'
 import { encodePem } from '../../model/x509/pem.ts'
@@ -11,7 +13,7 @@ import {
   SubjectAlternativeNameExtension,
   X509CertificateGenerator,
 } from '../identity/x509-library.ts'
-import { MAX_BODY_BYTES, MAX_BYTES_AT_ONCE, MAX_REQUEST_MS } from './server.ts'
+import { MAX_BODY_BYTES, MAX_BYTES_AT_ONCE, MAX_CONNECTIONS, MAX_REQUEST_MS } from './server.ts'
 import { applyPatch } from './testing/apply-patch.ts'
 import { HOST, reviewOf, SECRET, startWebhooks } from './testing/webhook-world.ts'
 
@@ -173,6 +175,27 @@ describe('the webhook server', () => {
       return socket.destroyed || socket.readyState !== 'open'
     })
     await closed
+  })
+
+  it('T28: answers the API server however many others connect and say nothing', async (t) => {
+    const { server, ca, send } = await startWebhooks(t)
+    const known = await openTls(server.port, ca)
+    const body = reviewOf(POD)
+    known.write(`POST ${INJECT} HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    await once(known, 'data')
+    const silent: Socket[] = [await openTls(server.port, ca)]
+    t.after(() => {
+      for (const socket of [known, ...silent]) socket.destroy()
+    })
+    for (let i = 0; i < MAX_CONNECTIONS + 100; i++) {
+      const socket = connectPlain({ host: '127.0.0.1', port: server.port })
+      socket.on('error', () => {})
+      await once(socket, 'connect')
+      silent.push(socket)
+    }
+    assert.equal((await send(INJECT, reviewOf(POD))).status, 200)
+    assert.equal(known.destroyed, false)
+    for (const socket of silent) socket.destroy()
   })
 
   it('answers 500 where a handler fails, and goes on', async (t) => {

@@ -1,7 +1,7 @@
 import { constants } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket, TlsOptions } from 'node:tls'
 import express, { type ErrorRequestHandler, type RequestHandler, type Response } from 'express'
 import type { HostnamePattern } from '../../model/hostname.ts'
@@ -19,6 +19,7 @@ import { type ClientCertificates, isNamedClient } from './client-certificates.ts
 import type { AdmissionMetrics } from './metrics.ts'
 import { createPathReader, type Webhook } from './secret-path.ts'
 import { issueServingCertificate, keepServingCertificate } from './serving-certificate.ts'
+import { limitStrangers } from './strangers.ts'
 
 /** The HTTPS server that the API server asks. */
 export interface AdmissionServer {
@@ -51,7 +52,10 @@ export const MAX_BODY_BYTES = 3 * 1024 * 1024
 export const MAX_BYTES_AT_ONCE = 48 * 1024 * 1024
 /** A question that has not been read and answered by then is given up, in milliseconds. */
 export const MAX_REQUEST_MS = 2_000
-const MAX_CONNECTIONS = 512
+/** Connections at once, and those among them that have not shown the secret yet. */
+export const MAX_CONNECTIONS = 512
+const MAX_STRANGERS = 256
+const HANDSHAKE_MS = 5_000
 
 /**
  * Serves the webhooks. Whoever does not know the secret of the paths is answered 404 before a byte of the body is read, and
@@ -75,14 +79,16 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
       rejectUnauthorized: clientCertificates !== undefined,
       sessionTimeout: 1,
       ALPNProtocols: ['http/1.1'],
+      handshakeTimeout: HANDSHAKE_MS,
       maxHeaderSize: 8_192,
       headersTimeout: MAX_REQUEST_MS,
       // The API server keeps its connections; a shorter time than its own would now and then cut one that it just took.
       keepAliveTimeout: 120_000,
     },
-    createApp(options),
+    createApp(options, (socket) => strangers.know(socket)),
   )
   server.maxConnections = MAX_CONNECTIONS
+  const strangers = limitStrangers(server, MAX_STRANGERS)
   server.on('tlsClientError', (err) => log.debug('TLS handshake failed', { err }))
 
   await new Promise<void>((resolve, reject) => {
@@ -109,14 +115,20 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
       // Answers take milliseconds: what is still open after that is nobody's question.
-      const cancel = clock.setTimer(MAX_REQUEST_MS, () => server.closeAllConnections())
+      const cancel = clock.setTimer(MAX_REQUEST_MS, () => {
+        server.closeAllConnections()
+        strangers.end()
+      })
       await Promise.all([closed, renewing])
       cancel()
     },
   }
 }
 
-function createApp({ secret, clientCertificates, handlers, clock, log, metrics }: AdmissionServerOptions) {
+function createApp(
+  { secret, clientCertificates, handlers, clock, log, metrics }: AdmissionServerOptions,
+  onKnown: (socket: Socket) => void,
+) {
   const readPath = createPathReader(secret)
   let bytesAtOnce = 0
 
@@ -138,6 +150,7 @@ function createApp({ secret, clientCertificates, handlers, clock, log, metrics }
     const webhook = request.method === 'POST' ? readPath(request.path) : undefined
     if (webhook === undefined) reject(response, 404, 'path')
     else {
+      onKnown(request.socket)
       response.locals['webhook'] = webhook
       response.locals['startedAt'] = clock.monotonic()
       next()
