@@ -1,18 +1,22 @@
 import type { Socket } from 'node:net'
 import type { Denial } from '../../model/verdict.ts'
-import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { ByteStream } from '../upstream/byte-stream.ts'
 import type { Deadline } from '../upstream/deadlines.ts'
 import type { Served } from './accepted.ts'
 import type { Client } from './client.ts'
 import { denialOf, REQUEST_TIMEOUT } from './denials.ts'
+import type { Transaction, TunnelRecord } from './downstream.ts'
 import type { Engine } from './engine.ts'
 import { Exchange } from './exchange.ts'
 import { closeAtExpiry } from './expiry.ts'
 import { IDENTITY_HEADERS } from './forwarded.ts'
+import { Http1Downstream, type Http1Wire } from './http1/downstream.ts'
+import type { RequestHead } from './http1/message.ts'
 import { RequestHeadParser } from './http1/request-head.ts'
 import { PROBLEM_JSON, problemJson, writeLocalResponse } from './local-response.ts'
 import type { Judged } from './open-tunnels.ts'
-import type { Downstream, HttpSite, Transaction, TunnelRecord } from './site.ts'
+import type { HttpSite } from './site.ts'
+import { SocketBytes } from './socket-bytes.ts'
 import { startTunnel } from './tunnel.ts'
 
 /** Milliseconds that a connection which was told goodbye is still read from, so that the goodbye is not lost to a reset. */
@@ -34,7 +38,7 @@ export interface HttpConnectionOptions {
  *
  * Pipelined requests wait unread. Nothing of a next request is touched while the client does not take the responses.
  */
-export class HttpConnection implements Downstream, Served {
+export class HttpConnection implements Http1Wire, Served {
   readonly client: Client
   site: HttpSite
   idleSinceMs: number | undefined
@@ -42,7 +46,8 @@ export class HttpConnection implements Downstream, Served {
   readonly #engine: Engine
   readonly #socket: Socket
   #parser: RequestHeadParser
-  #exchange: Transaction | undefined
+  readonly #http: Http1Downstream
+  #transaction: Transaction | undefined
   /** Read, and not looked at yet. */
   #waiting: Buffer | undefined
   #isRunning = false
@@ -61,6 +66,7 @@ export class HttpConnection implements Downstream, Served {
     this.client = client
     this.site = site
     this.#parser = parserFor(site)
+    this.#http = new Http1Downstream(this, engine.limits.bodyMs)
     this.#deadline = engine.deadlines.create(() => this.#onDeadline())
     closeAtExpiry(engine, client, socket, () => this.#isTunnel)
     this.#becomeIdle(engine.clock.monotonic())
@@ -90,9 +96,9 @@ export class HttpConnection implements Downstream, Served {
       this.#waiting = undefined
       this.#run(waiting, 0, waiting.length)
     } else {
-      this.#exchange?.flush()
+      this.#transaction?.flush()
     }
-    if (this.#isPaused && this.#waiting === undefined && this.#exchange?.wantsBody !== false) {
+    if (this.#isPaused && this.#waiting === undefined && (this.#transaction === undefined || this.#http.wantsBody)) {
       this.#isPaused = false
       this.#socket.resume()
     }
@@ -106,17 +112,17 @@ export class HttpConnection implements Downstream, Served {
     this.#engine.deadlines.clear(this.#deadline)
   }
 
-  finished(keepAlive: boolean, nowMs: number): void {
-    this.#exchange = undefined
+  finished(keepAlive: boolean, nowMs: number = this.#engine.clock.monotonic()): void {
+    this.#transaction = undefined
     this.#requests += 1
-    if (!keepAlive || this.#hasClientEnded) return this.#close()
+    if (!keepAlive || this.#hasClientEnded || this.#isDraining) return this.#close()
     if (this.#socket.writableNeedDrain) this.setDeadline(this.#engine.limits.bodyMs)
     else this.#becomeIdle(nowMs)
     this.resume()
   }
 
   abort(): void {
-    this.#exchange = undefined
+    this.#transaction = undefined
     // Without a close_notify, or with a reset: nobody can take what was sent for the whole (F14).
     if (this.client.isSecure) this.#socket.destroy()
     else this.#socket.resetAndDestroy()
@@ -131,16 +137,16 @@ export class HttpConnection implements Downstream, Served {
     )
   }
 
-  tunnel(upstream: UpstreamConnection, early: Buffer, about: TunnelRecord, judged: Judged): void {
+  tunnel(upstream: ByteStream, early: Buffer, about: TunnelRecord, judged: Judged): void {
     const socket = this.#socket
     const { site, client } = this
-    this.#exchange = undefined
+    this.#transaction = undefined
     this.#isTunnel = true
     this.clearDeadline()
     socket.off('data', this.#onData)
     socket.off('drain', this.#onDrain)
     socket.off('end', this.#onEnd)
-    const tunnel = startTunnel(this.#engine, socket, upstream, {
+    const tunnel = startTunnel(this.#engine, new SocketBytes(socket), upstream, {
       ...about,
       direction: site.direction,
       listener: site.listener(''),
@@ -151,13 +157,13 @@ export class HttpConnection implements Downstream, Served {
     this.#waiting = undefined
     if (early.length > 0) tunnel.sendToClient(early)
     if (waiting !== undefined) tunnel.sendToUpstream(waiting)
-    if (this.#hasClientEnded) upstream.end()
-    this.#engine.tunnels.add(socket, tunnel, judged)
+    if (this.#hasClientEnded) tunnel.endUpstream()
+    this.#engine.tunnels.add(tunnel, judged)
     socket.resume()
   }
 
   enter(site: HttpSite): void {
-    this.#exchange = undefined
+    this.#transaction = undefined
     this.site = site
     this.#parser = parserFor(site)
     this.#becomeIdle(this.#engine.clock.monotonic())
@@ -167,7 +173,7 @@ export class HttpConnection implements Downstream, Served {
   /** Stops answering idle clients and, with the next response, the others. */
   drain(): void {
     this.#isDraining = true
-    if (this.#exchange === undefined && !this.#isTunnel && this.#parser.idle && this.#waiting === undefined)
+    if (this.#transaction === undefined && !this.#isTunnel && this.#parser.idle && this.#waiting === undefined)
       this.#close()
   }
 
@@ -192,7 +198,7 @@ export class HttpConnection implements Downstream, Served {
     } catch (err) {
       // A mistake of ours ends this connection and no other.
       this.#engine.log.error('request failed in the proxy', { err })
-      this.#exchange?.onClientGone()
+      this.#transaction?.onClientGone()
       this.#socket.destroy()
     } finally {
       this.#isRunning = false
@@ -202,8 +208,7 @@ export class HttpConnection implements Downstream, Served {
   #read(chunk: Buffer, start: number, end: number): void {
     let at = start
     while (at < end && !this.#isClosing) {
-      const exchange = this.#exchange
-      if (exchange === undefined) {
+      if (this.#transaction === undefined) {
         if (this.#socket.writableNeedDrain) return this.#wait(chunk, at, end)
         const head = this.#parser.parse(chunk, at, end)
         if (head === undefined) return this.#awaitHead()
@@ -212,20 +217,28 @@ export class HttpConnection implements Downstream, Served {
         this.idleSinceMs = undefined
         this.headSinceMs = undefined
         this.clearDeadline()
-        const next = this.site.transaction?.(this.#engine, this, head) ?? new Exchange(this.#engine, this, head)
-        this.#exchange = next
-        next.begin()
-      } else if (exchange.wantsBody) {
-        at = exchange.consume(chunk, at, end)
+        this.#begin(head)
+      } else if (this.#http.wantsBody) {
+        at = this.#http.consume(chunk, at, end)
       } else {
         return this.#wait(chunk, at, end)
       }
     }
-    this.#exchange?.flush()
+    this.#transaction?.flush()
+  }
+
+  #begin(head: RequestHead): void {
+    let transaction = this.site.transaction?.(this.#engine, this, head)
+    if (transaction === undefined) {
+      transaction = new Exchange(this.#engine, this.#http, head)
+      this.#http.begin(head, transaction)
+    }
+    this.#transaction = transaction
+    transaction.begin()
   }
 
   #wait(chunk: Buffer, at: number, end: number): void {
-    this.#exchange?.flush()
+    this.#transaction?.flush()
     this.#waiting = chunk.subarray(at, end)
     this.pause()
   }
@@ -244,7 +257,7 @@ export class HttpConnection implements Downstream, Served {
   }
 
   readonly #onDrain = (): void => {
-    if (this.#exchange !== undefined) return this.#exchange.onDownstreamDrain()
+    if (this.#transaction !== undefined) return this.#transaction.onDownstreamDrain()
     if (this.#isClosing) return
     this.#becomeIdle(this.#engine.clock.monotonic())
     this.resume()
@@ -252,27 +265,28 @@ export class HttpConnection implements Downstream, Served {
 
   readonly #onEnd = (): void => {
     this.#hasClientEnded = true
-    const exchange = this.#exchange
-    if (exchange === undefined) {
+    const transaction = this.#transaction
+    if (transaction === undefined) {
       if (!this.#parser.idle) this.#socket.destroy()
       else if (this.#waiting === undefined) this.#close()
-    } else if (exchange.onClientEnd()) {
-      this.#exchange = undefined
+    } else if (transaction.onClientEnd()) {
+      this.#transaction = undefined
       this.#socket.destroy()
     }
   }
 
   #onClose(): void {
     this.#engine.deadlines.remove(this.#deadline)
-    const exchange = this.#exchange
-    this.#exchange = undefined
+    const transaction = this.#transaction
+    this.#transaction = undefined
     this.#waiting = undefined
-    exchange?.onClientGone()
+    transaction?.onClientGone()
   }
 
   #onDeadline(): void {
     if (this.#isClosing) return void this.#socket.destroy()
-    if (this.#exchange !== undefined) return this.#exchange.onDeadline()
+    if (this.#http.isDiscarding) return this.abort()
+    if (this.#transaction !== undefined) return this.#transaction.onDeadline()
     if (!this.#parser.idle) return this.#refuse(REQUEST_TIMEOUT)
     if (this.#socket.writableNeedDrain) return void this.#socket.destroy()
     this.#close()

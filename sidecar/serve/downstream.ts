@@ -1,5 +1,5 @@
 import type { HeaderPair } from '../../model/verdict.ts'
-import type { TunnelEnd } from '../upstream/tunnel-end.ts'
+import type { ByteStream } from '../upstream/byte-stream.ts'
 import type { HttpVersion } from '../upstream/upstream-stream.ts'
 import type { Client } from './client.ts'
 import type { HeaderLines } from './http1/header-lines.ts'
@@ -13,7 +13,7 @@ import type { HttpSite } from './site.ts'
  * The client's side of one request: a connection while it is at that (HTTP/1.1), or a stream (HTTP/2). What an exchange
  * knows of its client, whatever is spoken there (ADR 60).
  *
- * Slices that are handed in are copied or written before the call returns. Each of the writing calls that returns a boolean
+ * Slices that are handed in are lent: copied or written before the call returns. Each of the writing calls that returns a boolean
  * says false where the client does not take more: wait for `onDownstreamDrain`.
  */
 export interface Downstream {
@@ -52,7 +52,7 @@ export interface Downstream {
    */
   tunnel(
     message: ResponseToWrite,
-    upstream: TunnelEnd,
+    upstream: ByteStream,
     early: Buffer,
     about: TunnelRecord,
     judged: Judged,
@@ -81,7 +81,10 @@ export interface Transaction {
   /** Whether `onRequestBody` can take bytes now. */
   readonly wantsBody: boolean
   begin(): void
-  /** Some of the body, and whether that is all of it; the slices are lent. Never called for a request without a body. */
+  /**
+   * Some of the body, and whether that is all of it. The slices may be kept, the list of them not. Never called for a request
+   * whose head says that it has no body.
+   */
   onRequestBody(slices: readonly Buffer[], done: boolean, trailers: HeaderLines | undefined): void
   /** The body is none. */
   onRequestProblem(problem: Problem): void

@@ -3,10 +3,11 @@ import type { Facts } from '../../model/request.ts'
 import type { Answer, Denial, Deny, HeaderPair } from '../../model/verdict.ts'
 import { type Decision, decide } from '../compile/decide.ts'
 import type { Chain, CompiledRoute, Pipeline, Step } from '../compile/pipeline.ts'
-import type { ConnectError } from '../upstream/connect.ts'
-import { UpstreamConnection, type UpstreamUser } from '../upstream/connection.ts'
-import { type EndpointPool, PoolFullError } from '../upstream/pool.ts'
+import type { ByteStream } from '../upstream/byte-stream.ts'
+import { ConnectError } from '../upstream/connect.ts'
+import { type EndpointPool, type OpenedStream, PoolFullError } from '../upstream/pool.ts'
 import { mayRetry } from '../upstream/retry.ts'
+import type { UpstreamFailure, UpstreamStream, UpstreamStreamUser } from '../upstream/upstream-stream.ts'
 import {
   BACKEND_UNRESOLVED,
   connectDenial,
@@ -22,45 +23,42 @@ import {
   UPSTREAM_RESET,
   UPSTREAM_TIMEOUT,
 } from './denials.ts'
+import type { Downstream, Transaction } from './downstream.ts'
 import type { Engine } from './engine.ts'
 import { type Provenance, provenanceFromOutside, provenanceFromPeer, provenanceFromWorkload } from './forwarded.ts'
-import { bodyReader } from './http1/body.ts'
-import { encodeChunk, totalLength } from './http1/chunk.ts'
+import { totalLength } from './http1/chunk.ts'
 import type { HeaderLines } from './http1/header-lines.ts'
-import type { BodyReader, BodySink, Framing, RequestHead, ResponseHead } from './http1/message.ts'
-import { UNWRITABLE } from './http1/problem.ts'
-import { isUpgradeAccepted } from './http1/websocket.ts'
-import { framingTowards, writeRequestHead, writeResponseHead } from './http1/write-head.ts'
-import { writeLocalResponse } from './local-response.ts'
+import type { RequestHead, ResponseHead } from './http1/message.ts'
+import type { Problem } from './http1/problem.ts'
+import type { RequestToWrite, ResponseToWrite } from './http1/write-head.ts'
 import type { Evidence, Outcome, Refusal, RequestRecord } from './observation.ts'
 import type { Judged } from './open-tunnels.ts'
 import { redirectLocation } from './redirect.ts'
 import { HttpRequestView } from './request-view.ts'
 import { type HeaderPlan, headersToSet, planOf, type RoutePlan, rewritePath, withoutIdentity } from './route-plan.ts'
-import { type Downstream, isDeny, type Transaction } from './site.ts'
+import { isDeny } from './site.ts'
 import { tellRefusal } from './tell-refusal.ts'
 
 /** 1xx responses to one request that are passed on; more are no answer (F14). */
 const MAX_INTERIM = 8
 
-/** Bytes of a refused request's body that are read past, so that the connection can be used again. */
-const MAX_DISCARDED_BYTES = 65_536
-
 const RETRY_AFTER: readonly HeaderPair[] = [['retry-after', '1']]
+
+const NO_SLICES: readonly Buffer[] = Object.freeze([])
 
 /** Where a request is on its way. */
 const DECIDING = 0
 const CONNECTING = 1
 const STREAMING = 2
-const DISCARDING = 3
-const OVER = 4
+const OVER = 3
 
 /**
- * One request and its response: judged, refused or answered or forwarded, told of once.
+ * One request and its response: judged, refused or answered or forwarded, told of once. What is spoken on either side is
+ * the sides' own concern (ADR 60).
  *
  * All of it runs synchronously as long as the checks do and a kept connection is there.
  */
-export class Exchange implements Transaction, UpstreamUser, BodySink {
+export class Exchange implements Transaction, UpstreamStreamUser {
   readonly #head: RequestHead
   readonly #decisionId: string
   readonly #engine: Engine
@@ -77,31 +75,23 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
   #phase = DECIDING
   #isCounted = false
 
-  #requestReader: BodyReader
+  #isRequestRead: boolean
   #pool: EndpointPool | undefined
   #upstreamName = ''
   #connecting: { abort(): void } | undefined
-  #connection: UpstreamConnection | undefined
+  #upstream: UpstreamStream | undefined
   #isHeadPending = false
-  #hasWritten = false
-  #hasRead = false
+  #hasSentBody = false
   #isWaitingForUpstream = false
-  #wasReused = false
   #resends = 0
   #hasTriedOther = false
   #interim = 0
 
   #response: ResponseHead | undefined
-  #responseReader: BodyReader | undefined
-  #responseFraming: Framing | undefined
   #isResponseHeadSent = false
   #isResponseDone = false
   #isEarly = false
-  #hasExcess = false
-  #willClose = false
 
-  /** Slices of what is read just now; emptied before the read returns to the socket. */
-  readonly #slices: Buffer[] = []
   #status = 0
   #outcome: Outcome = 'allowed'
   #refusal: Refusal | undefined
@@ -116,12 +106,11 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     this.#decisionId = engine.newId()
     this.#timeMs = engine.clock.now()
     this.#startMs = engine.clock.monotonic()
-    this.#requestReader = bodyReader(head.framing, 'client')
+    this.#isRequestRead = !hasBody(head)
   }
 
   get wantsBody(): boolean {
-    const isReading = this.#phase === STREAMING || this.#phase === DISCARDING
-    return isReading && !this.#requestReader.done && !this.#isWaitingForUpstream
+    return this.#phase === STREAMING && !this.#isRequestRead && !this.#isWaitingForUpstream
   }
 
   begin(): void {
@@ -155,43 +144,32 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     )
   }
 
-  consume(chunk: Buffer, start: number, end: number): number {
-    const next = this.#requestReader.read(chunk, start, end, this)
-    if (typeof next !== 'number') {
-      this.#slices.length = 0
-      this.#isEarly = true
-      this.#refuse(denialOf(next), { outcome: 'malformed' })
-      return end
-    }
-    for (const slice of this.#slices) this.#bytesIn += slice.length
-    if (this.#phase === DISCARDING) {
-      this.#slices.length = 0
-      if (this.#requestReader.done) this.#finish()
-      return next
-    }
-    this.#sendBody()
-    return next
+  onRequestBody(slices: readonly Buffer[], done: boolean, trailers: HeaderLines | undefined): void {
+    for (const slice of slices) this.#bytesIn += slice.length
+    this.#isRequestRead = done
+    if (this.#phase === STREAMING) this.#send(slices, trailers)
+  }
+
+  onRequestProblem(problem: Problem): void {
+    this.#isEarly = true
+    this.#refuse(denialOf(problem), { outcome: 'malformed' })
   }
 
   flush(): void {
-    if (this.#phase === STREAMING && this.#isHeadPending) this.#sendBody()
-  }
-
-  onBody(chunk: Buffer, start: number, end: number): void {
-    this.#slices.push(chunk.subarray(start, end))
+    if (this.#phase === STREAMING && this.#isHeadPending) this.#send(NO_SLICES, undefined)
   }
 
   onDownstreamDrain(): void {
     if (this.#phase !== STREAMING || this.#isResponseDone) return
     if (this.#isResponseHeadSent) {
-      if (this.#requestReader.done) this.#downstream.clearDeadline()
+      if (this.#isRequestRead) this.#downstream.clearDeadline()
       else this.#downstream.setDeadline(this.#engine.limits.bodyMs)
-      this.#connection?.resume()
+      this.#upstream?.resume()
     }
   }
 
   onClientEnd(): boolean {
-    if (this.#requestReader.done) return false
+    if (this.#isRequestRead) return false
     this.onClientGone()
     return true
   }
@@ -212,12 +190,10 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
         return this.#refuse(DECISION_TIMEOUT, { outcome: 'failed' })
       case CONNECTING:
         return this.#refuse(UPSTREAM_TIMEOUT, { outcome: 'failed' })
-      case DISCARDING:
-        return this.#abort(this.#outcome, this.#refusal)
       case STREAMING:
         // Nobody takes what was written (T20).
         if (this.#isResponseHeadSent) return this.#abort('aborted', undefined)
-        if (!this.#requestReader.done && !this.#isWaitingForUpstream) {
+        if (!this.#isRequestRead && !this.#isWaitingForUpstream) {
           this.#isEarly = true
           return this.#refuse(REQUEST_TIMEOUT, { outcome: 'failed' })
         }
@@ -304,26 +280,26 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
 
   #attempt(pool: EndpointPool): void {
     this.#pool = pool
-    const kept = pool.take(this.#startMs)
-    if (kept === undefined) this.#open(pool)
-    else this.#attach(kept)
+    const stream = pool.takeStream(this.#startMs, this.#downstream.version)
+    if (stream === undefined) this.#open(pool)
+    else this.#attach(stream)
   }
 
   #open(pool: EndpointPool): void {
     this.#phase = CONNECTING
-    this.#connecting = pool.open((opened) =>
-      this.#guard(() => {
-        const isWanted = this.#connecting !== undefined
-        this.#connecting = undefined
-        if (opened instanceof UpstreamConnection) {
-          if (!isWanted) return opened.destroy()
-          this.#attach(opened)
-          this.#downstream.resume()
-        } else if (isWanted) {
-          this.#onConnectFailed(opened)
-        }
-      }),
-    )
+    this.#connecting = pool.openStream(this.#downstream.version, (opened) => this.#guard(() => this.#onOpened(opened)))
+  }
+
+  #onOpened(opened: OpenedStream): void {
+    const isWanted = this.#connecting !== undefined
+    this.#connecting = undefined
+    if (opened instanceof ConnectError || opened instanceof PoolFullError) {
+      if (isWanted) this.#onConnectFailed(opened)
+      return
+    }
+    if (!isWanted) return opened.drop()
+    this.#attach(opened)
+    this.#downstream.resume()
   }
 
   #onConnectFailed(failure: ConnectError | PoolFullError): void {
@@ -341,89 +317,72 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     this.#refuse(connectDenial(failure), { outcome: failure.reason === 'forbidden' ? 'denied' : 'failed', detail })
   }
 
-  #attach(connection: UpstreamConnection): void {
+  #attach(stream: UpstreamStream): void {
     this.#phase = STREAMING
-    this.#connection = connection
-    this.#wasReused = connection.uses > 1
-    this.#hasRead = false
-    connection.user = this
-    connection.parser.expect(this.#head)
+    this.#upstream = stream
+    stream.user = this
     this.#isHeadPending = true
-    if (this.#requestReader.done) this.#sendBody()
+    if (this.#isRequestRead) this.#send(NO_SLICES, undefined)
     else this.#downstream.setDeadline(this.#engine.limits.bodyMs)
   }
 
-  /** Writes what was just read of the body, behind the head if that is still to go: one write. */
-  #sendBody(): void {
-    const slices = this.#slices
-    const { done } = this.#requestReader
-    const connection = this.#connection!
-    let bytes: Buffer
+  /** Sends what was just read of the body, behind the head if that is still to go: one write. */
+  #send(slices: readonly Buffer[], trailers: HeaderLines | undefined): void {
+    const done = this.#isRequestRead
+    const upstream = this.#upstream!
+    let isFlowing: boolean
     if (this.#isHeadPending) {
-      const written = this.#writeHead(done)
-      slices.length = 0
-      if (!Buffer.isBuffer(written)) return this.#refuse(UNWRITABLE_HEAD, { outcome: 'failed' })
+      const message = this.#requestToWrite()
+      const sent = message === undefined ? undefined : upstream.sendHead(message, slices, done, trailers)
+      if (typeof sent !== 'boolean') return this.#refuse(UNWRITABLE_HEAD, { outcome: 'failed' })
       this.#isHeadPending = false
-      bytes = written
+      isFlowing = sent
     } else {
-      bytes =
-        this.#head.framing.kind === 'chunked'
-          ? encodeChunk(slices, done)
-          : slices.length === 1
-            ? slices[0]!
-            : Buffer.concat(slices)
-      slices.length = 0
+      isFlowing = upstream.sendBody(slices, done, trailers)
     }
-    if (bytes.length > 0) {
-      this.#hasWritten = true
-      if (!connection.write(bytes) && !done) {
-        this.#isWaitingForUpstream = true
-        this.#downstream.pause()
-      }
+    if (slices.length > 0) this.#hasSentBody = true
+    if (done) return this.#onRequestRead()
+    if (!isFlowing) {
+      this.#isWaitingForUpstream = true
+      this.#downstream.pause()
     }
-    if (done) this.#onRequestRead()
-    else this.#downstream.setDeadline(this.#engine.limits.bodyMs)
+    this.#downstream.setDeadline(this.#engine.limits.bodyMs)
   }
 
-  #writeHead(done: boolean): ReturnType<typeof writeRequestHead> {
+  /** Undefined: something in it is no field value. */
+  #requestToWrite(): RequestToWrite | undefined {
     const head = this.#head
     const route = this.#route!.config
     const facts = this.#facts
     const plan = this.#plan ?? planOf(this.#route!)
     const { client, site } = this.#downstream
     const lines = client.forwarded.for(this.#provenance!, site.direction !== 'outbound')
-    if (lines === undefined) return UNWRITABLE
+    if (lines === undefined) return undefined
     const path = rewritePath(head.path, route)
     const { action } = route
     const rewriteHost = action.kind === 'forward' ? action.rewriteHost : undefined
     const host = rewriteHost ?? head.authority
-    return writeRequestHead(
-      {
-        method: head.method,
-        target: head.query === '' ? path : `${path}?${head.query}`,
-        host: host === '' ? 'localhost' : host,
-        headers: head.headers,
-        connectionNames: head.connectionNames,
-        edits: {
-          drop: plan.request.drop,
-          set: headersToSet(head.headers, plan.request, withoutIdentity(facts.setRequestHeaders)),
-          lines,
-          requestId: this.#provenance!.requestId,
-          ...(facts.removeRequestHeaders === undefined ? {} : { remove: facts.removeRequestHeaders }),
-        },
-        framing: head.framing,
-        upgrade: head.upgrade,
+    return {
+      method: head.method,
+      target: head.query === '' ? path : `${path}?${head.query}`,
+      host: host === '' ? 'localhost' : host,
+      headers: head.headers,
+      connectionNames: head.connectionNames,
+      edits: {
+        drop: plan.request.drop,
+        set: headersToSet(head.headers, plan.request, withoutIdentity(facts.setRequestHeaders)),
+        lines,
+        requestId: this.#provenance!.requestId,
+        ...(facts.removeRequestHeaders === undefined ? {} : { remove: facts.removeRequestHeaders }),
       },
-      { slices: this.#slices, done },
-    )
+      framing: head.framing,
+      upgrade: head.upgrade,
+    }
   }
 
   #onRequestRead(): void {
+    if (this.#isResponseHeadSent) return
     const action = this.#route!.config.action
-    if (this.#isResponseHeadSent) {
-      if (this.#isResponseDone) this.#finish()
-      return
-    }
     const timeoutMs =
       action.kind === 'app' || action.kind === 'forward' ? action.requestTimeoutMs : this.#engine.limits.responseMs
     if (timeoutMs === 0) this.#downstream.clearDeadline()
@@ -431,95 +390,88 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
   }
 
   onUpstreamDrain(): void {
-    this.#guard(() => {
-      if (!this.#isWaitingForUpstream) return
-      this.#isWaitingForUpstream = false
+    if (!this.#isWaitingForUpstream) return
+    this.#isWaitingForUpstream = false
+    this.#downstream.setDeadline(this.#engine.limits.bodyMs)
+    this.#downstream.resume()
+  }
+
+  onInterim(head: ResponseHead): void {
+    this.#interim += 1
+    if (this.#interim > MAX_INTERIM) {
+      this.#dropUpstream()
+      return this.#onLost(UPSTREAM_PROTOCOL, 'too many interim responses', 'seen')
+    }
+    const isWanted = head.status === 100 ? this.#head.expectContinue && !this.#isRequestRead : this.#head.minor === 1
+    if (!isWanted) return
+    const { status, headers, connectionNames, framing } = head
+    const { drop } = planOf(this.#route!).response
+    this.#downstream.interim({ status, headers, connectionNames, framing, edits: { drop } })
+  }
+
+  onResponseHead(head: ResponseHead): void {
+    this.#pool!.health.succeed()
+    this.#response = head
+    this.#isEarly = !this.#isRequestRead
+    this.#status = head.status
+  }
+
+  onResponseBody(slices: readonly Buffer[], done: boolean, trailers: HeaderLines | undefined): void {
+    let isFlowing: boolean
+    if (this.#isResponseHeadSent) {
+      isFlowing = this.#downstream.respondBody(slices, done, trailers)
+    } else {
+      const written = this.#downstream.respond(this.#responseToWrite(this.#response!), slices, done, trailers)
+      if (typeof written !== 'boolean') return this.#refuse(UNWRITABLE_HEAD, { outcome: 'failed' })
+      this.#isResponseHeadSent = true
+      if (!done && this.#isRequestRead) this.#downstream.clearDeadline()
+      isFlowing = written
+    }
+    this.#bytesOut += totalLength(slices)
+    if (done) return this.#onResponseDone()
+    if (!isFlowing) {
+      this.#upstream?.pause()
       this.#downstream.setDeadline(this.#engine.limits.bodyMs)
-      this.#downstream.resume()
-    })
-  }
-
-  onUpstreamData(bytes: Buffer, length: number): void {
-    try {
-      this.#readResponse(bytes, length)
-    } catch (err) {
-      this.#onFault(err)
     }
   }
 
-  #readResponse(bytes: Buffer, length: number): void {
-    this.#hasRead = true
-    let at = 0
-    while (this.#responseReader === undefined) {
-      const { parser } = this.#connection!
-      const head = parser.parse(bytes, at, length)
-      if (head === undefined) return
-      if (head.kind === 'problem') return this.#onUpstreamBroken(UPSTREAM_PROTOCOL, head.reason)
-      at = parser.offset
-      if (!head.interim) {
-        if (!this.#onResponseHead(head, bytes, at, length)) return
-      } else if (!this.#relayInterim(head)) {
-        return
-      }
-    }
-    const next = this.#responseReader.read(bytes, at, length, this)
-    if (typeof next !== 'number') {
-      // What was whole up to there may go; it will be seen that more should have come.
-      this.#slices.length = 0
-      return this.#onUpstreamBroken(UPSTREAM_PROTOCOL, next.reason)
-    }
-    if (next < length) this.#hasExcess = true
-    this.#sendResponse()
+  #responseToWrite({ status, headers, connectionNames, framing, declaredLength }: ResponseHead): ResponseToWrite {
+    const plan = planOf(this.#route!).response
+    const edits = { drop: plan.drop, set: this.#responseHeadersToSet(headers, plan) }
+    return { status, headers, connectionNames, framing, declaredLength, edits }
   }
 
-  onUpstreamEnd(): void {
-    this.#guard(() => {
-      if (this.#isResponseDone) return
-      const isWhole = this.#responseReader?.close() === undefined && this.#responseReader?.done === true
-      if (isWhole) this.#sendResponse()
-      else this.#connection?.destroy()
-    })
+  #responseHeadersToSet(received: HeaderLines, plan: HeaderPlan): readonly HeaderPair[] {
+    const { setResponseHeaders, addResponseHeaders } = this.#facts
+    return headersToSet(received, plan, setResponseHeaders, addResponseHeaders)
   }
 
-  onUpstreamClose(error: Error | undefined): void {
-    this.#guard(() => {
-      this.#connection = undefined
-      if (this.#phase !== STREAMING || this.#isResponseDone) return
-      this.#onUpstreamBroken(UPSTREAM_RESET, error?.message ?? 'closed')
-    })
+  #onResponseDone(): void {
+    this.#isResponseDone = true
+    const nowMs = this.#engine.clock.monotonic()
+    const upstream = this.#upstream
+    this.#upstream = undefined
+    upstream?.release(nowMs)
+    this.#finish(nowMs)
   }
 
-  /** A mistake of ours ends this request and no other. */
-  #guard(run: () => void): void {
-    try {
-      run()
-    } catch (err) {
-      this.#onFault(err)
-    }
-  }
-
-  #onFault(err: unknown): void {
-    this.#engine.log.error('request failed in the proxy', { err })
-    this.#dropUpstream()
-    this.#conclude('failed')
-    this.#downstream.abort()
+  onUpstreamBroken({ kind, detail, request }: UpstreamFailure): void {
+    this.#upstream = undefined
+    this.#onLost(kind === 'protocol' ? UPSTREAM_PROTOCOL : UPSTREAM_RESET, detail, request)
   }
 
   /** The upstream failed while it had the request. */
-  #onUpstreamBroken(denial: Denial, detail: string): void {
-    this.#dropUpstream()
+  #onLost(denial: Denial, detail: string, request: UpstreamFailure['request']): void {
     if (this.#isResponseHeadSent) {
       this.#failEndpoint()
       return this.#abort('failed', { ...plainRefusal(denial), detail })
     }
-    const { method, framing } = this.#head
     const attempt = {
       retries: this.#resends,
-      hasWritten: this.#hasWritten,
-      hasRead: this.#hasRead,
-      wasReused: this.#wasReused,
-      method,
-      hasBody: framing.kind !== 'none',
+      request,
+      method: this.#head.method,
+      hasBody: this.#head.framing.kind !== 'none',
+      hasSentBody: this.#hasSentBody,
     }
     if (!mayRetry(attempt)) {
       this.#failEndpoint()
@@ -527,7 +479,6 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     }
     // A kept connection that turns out to be closed says nothing of the endpoint: a new one will.
     this.#resends += 1
-    this.#hasWritten = false
     this.#open(this.#pool!)
   }
 
@@ -535,133 +486,25 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     this.#pool?.health.fail(this.#engine.clock.monotonic())
   }
 
-  #relayInterim(head: ResponseHead): boolean {
-    this.#interim += 1
-    if (this.#interim > MAX_INTERIM) {
-      this.#onUpstreamBroken(UPSTREAM_PROTOCOL, 'too many interim responses')
-      return false
-    }
-    const isWanted =
-      head.status === 100 ? this.#head.expectContinue && !this.#requestReader.done : this.#head.minor === 1
-    if (isWanted) {
-      const { status, headers, connectionNames, framing } = head
-      const drop = planOf(this.#route!).response.drop
-      const written = writeResponseHead({ status, headers, connectionNames, framing, edits: { drop } })
-      if (Buffer.isBuffer(written)) this.#downstream.write(written)
-    }
-    return true
+  onFault(err: unknown): void {
+    this.#engine.log.error('request failed in the proxy', { err })
+    this.#dropUpstream()
+    this.#conclude('failed')
+    this.#downstream.abort()
   }
 
-  /** False: there is nothing more to read here. */
-  #onResponseHead(head: ResponseHead, bytes: Buffer, at: number, length: number): boolean {
+  /** A mistake of ours ends this request and no other. */
+  #guard(run: () => void): void {
+    try {
+      run()
+    } catch (err) {
+      this.onFault(err)
+    }
+  }
+
+  onSwitched(head: ResponseHead, upstream: ByteStream, early: Buffer): void {
+    this.#upstream = undefined
     this.#pool!.health.succeed()
-    if (head.status === 101) {
-      if (!isUpgradeAccepted(this.#head, head)) {
-        this.#onUpstreamBroken(UPSTREAM_PROTOCOL, 'upgrade without proof')
-        return false
-      }
-      this.#startTunnel(head, Buffer.from(bytes.subarray(at, length)))
-      return false
-    }
-    this.#response = head
-    this.#responseReader = bodyReader(head.framing, 'upstream')
-    this.#responseFraming = framingTowards(this.#head.minor, head.framing)
-    this.#isEarly = !this.#requestReader.done
-    this.#willClose =
-      // Who is refused should stop sending; who is answered while it sends may be at it for long.
-      (this.#isEarly && head.status >= 300) ||
-      !this.#head.keepAlive ||
-      this.#head.upgrade !== undefined ||
-      this.#responseFraming.kind === 'until-close' ||
-      this.#downstream.isClosing()
-    this.#status = head.status
-    return true
-  }
-
-  #writeResponseHead(head: ResponseHead, done: boolean): Buffer | undefined {
-    const { status, headers, connectionNames, declaredLength } = head
-    const plan = planOf(this.#route!).response
-    const written = writeResponseHead(
-      {
-        status,
-        headers,
-        connectionNames,
-        framing: this.#responseFraming!,
-        declaredLength,
-        close: this.#willClose,
-        edits: { drop: plan.drop, set: this.#responseHeadersToSet(headers, plan) },
-      },
-      { slices: this.#slices, done },
-    )
-    return Buffer.isBuffer(written) ? written : undefined
-  }
-
-  /** Writes what was just read of the response: all of it that is there in one write. */
-  #sendResponse(): void {
-    const slices = this.#slices
-    const { done } = this.#responseReader!
-    const bodyBytes = totalLength(slices)
-    let bytes: Buffer | undefined
-    if (!this.#isResponseHeadSent) {
-      bytes = this.#writeResponseHead(this.#response!, done)
-      slices.length = 0
-      if (bytes === undefined) {
-        this.#dropUpstream()
-        return this.#refuse(UNWRITABLE_HEAD, { outcome: 'failed' })
-      }
-      this.#isResponseHeadSent = true
-      if (!done && this.#requestReader.done) this.#downstream.clearDeadline()
-    } else {
-      bytes = this.#responseFraming!.kind === 'chunked' ? encodeChunk(slices, done) : Buffer.concat(slices, bodyBytes)
-      slices.length = 0
-    }
-    this.#bytesOut += bodyBytes
-    const isFlowing = bytes.length === 0 || this.#downstream.write(bytes)
-    if (done) return this.#onResponseDone()
-    if (!isFlowing) {
-      this.#connection?.pause()
-      this.#downstream.setDeadline(this.#engine.limits.bodyMs)
-    }
-  }
-
-  #onResponseDone(): void {
-    this.#isResponseDone = true
-    const nowMs = this.#engine.clock.monotonic()
-    const connection = this.#connection
-    this.#connection = undefined
-    if (connection !== undefined) {
-      connection.user = undefined
-      const isClean = this.#requestReader.done && !this.#isEarly && !this.#hasExcess && this.#head.upgrade === undefined
-      if (isClean && this.#response!.keepAlive && !this.#mayBeFollowed(connection))
-        this.#pool!.giveBack(connection, nowMs)
-      else connection.destroy()
-    }
-    this.#finish(nowMs)
-  }
-
-  /** Some applications send the body that a response only tells of: it must not be taken for the next answer (T15). */
-  #mayBeFollowed({ peerSpiffeId }: UpstreamConnection): boolean {
-    if (peerSpiffeId !== undefined) return false
-    const { status, declaredLength = 0 } = this.#response!
-    return this.#head.method === 'HEAD' || (status === 304 && declaredLength > 0)
-  }
-
-  #startTunnel(head: ResponseHead, early: Buffer): void {
-    const { status, headers, connectionNames, framing } = head
-    const plan = planOf(this.#route!).response
-    const edits = { drop: plan.drop, set: this.#responseHeadersToSet(headers, plan) }
-    const written = writeResponseHead({ status, headers, connectionNames, framing, edits, upgrade: 'websocket' })
-    if (!Buffer.isBuffer(written)) {
-      this.#dropUpstream()
-      return this.#refuse(UNWRITABLE_HEAD, { outcome: 'failed' })
-    }
-    const connection = this.#connection!
-    this.#connection = undefined
-    connection.user = undefined
-    this.#status = status
-    this.#isResponseDone = true
-    this.#downstream.write(written)
-    this.#conclude('allowed')
     const about = {
       decisionId: this.#decisionId,
       upstream: this.#upstreamName,
@@ -671,9 +514,17 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
       refusal: undefined,
     }
     const judged: Judged = { by: this.#pipeline!, again: (pipeline) => this.#judgeAgain(pipeline) }
+    const message: ResponseToWrite = { ...this.#responseToWrite(head), upgrade: 'websocket' }
+    const problem = this.#downstream.tunnel(message, upstream, early, about, judged)
+    if (problem !== undefined) {
+      upstream.destroy()
+      return this.#refuse(UNWRITABLE_HEAD, { outcome: 'failed' })
+    }
+    this.#status = head.status
+    this.#isResponseDone = true
     // A tunnel may last longer than many pipelines.
     this.#pipeline = undefined
-    this.#downstream.tunnel(connection, early, about, judged)
+    this.#conclude('allowed')
   }
 
   /** Whether the request that a tunnel began with would still be let through. What did not change has judged already. */
@@ -686,11 +537,6 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     const refusalIn = ({ verdict, step }: Decision) => (verdict.kind === 'deny' ? refusalBy(verdict, step) : undefined)
     const decided = decide({ enforced }, this.#view!, this.#facts)
     return 'then' in decided ? decided.then(refusalIn) : refusalIn(decided)
-  }
-
-  #responseHeadersToSet(received: HeaderLines, plan: HeaderPlan): readonly HeaderPair[] {
-    const { setResponseHeaders, addResponseHeaders } = this.#facts
-    return headersToSet(received, plan, setResponseHeaders, addResponseHeaders)
   }
 
   #refuse(denial: Denial, given: RefuseOptions = {}): void {
@@ -710,32 +556,21 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
   ): void {
     this.#dropUpstream()
     if (this.#isResponseHeadSent) return this.#abort(outcome, refusal)
-    const head = this.#head
-    const { framing } = head
-    const canDiscard =
-      framing.kind === 'length' && framing.bytes <= MAX_DISCARDED_BYTES && !head.expectContinue && !this.#isEarly
-    const isRead = this.#requestReader.done
-    this.#willClose = !head.keepAlive || this.#downstream.isClosing() || !(isRead || canDiscard)
     this.#status = status
     this.#outcome = outcome
     this.#refusal = refusal
     const { setResponseHeaders = [], addResponseHeaders = [] } = this.#facts
-    this.#downstream.write(
-      writeLocalResponse({
-        status,
-        headers: [...headers, ...setResponseHeaders, ...addResponseHeaders],
-        body,
-        toHead: head.method === 'HEAD',
-        close: this.#willClose,
-        nowMs: this.#timeMs,
-      }),
-    )
-    if (body !== undefined && head.method !== 'HEAD') this.#bytesOut = Buffer.byteLength(body)
+    this.#downstream.respondLocally({
+      status,
+      headers: [...headers, ...setResponseHeaders, ...addResponseHeaders],
+      body,
+      isBroken: this.#isEarly,
+      nowMs: this.#timeMs,
+    })
+    if (body !== undefined && this.#head.method !== 'HEAD') this.#bytesOut = Buffer.byteLength(body)
     this.#isResponseHeadSent = true
     this.#isResponseDone = true
-    if (isRead || this.#willClose) return this.#finish()
-    this.#phase = DISCARDING
-    this.#downstream.setDeadline(this.#engine.limits.bodyMs)
+    this.#finish()
   }
 
   /** The response cannot be ended properly: the client must see that. */
@@ -747,20 +582,17 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
   }
 
   #finish(nowMs: number = this.#engine.clock.monotonic()): void {
-    const keepAlive = !this.#willClose && this.#requestReader.done
     this.#conclude(undefined, nowMs)
-    this.#downstream.finished(keepAlive, nowMs)
+    this.#downstream.finished(nowMs)
   }
 
   #dropUpstream(): void {
     const connecting = this.#connecting
     this.#connecting = undefined
     connecting?.abort()
-    const connection = this.#connection
-    this.#connection = undefined
-    if (connection === undefined) return
-    connection.user = undefined
-    connection.destroy()
+    const upstream = this.#upstream
+    this.#upstream = undefined
+    upstream?.drop()
   }
 
   /** It is over: tells of it, once. */
@@ -806,6 +638,11 @@ export class Exchange implements Transaction, UpstreamUser, BodySink {
     const { id, chain } = this.#route!
     return { request: this.#view!, facts: this.#facts, chain, route: id }
   }
+}
+
+/** Whether anything can follow the head. */
+function hasBody({ framing }: RequestHead): boolean {
+  return framing.kind === 'chunked' || (framing.kind === 'length' && framing.bytes > 0)
 }
 
 interface RefuseOptions {

@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net'
 import type { Pipeline } from '../compile/pipeline.ts'
 import type { Refusal } from './observation.ts'
 import type { Tunnel } from './tunnel.ts'
@@ -26,10 +25,9 @@ export class OpenTunnels {
     return this.#open.size
   }
 
-  /** `client` is the tunnel's own socket. */
-  add(client: Socket, tunnel: Tunnel, judged: Judged): void {
+  add(tunnel: Tunnel, judged: Judged): void {
     this.#open.set(tunnel, judged)
-    client.once('close', () => this.#open.delete(tunnel))
+    tunnel.whenOver = () => this.#open.delete(tunnel)
     // Policy may have changed while the other end was being connected.
     const newest = this.#newest()
     if (newest !== undefined && newest !== judged.by) judge(tunnel, judged, newest)

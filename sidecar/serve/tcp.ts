@@ -14,6 +14,7 @@ import type { ConnectionRecord, Refusal } from './observation.ts'
 import type { Judged } from './open-tunnels.ts'
 import type { PortLabel } from './port.ts'
 import { tcpRequestView } from './request-view.ts'
+import { SocketBytes } from './socket-bytes.ts'
 import { startTunnel, type TunnelAbout } from './tunnel.ts'
 
 /** A connection to an opaque TCP port of the workload. */
@@ -90,8 +91,11 @@ export function joinWith(
     const { abort } = dial(engine, socket, target, (result) => {
       socket.off('close', abort)
       if (result instanceof UpstreamConnection) {
-        const tunnel = startTunnel(engine, socket, result, { ...about, endpoint: describeTarget(target) })
-        engine.tunnels.add(socket, tunnel, judged)
+        const tunnel = startTunnel(engine, new SocketBytes(socket), result, {
+          ...about,
+          endpoint: describeTarget(target),
+        })
+        engine.tunnels.add(tunnel, judged)
         socket.resume()
       } else if (socket.destroyed) {
         tellClosed(engine, about, 'failed', undefined)

@@ -1,5 +1,4 @@
-import type { Socket } from 'node:net'
-import type { UpstreamConnection, UpstreamUser } from '../upstream/connection.ts'
+import type { ByteStream, ByteStreamUser } from '../upstream/byte-stream.ts'
 import type { Deadline } from '../upstream/deadlines.ts'
 import type { Engine } from './engine.ts'
 import type { ConnectionRecord } from './observation.ts'
@@ -16,20 +15,22 @@ export type TunnelAbout = Omit<
  * Bytes both ways between a client and an upstream, unread. Each direction ends for itself (half-close is kept), and a
  * side that does not read is not read to: what waits for it is one read at most.
  *
- * The caller resumes the client's socket, and tells of it when it is closed.
+ * The caller resumes the client's side. It is told of when the client's side is closed.
  */
-export function startTunnel(engine: Engine, client: Socket, upstream: UpstreamConnection, about: TunnelAbout): Tunnel {
+export function startTunnel(engine: Engine, client: ByteStream, upstream: ByteStream, about: TunnelAbout): Tunnel {
   return new Tunnel(engine, client, upstream, about)
 }
 
-export class Tunnel implements UpstreamUser {
+export class Tunnel {
   readonly #engine: Engine
-  readonly #client: Socket
-  readonly #upstream: UpstreamConnection
+  readonly #client: ByteStream
+  readonly #upstream: ByteStream
   readonly #about: TunnelAbout
   readonly #timeMs: number
   readonly #startMs: number
   readonly #deadline: Deadline
+  /** Called once, when it is over. */
+  whenOver: (() => void) | undefined
   #bytesIn = 0
   #bytesOut = 0
   #isHalfClosed = false
@@ -37,7 +38,7 @@ export class Tunnel implements UpstreamUser {
   #error: Error | undefined
   #refusal: ConnectionRecord['refusal']
 
-  constructor(engine: Engine, client: Socket, upstream: UpstreamConnection, about: TunnelAbout) {
+  constructor(engine: Engine, client: ByteStream, upstream: ByteStream, about: TunnelAbout) {
     this.#engine = engine
     this.#client = client
     this.#upstream = upstream
@@ -47,18 +48,12 @@ export class Tunnel implements UpstreamUser {
     this.#startMs = engine.clock.monotonic()
     this.#deadline = engine.deadlines.create(() => this.destroy())
     this.#touch()
-    upstream.user = this
-    client.on('data', (chunk: Buffer) => this.sendToUpstream(chunk))
-    client.on('drain', () => upstream.resume())
-    client.on('end', () => {
-      this.#isHalfClosed = true
-      upstream.end()
-      this.#touch()
-    })
-    client.on('close', () => this.#onClientClose())
-    if (upstream.isClosed) this.onUpstreamClose(undefined)
+    client.user = this.#ofClient
+    upstream.user = this.#ofUpstream
+    if (upstream.isClosed) this.#onUpstreamClose(undefined)
   }
 
+  /** `chunk` is the tunnel's from now on. */
   sendToUpstream(chunk: Buffer): void {
     if (this.#isUpstreamClosed) return
     this.#bytesIn += chunk.length
@@ -73,6 +68,13 @@ export class Tunnel implements UpstreamUser {
     if (!this.#client.write(chunk)) this.#upstream.pause()
   }
 
+  /** The client sends nothing more. */
+  endUpstream(): void {
+    this.#isHalfClosed = true
+    this.#upstream.end()
+    this.#touch()
+  }
+
   /** Cut because policy no longer allows it. */
   cut(refusal: NonNullable<ConnectionRecord['refusal']>): void {
     this.#refusal = refusal
@@ -83,21 +85,25 @@ export class Tunnel implements UpstreamUser {
     this.#client.destroy()
   }
 
-  onUpstreamData(bytes: Buffer, length: number): void {
-    this.sendToClient(Buffer.from(bytes.subarray(0, length)))
+  readonly #ofClient: ByteStreamUser = {
+    onBytes: (bytes, length) => this.sendToUpstream(owned(this.#client, bytes, length)),
+    onDrain: () => this.#upstream.resume(),
+    onEnd: () => this.endUpstream(),
+    onClose: () => this.#onClientClose(),
   }
 
-  onUpstreamDrain(): void {
-    this.#client.resume()
+  readonly #ofUpstream: ByteStreamUser = {
+    onBytes: (bytes, length) => this.sendToClient(owned(this.#upstream, bytes, length)),
+    onDrain: () => this.#client.resume(),
+    onEnd: () => {
+      this.#isHalfClosed = true
+      this.#client.end()
+      this.#touch()
+    },
+    onClose: (error) => this.#onUpstreamClose(error),
   }
 
-  onUpstreamEnd(): void {
-    this.#isHalfClosed = true
-    this.#client.end()
-    this.#touch()
-  }
-
-  onUpstreamClose(error: Error | undefined): void {
+  #onUpstreamClose(error: Error | undefined): void {
     this.#isUpstreamClosed = true
     if (error !== undefined) {
       this.#error = error
@@ -107,7 +113,7 @@ export class Tunnel implements UpstreamUser {
     const { deadlines, limits } = this.#engine
     deadlines.set(this.#deadline, limits.bodyMs)
     this.#client.end(() => {
-      if (!this.#client.destroyed) deadlines.set(this.#deadline, LINGER_MS)
+      if (!this.#client.isClosed) deadlines.set(this.#deadline, LINGER_MS)
     })
     this.#client.resume()
   }
@@ -134,5 +140,10 @@ export class Tunnel implements UpstreamUser {
       bytesOut: this.#bytesOut,
       plaintext: false,
     })
+    this.whenOver?.()
   }
+}
+
+function owned({ lends }: ByteStream, bytes: Buffer, length: number): Buffer {
+  return lends ? Buffer.from(bytes.subarray(0, length)) : bytes
 }

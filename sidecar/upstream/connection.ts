@@ -1,19 +1,9 @@
 import type { Socket } from 'node:net'
-import { ResponseHeadParser } from '../serve/http1/response-head.ts'
+import type { ByteStream, ByteStreamUser } from './byte-stream.ts'
 import type { Connected } from './connect.ts'
 import type { Deadline } from './deadlines.ts'
 import { holdWrites } from './held-writes.ts'
-
-/** Whoever has a connection for the time of one request. */
-export interface UpstreamUser {
-  /** `bytes[0, length)` arrived; they are lent for the time of the call. */
-  onUpstreamData(bytes: Buffer, length: number): void
-  /** The upstream sends nothing more. `onUpstreamClose` follows. */
-  onUpstreamEnd(): void
-  onUpstreamClose(error: Error | undefined): void
-  /** What was written has gone out, after `write` returned false. */
-  onUpstreamDrain(): void
-}
+import type { Http1Stream } from './http1-stream.ts'
 
 /** The pool that a connection belongs to. */
 export interface ConnectionOwner {
@@ -22,8 +12,9 @@ export interface ConnectionOwner {
 }
 
 /** One connection to an endpoint: bytes only, what they mean is its user's concern. */
-export class UpstreamConnection {
-  user: UpstreamUser | undefined
+export class UpstreamConnection implements ByteStream {
+  user: ByteStreamUser | undefined
+  readonly lends = true
   /** Requests that it was given out for. */
   uses = 0
   /** In monotonic time: from then on it takes no new request. */
@@ -32,7 +23,8 @@ export class UpstreamConnection {
   /** While it is idle. */
   idleDeadline: Deadline | undefined
   isClosed = false
-  #parser: ResponseHeadParser | undefined
+  /** What requests on it are made with, one after the other. A tunnel has none. */
+  http1: Http1Stream | undefined
   readonly #socket: Socket
   readonly #owner: ConnectionOwner
   #error: Error | undefined
@@ -46,26 +38,19 @@ export class UpstreamConnection {
       this.#error = error
     })
     socket.on('end', () => {
-      this.user?.onUpstreamEnd()
+      this.user?.onEnd()
       if (this.user === undefined) this.destroy()
     })
-    socket.on('drain', () => this.user?.onUpstreamDrain())
+    socket.on('drain', () => this.user?.onDrain())
     socket.on('close', () => this.#onClose())
-  }
-
-  /** Of this connection's responses. A tunnel has none. */
-  get parser(): ResponseHeadParser {
-    this.#parser ??= new ResponseHeadParser()
-    return this.#parser
   }
 
   onRead(length: number, lent: Buffer): void {
     const { user } = this
     if (user === undefined) this.#owner.onIdleData(this)
-    else user.onUpstreamData(lent, length)
+    else user.onBytes(lent, length)
   }
 
-  /** False: wait for `onUpstreamDrain` before writing more. */
   write(bytes: Buffer): boolean {
     holdWrites(this.#socket)
     return this.#socket.write(bytes)
@@ -79,9 +64,8 @@ export class UpstreamConnection {
     this.#socket.resume()
   }
 
-  /** Sends nothing more. */
-  end(): void {
-    this.#socket.end()
+  end(sent?: () => void): void {
+    this.#socket.end(sent)
   }
 
   destroy(): void {
@@ -94,6 +78,6 @@ export class UpstreamConnection {
     const { user } = this
     this.user = undefined
     this.#owner.onClosed(this)
-    user?.onUpstreamClose(this.#error)
+    user?.onClose(this.#error)
   }
 }

@@ -2,6 +2,8 @@ import type { Candidate } from './balance.ts'
 import { type ConnectDeps, ConnectError, connect, describeTarget, type Target } from './connect.ts'
 import { type ConnectionOwner, UpstreamConnection } from './connection.ts'
 import { PassiveHealth } from './health.ts'
+import { Http1Stream } from './http1-stream.ts'
+import type { HttpVersion, UpstreamStream } from './upstream-stream.ts'
 
 /** Bounds of the connections to one endpoint. */
 export interface PoolLimits {
@@ -33,6 +35,7 @@ export class PoolFullError extends Error {
 }
 
 export type Opened = UpstreamConnection | ConnectError | PoolFullError
+export type OpenedStream = UpstreamStream | ConnectError | PoolFullError
 
 /**
  * The connections to one endpoint. The one that was used last is used next, so that the others can grow old and go.
@@ -61,6 +64,23 @@ export class EndpointPool implements Candidate, ConnectionOwner {
 
   isAvailable(nowMs: number): boolean {
     return this.health.isAvailable(nowMs)
+  }
+
+  /** What a request can be sent on now, without waiting. `came`: what the request is written in where it came from. */
+  takeStream(nowMs: number, _came: HttpVersion): UpstreamStream | undefined {
+    const kept = this.take(nowMs)
+    return kept === undefined ? undefined : this.#streamOn(kept)
+  }
+
+  /** Makes what a request can be sent on; `done` is called once, never before this returns. */
+  openStream(_came: HttpVersion, done: (opened: OpenedStream) => void): { abort(): void } {
+    return this.open((opened) => done(opened instanceof UpstreamConnection ? this.#streamOn(opened) : opened))
+  }
+
+  #streamOn(connection: UpstreamConnection): UpstreamStream {
+    connection.http1 ??= new Http1Stream(connection, this)
+    connection.user = connection.http1
+    return connection.http1
   }
 
   /** A kept connection that may take another request now. */

@@ -2,7 +2,7 @@ import type { HeaderLines } from '../serve/http1/header-lines.ts'
 import type { ResponseHead } from '../serve/http1/message.ts'
 import type { Problem } from '../serve/http1/problem.ts'
 import type { RequestToWrite } from '../serve/http1/write-head.ts'
-import type { TunnelEnd } from './tunnel-end.ts'
+import type { ByteStream } from './byte-stream.ts'
 
 /** What a request is written in, and what it came in. */
 export type HttpVersion = 'http1' | 'http2'
@@ -11,11 +11,11 @@ export type HttpVersion = 'http1' | 'http2'
  * One request on its way to one endpoint, and the response to it: an HTTP/1.1 connection for as long as it is at that, or
  * a stream of a session that others share. What an exchange knows of its upstream, whatever is spoken there (ADR 60).
  *
- * Slices that are handed in are copied or written before the call returns; slices that are handed out are lent for the time
- * of the call. Nothing is called on it after `release` or `drop`, and it calls nobody from then on.
+ * Slices that are handed in are its own from then on, the list of them is not; slices that are handed out are lent for the
+ * time of the call. Nothing is called on it after `release` or `drop`, and it calls nobody from then on.
  */
 export interface UpstreamStream {
-  /** Whom it tells what comes back. Set by whoever was given the stream, before anything is sent. */
+  /** Whom it tells what comes back. Set by whoever is given the stream, at once; gone after `release` and `drop`. */
   user: UpstreamStreamUser | undefined
   /** What the other side proved to be; undefined where it proved nothing. */
   readonly peerSpiffeId: string | undefined
@@ -50,11 +50,13 @@ export interface UpstreamStreamUser {
   /** `done` once, with the last of the body, which may be nothing. */
   onResponseBody(slices: readonly Buffer[], done: boolean, trailers: HeaderLines | undefined): void
   /** The other side agreed to the upgrade and has proven it: no HTTP any more. `early` came behind its consent. */
-  onSwitched(head: ResponseHead, end: TunnelEnd, early: Buffer): void
+  onSwitched(head: ResponseHead, bytes: ByteStream, early: Buffer): void
   /** It failed; the stream is dropped already. */
   onUpstreamBroken(failure: UpstreamFailure): void
   /** What was sent has gone out, after `sendHead` or `sendBody` returned false. */
   onUpstreamDrain(): void
+  /** A mistake of ours on the way: it ends this request and no other. */
+  onFault(error: unknown): void
 }
 
 /** Why there is no response, or not the whole of it. */

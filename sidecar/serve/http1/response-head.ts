@@ -16,7 +16,7 @@ export interface ResponseHeadOptions {
 export interface Expected {
   readonly method: string
   /** Whether the request was forwarded with its upgrade; a 101 to any other is refused. */
-  readonly upgrade: 'websocket' | undefined
+  readonly upgrade?: 'websocket' | undefined
 }
 
 /**

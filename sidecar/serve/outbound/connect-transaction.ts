@@ -4,12 +4,14 @@ import type { Target } from '../../upstream/connect.ts'
 import { type ConnectError, describeTarget } from '../../upstream/connect.ts'
 import { UpstreamConnection } from '../../upstream/connection.ts'
 import { connectDenial, NO_ENDPOINTS, NOT_SERVING, refusal } from '../denials.ts'
+import type { Transaction } from '../downstream.ts'
 import type { Engine } from '../engine.ts'
+import type { Http1Wire } from '../http1/downstream.ts'
 import type { RequestHead } from '../http1/message.ts'
 import { PROBLEM_JSON, problemJson, writeLocalResponse } from '../local-response.ts'
 import type { Outcome, Refusal } from '../observation.ts'
 import type { Judged } from '../open-tunnels.ts'
-import type { Downstream, HttpSite, Transaction } from '../site.ts'
+import type { HttpSite } from '../site.ts'
 import { dial, refusalOf } from '../tcp.ts'
 import type { Destinations, ServiceDestination } from './destinations.ts'
 import { NO_CREDENTIAL, UNKNOWN_HOST } from './refusals.ts'
@@ -34,7 +36,7 @@ const MAX_ATTEMPTS = 2
 export class ConnectTransaction implements Transaction {
   readonly wantsBody = false
   readonly #engine: Engine
-  readonly #downstream: Downstream
+  readonly #wire: Http1Wire
   readonly #head: RequestHead
   readonly #rules: ConnectRules
   readonly #decisionId: string
@@ -46,9 +48,9 @@ export class ConnectTransaction implements Transaction {
   #abort: (() => void) | undefined
   #isOver = false
 
-  constructor(engine: Engine, downstream: Downstream, head: RequestHead, rules: ConnectRules) {
+  constructor(engine: Engine, wire: Http1Wire, head: RequestHead, rules: ConnectRules) {
     this.#engine = engine
-    this.#downstream = downstream
+    this.#wire = wire
     this.#head = head
     this.#rules = rules
     this.#decisionId = engine.newId()
@@ -77,9 +79,9 @@ export class ConnectTransaction implements Transaction {
     this.#dial([egress.target])
   }
 
-  consume(_chunk: Buffer, start: number): number {
-    return start
-  }
+  onRequestBody(): void {}
+
+  onRequestProblem(): void {}
 
   flush(): void {}
 
@@ -100,9 +102,9 @@ export class ConnectTransaction implements Transaction {
 
   #enter(destination: ServiceDestination): void {
     this.#upstream = destination.service.upstream
-    this.#downstream.write(ESTABLISHED)
+    this.#wire.write(ESTABLISHED)
     this.#conclude(200, 'allowed', undefined)
-    this.#downstream.enter(this.#rules.siteInside(destination))
+    this.#wire.enter(this.#rules.siteInside(destination))
   }
 
   #targetsOf(upstream: string): readonly Target[] {
@@ -118,7 +120,7 @@ export class ConnectTransaction implements Transaction {
     const target = targets[attempt]
     if (target === undefined) return this.#refuse(refusal(NO_ENDPOINTS, [['retry-after', '1']]), 'failed')
     this.#endpoint = describeTarget(target)
-    const client = { destroy: () => this.#downstream.abort() }
+    const client = { destroy: () => this.#wire.abort() }
     const { abort } = dial(this.#engine, client, target, (result) => {
       this.#abort = undefined
       if (this.#isOver) return void (result instanceof UpstreamConnection && result.destroy())
@@ -136,7 +138,7 @@ export class ConnectTransaction implements Transaction {
   }
 
   #join(upstream: UpstreamConnection): void {
-    this.#downstream.write(ESTABLISHED)
+    this.#wire.write(ESTABLISHED)
     this.#conclude(200, 'allowed', undefined)
     const about = {
       decisionId: this.#decisionId,
@@ -148,7 +150,7 @@ export class ConnectTransaction implements Transaction {
     }
     const judged: Judged = { by: this.#pipeline!, again: (pipeline) => this.#judgeAgain(pipeline) }
     this.#pipeline = undefined
-    this.#downstream.tunnel(upstream, Buffer.alloc(0), about, judged)
+    this.#wire.tunnel(upstream, Buffer.alloc(0), about, judged)
   }
 
   /** The name must still lead where it led. */
@@ -164,8 +166,8 @@ export class ConnectTransaction implements Transaction {
   }
 
   #refuse({ denial, headers = [] }: Deny, outcome: Outcome, detail?: string): void {
-    const close = !this.#head.keepAlive || this.#downstream.isClosing()
-    this.#downstream.write(
+    const close = !this.#head.keepAlive || this.#wire.isClosing()
+    this.#wire.write(
       writeLocalResponse({
         status: denial.status,
         headers: [PROBLEM_JSON, ...headers],
@@ -176,12 +178,12 @@ export class ConnectTransaction implements Transaction {
       }),
     )
     this.#conclude(denial.status, outcome, refusalOf(denial.name, detail))
-    this.#downstream.finished(!close, this.#engine.clock.monotonic())
+    this.#wire.finished(!close, this.#engine.clock.monotonic())
   }
 
   #conclude(status: number, outcome: Outcome, refused: Refusal | undefined): void {
     this.#isOver = true
-    const { client, site } = this.#downstream
+    const { client, site } = this.#wire
     const { host, port, method } = this.#head
     this.#engine.observer.request({
       timeMs: this.#timeMs,

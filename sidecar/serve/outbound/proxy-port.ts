@@ -38,9 +38,9 @@ export function createProxyPort(engine: Engine, table: ConnectionTable, { bind, 
       engine.upstreams.outside(egress.name, egress.target)
       return egress.route
     },
-    transaction(_engine, downstream, head) {
+    transaction(_engine, wire, head) {
       if (head.method !== 'CONNECT') return undefined
-      return new ConnectTransaction(engine, downstream, head, { isOurs, destinations, siteInside })
+      return new ConnectTransaction(engine, wire, head, { isOurs, destinations, siteInside })
     },
   }
   /** What a CONNECT named is the destination; a Host inside that names another one is refused (T33). */

@@ -1,0 +1,208 @@
+import type { ByteStream } from '../../upstream/byte-stream.ts'
+import type { Client } from '../client.ts'
+import type { Downstream, LocalAnswer, Transaction, TunnelRecord } from '../downstream.ts'
+import { writeLocalResponse } from '../local-response.ts'
+import type { Judged } from '../open-tunnels.ts'
+import type { HttpSite } from '../site.ts'
+import { bodyReader } from './body.ts'
+import { encodeChunk } from './chunk.ts'
+import { type BodyReader, type BodySink, type Framing, NO_BODY, type RequestHead } from './message.ts'
+import type { Problem } from './problem.ts'
+import { framingTowards, type ResponseToWrite, writeResponseHead } from './write-head.ts'
+
+/** Bytes of a refused request's body that are read past, so that the connection can be used again. */
+const MAX_DISCARDED_BYTES = 65_536
+
+/** A connection that requests come on one after the other, as whoever answers one of them uses it. */
+export interface Http1Wire {
+  readonly client: Client
+  readonly site: HttpSite
+  /** False: wait for `onDownstreamDrain` before writing more. */
+  write(bytes: Buffer): boolean
+  /** Stops reading the client until `resume`. */
+  pause(): void
+  /** Reads on: what waits here first, then the socket. */
+  resume(): void
+  setDeadline(delayMs: number, nowMs?: number): void
+  clearDeadline(): void
+  /** The response is written, and the request read; or it never will be: then `keepAlive` is false. `nowMs` is monotonic. */
+  finished(keepAlive: boolean, nowMs?: number): void
+  /** The response ends here, and the client must see that it is not whole. */
+  abort(): void
+  /** Whether no request after this one is wanted. */
+  isClosing(): boolean
+  /** From now on bytes pass both ways unread. `early` came behind the upstream's consent. */
+  tunnel(upstream: ByteStream, early: Buffer, about: TunnelRecord, judged: Judged): void
+  /** What follows on this connection is HTTP for another site: after a CONNECT. */
+  enter(site: HttpSite): void
+}
+
+/** The requests and responses of one client's connection, one after the other, as HTTP/1.1. */
+export class Http1Downstream implements Downstream, BodySink {
+  readonly version = 'http1'
+  readonly #wire: Http1Wire
+  /** Milliseconds that a body which nobody wants may take. */
+  readonly #discardMs: number
+  /** Slices of what is read just now; emptied before the read returns. */
+  readonly #slices: Buffer[] = []
+  #head: RequestHead | undefined
+  #transaction: Transaction | undefined
+  #reader: BodyReader = NOTHING
+  #framing: Framing = NO_BODY
+  #isEarly = false
+  #willClose = false
+  #isDiscarding = false
+
+  constructor(wire: Http1Wire, discardMs: number) {
+    this.#wire = wire
+    this.#discardMs = discardMs
+  }
+
+  get client(): Client {
+    return this.#wire.client
+  }
+
+  get site(): HttpSite {
+    return this.#wire.site
+  }
+
+  /** The response has been written, and what is left of the request is read past. */
+  get isDiscarding(): boolean {
+    return this.#isDiscarding
+  }
+
+  /** Whether `consume` can take bytes of the body now. */
+  get wantsBody(): boolean {
+    return this.#isDiscarding || this.#transaction?.wantsBody === true
+  }
+
+  /** A request begins. */
+  begin(head: RequestHead, transaction: Transaction): void {
+    this.#head = head
+    this.#transaction = transaction
+    this.#reader = bodyReader(head.framing, 'client')
+    this.#isEarly = false
+    this.#willClose = false
+  }
+
+  /** Reads bytes of the body; returns where it stopped. */
+  consume(chunk: Buffer, start: number, end: number): number {
+    const slices = this.#slices
+    const next = this.#reader.read(chunk, start, end, this)
+    if (this.#isDiscarding) {
+      slices.length = 0
+      if (this.#reader.done) this.#leave(true)
+      return next as number
+    }
+    if (typeof next !== 'number') {
+      slices.length = 0
+      this.#transaction!.onRequestProblem(next)
+      return end
+    }
+    this.#transaction!.onRequestBody(slices, this.#reader.done, undefined)
+    slices.length = 0
+    return next
+  }
+
+  onBody(chunk: Buffer, start: number, end: number): void {
+    this.#slices.push(chunk.subarray(start, end))
+  }
+
+  interim(message: ResponseToWrite): void {
+    const written = writeResponseHead(message)
+    if (Buffer.isBuffer(written)) this.#wire.write(written)
+  }
+
+  respond(message: ResponseToWrite, slices: readonly Buffer[], done: boolean): boolean | Problem {
+    const { minor, keepAlive, upgrade } = this.#head!
+    const framing = framingTowards(minor, message.framing)
+    this.#isEarly = !this.#reader.done
+    const close =
+      // Who is refused should stop sending; who is answered while it sends may be at it for long.
+      (this.#isEarly && message.status >= 300) ||
+      !keepAlive ||
+      upgrade !== undefined ||
+      framing.kind === 'until-close' ||
+      this.#wire.isClosing()
+    const written = writeResponseHead({ ...message, framing, close }, { slices, done })
+    if (!Buffer.isBuffer(written)) return written
+    this.#framing = framing
+    this.#willClose = close
+    return this.#wire.write(written)
+  }
+
+  respondBody(slices: readonly Buffer[], done: boolean): boolean {
+    const bytes = this.#framing.kind === 'chunked' ? encodeChunk(slices, done) : Buffer.concat(slices)
+    return bytes.length === 0 || this.#wire.write(bytes)
+  }
+
+  respondLocally({ status, headers, body, isBroken, nowMs }: LocalAnswer): void {
+    const { keepAlive, method } = this.#head!
+    const canBeRead = this.#reader.done || (!isBroken && this.#canBeDiscarded())
+    const close = !keepAlive || this.#wire.isClosing() || !canBeRead
+    this.#willClose = close
+    this.#wire.write(writeLocalResponse({ status, headers, body, toHead: method === 'HEAD', close, nowMs }))
+  }
+
+  pause(): void {
+    this.#wire.pause()
+  }
+
+  resume(): void {
+    this.#wire.resume()
+  }
+
+  setDeadline(delayMs: number, nowMs?: number): void {
+    this.#wire.setDeadline(delayMs, nowMs)
+  }
+
+  clearDeadline(): void {
+    this.#wire.clearDeadline()
+  }
+
+  finished(nowMs: number): void {
+    if (this.#reader.done || this.#willClose || !this.#canBeDiscarded()) return this.#leave(!this.#willClose, nowMs)
+    this.#isDiscarding = true
+    this.#wire.setDeadline(this.#discardMs)
+  }
+
+  abort(): void {
+    this.#forget()
+    this.#wire.abort()
+  }
+
+  tunnel(
+    message: ResponseToWrite,
+    upstream: ByteStream,
+    early: Buffer,
+    about: TunnelRecord,
+    judged: Judged,
+  ): Problem | undefined {
+    const written = writeResponseHead(message)
+    if (!Buffer.isBuffer(written)) return written
+    this.#wire.write(written)
+    this.#forget()
+    this.#wire.tunnel(upstream, early, about, judged)
+    return undefined
+  }
+
+  #canBeDiscarded(): boolean {
+    const { framing, expectContinue } = this.#head!
+    return !this.#isEarly && framing.kind === 'length' && framing.bytes <= MAX_DISCARDED_BYTES && !expectContinue
+  }
+
+  #leave(keepAlive: boolean, nowMs?: number): void {
+    const isRead = this.#reader.done
+    this.#forget()
+    this.#wire.finished(keepAlive && isRead, nowMs)
+  }
+
+  #forget(): void {
+    this.#head = undefined
+    this.#transaction = undefined
+    this.#reader = NOTHING
+    this.#isDiscarding = false
+  }
+}
+
+const NOTHING: BodyReader = bodyReader(NO_BODY, 'client')
