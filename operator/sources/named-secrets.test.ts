@@ -263,3 +263,18 @@ test('no more Secrets are followed than allowed, and those that are keep their p
   named.follow(['a', 'b'].map((name) => ({ namespace: 'shop', name })))
   await until(() => text('shop', 'a') === 'one', 'there is room for it')
 })
+
+test('T29: a namespace that names more Secrets than there is room for takes no other namespace its own', async (t) => {
+  const { named, put, store, text } = await running(t, { maxSecrets: 4 })
+  put('shop', 'tls', 'one')
+  put('bank', 'tls', 'two')
+  const shop = { namespace: 'shop', name: 'tls' }
+  const flood = Array.from({ length: 20 }, (_, i) => ({ namespace: 'aaa', name: `s${i}` }))
+  named.follow([...flood, shop])
+  await until(() => store.isSynced() && text('shop', 'tls') === 'one', 'the flood came first and has not all the room')
+  const [bank, ...others] = [{ namespace: 'bank', name: 'tls' }, ...flood, shop]
+  named.follow([...others, bank])
+  await until(() => text('bank', 'tls') === 'two', 'the flood makes room for who comes later')
+  assert.equal(text('shop', 'tls'), 'one')
+  assert.equal(flood.filter(({ name }) => named.standing('aaa', name) === 'absent').length, 2)
+})

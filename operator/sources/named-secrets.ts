@@ -18,7 +18,7 @@ export interface SecretName {
 
 export interface NamedSecretsOptions {
   readonly client: KubernetesClient
-  /** Secrets followed at once, each by a watch of its own. The rest stand `failing`. Default 1,024. */
+  /** Secrets followed at once, each by a watch of its own, as many of each namespace. The rest stand `failing`. Default 1,024. */
   readonly maxSecrets?: number
   readonly clock: Clock
   /** Uniform in [0, 1). */
@@ -115,15 +115,16 @@ export function createNamedSecrets(options: NamedSecretsOptions): NamedSecrets {
   const update = () => {
     if (running === undefined || wanted === undefined || running.signal.aborted) return
     const keys = new Map(wanted.map((one) => [`${one.namespace}/${one.name}`, one]))
+    const chosen = sharedOut(keys, (key) => followed.has(key), maxSecrets)
     for (const [key, one] of followed) {
-      if (keys.has(key)) continue
+      if (chosen.has(key)) continue
       followed.delete(key)
       end(one, running.sink)
     }
     const left = new Set<string>()
     for (const [key, { namespace, name }] of keys) {
       if (followed.has(key)) continue
-      if (followed.size >= maxSecrets) {
+      if (!chosen.has(key)) {
         left.add(key)
         continue
       }
@@ -161,6 +162,31 @@ export function createNamedSecrets(options: NamedSecretsOptions): NamedSecrets {
       await Promise.all([...ending, ...[...followed.values()].map(({ done }) => done)])
     },
   }
+}
+
+/**
+ * `max` of the Secrets that are named: one of each namespace, then a second one of each that has more, and so on. A tenant
+ * may name as many as it likes, and takes no other's (T29). Of one namespace those that are followed already come first.
+ */
+function sharedOut(
+  named: ReadonlyMap<string, SecretName>,
+  isFollowed: (key: string) => boolean,
+  max: number,
+): ReadonlySet<string> {
+  if (named.size <= max) return new Set(named.keys())
+  const byNamespace = Map.groupBy(named.keys(), (key) => named.get(key)?.namespace)
+  const queues = [...byNamespace.values()].map((keys) => [
+    ...keys.filter(isFollowed),
+    ...keys.filter((key) => !isFollowed(key)),
+  ])
+  const chosen = new Set<string>()
+  for (let round = 0; chosen.size < max; round++) {
+    for (const queue of queues) {
+      const key = queue[round]
+      if (key !== undefined && chosen.size < max) chosen.add(key)
+    }
+  }
+  return chosen
 }
 
 /** A Secret is in the store, or that it may not be read, or neither. */
