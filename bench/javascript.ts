@@ -39,7 +39,8 @@ import { Deadlines } from '../sidecar/upstream/deadlines.ts'
 import { EndpointPool, type PoolDeps } from '../sidecar/upstream/pool.ts'
 import { Upstreams } from '../sidecar/upstream/upstreams.ts'
 import { summarise } from './measure/statistics.ts'
-import { keysFor, translatePolicy } from './peers/hauberk.ts'
+import { APP } from './peers/hauberk.ts'
+import { keysFor, readMesh, translateFor } from './peers/sidecar.ts'
 import { APP_ID, CLIENT_ID, makeCertificates } from './world/certificates.ts'
 import { makeTokens } from './world/tokens.ts'
 
@@ -55,8 +56,8 @@ if (!Number.isInteger(tokenCount) || tokenCount < 0) throw new RangeError('token
 const directory = await mkdtemp(join(tmpdir(), 'hauberk-bench-'))
 const certificates = await makeCertificates(directory)
 await rm(directory, { recursive: true })
-const tokens = await makeTokens(Math.max(1, tokenCount))
-const { config } = await translatePolicy(tokenCount === 0 ? 'identity' : 'jwt-limit', certificates.root)
+const tokens = makeTokens(Math.max(1, tokenCount))
+const { config } = translateFor(APP, await readMesh(tokenCount === 0 ? 'identity' : 'jwt-limit'), certificates.root)
 const keys = createIssuerKeys(clock, () => false)
 keys.replace(keysFor(tokens))
 const metrics = createSidecarMetrics(createMetrics(), {

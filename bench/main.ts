@@ -1,27 +1,24 @@
 /**
- * `npm run bench`: how much of a CPU a request costs in our sidecar, beside other proxies, in the same rounds.
+ * `npm run bench`: what a request costs in our sidecar, beside other proxies, in the same rounds.
  *
  * What is measured, and how fairly, is in README.md beside this file.
  */
-import { execFile } from 'node:child_process'
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
+import { execFileSync } from 'node:child_process'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { GENERATOR_PROGRAMS, makeGenerator } from './load/wrk.ts'
-import { describeEnvironment, missingOf } from './measure/environment.ts'
+import { makeTools } from './load/tools.ts'
+import { describeEnvironment } from './measure/environment.ts'
+import { missingOf } from './measure/programs.ts'
 import { type BenchOptions, readBenchOptions, USAGE, UsageError } from './options.ts'
-import { describeNoise, formatEnvironment, formatScenario } from './report.ts'
+import { describeNoise, formatEnvironment, formatScenario, formatVerdicts } from './report.ts'
 import { runScenario, type ScenarioResult } from './rounds.ts'
 import type { Scenario } from './scenario.ts'
 import { SCENARIOS } from './scenarios/scenarios.ts'
-import { startBackend } from './world/backend.ts'
-import { makeCertificates } from './world/certificates.ts'
+import { killChildren } from './world/child.ts'
+import { openWorld } from './world/open-world.ts'
 import { killAll } from './world/process.ts'
-import { makeTokens } from './world/tokens.ts'
-import type { World } from './world/world.ts'
 
-const ROOT = join(import.meta.dirname, '..')
 const RESULTS = join(import.meta.dirname, 'results')
 
 const say = (text: string) => process.stdout.write(`${text}\n`)
@@ -33,63 +30,82 @@ async function main(args: readonly string[]): Promise<number> {
     say(USAGE)
     return 0
   }
+  if (options.list) {
+    const width = Math.max(...SCENARIOS.map(({ name }) => name.length))
+    for (const { name, title } of SCENARIOS) say(`${name.padEnd(width)}  ${title}`)
+    return 0
+  }
   const scenarios = chosen(options)
-  const programs = [
-    ...GENERATOR_PROGRAMS,
-    'nginx',
-    ...scenarios.flatMap(({ contestants }) => contestants.flatMap(({ peer }) => peer.programs)),
-  ]
-  const missing = missingOf(programs)
+  const lacking = missingOf(scenarios.flatMap(({ work }) => work.programs))
+  const able = scenarios.filter(({ work }) => missingOf(work.programs).length === 0)
+  const peerPrograms = scenarios.flatMap(({ contestants }) => contestants.flatMap(({ peer }) => peer.programs))
+  const missing = [...new Set([...lacking, ...missingOf(peerPrograms)])]
   if (missing.length > 0) {
-    say(`Nothing was measured: ${missing.join(', ')} is not installed. On Debian and Ubuntu: bench/install-peers.sh`)
-    return 1
+    say(
+      `*** NOT INSTALLED: ${missing.join(', ')}. What needs it is left out. On Debian and Ubuntu: bench/install-peers.sh ***\n`,
+    )
   }
   if (process.platform !== 'linux' || availableParallelism() < 2) {
     say('Nothing was measured: it takes Linux and two CPUs, one for the proxy and one for the rest.')
     return 1
   }
+  if (able.length === 0 || missingOf(['taskset', 'gcc', 'nginx']).length > 0) {
+    say('Nothing was measured.')
+    return 1
+  }
 
-  const environment = describeEnvironment([...new Set(programs)])
+  const began = performance.now()
+  const environment = describeEnvironment([...peerPrograms, ...scenarios.flatMap(({ work }) => work.programs)])
   say(`${formatEnvironment(environment)}\n`)
-  const directory = await mkdtemp(join(tmpdir(), 'hauberk-bench-'))
-  const world = await makeWorld(directory, options)
+  const profiles = options.profile ? join(RESULTS, 'profiles') : undefined
+  if (profiles !== undefined) await mkdir(profiles, { recursive: true })
+  const tokens = Math.max(1, ...able.flatMap(({ contestants }) => contestants.map((contestant) => contestant.tokens)))
+  const { world, close } = await openWorld({ tokens, profiles })
+  // What this process does itself, such as asking the backend, is to disturb no proxy.
+  execFileSync('taskset', ['-acp', String(world.cores.rest), String(process.pid)], { stdio: 'ignore' })
   try {
-    const generator = await makeGenerator(world)
-    const results: ScenarioResult[] = []
-    for (const scenario of scenarios) {
+    const tools = await makeTools(world)
+    const done: (readonly [Scenario, ScenarioResult])[] = []
+    for (const scenario of able) {
       const progress = (line: string) => process.stderr.write(`${scenario.name}: ${line}\n`)
-      const result = await runScenario(world, scenario, generator, { ...options, progress })
-      results.push(result)
+      const result = await runScenario(world, scenario, tools, {
+        ...options,
+        progress,
+        lacks: ({ peer }) => {
+          const lacked = missingOf(peer.programs)
+          return lacked.length === 0 ? undefined : `${lacked.join(', ')} is not installed`
+        },
+      })
+      done.push([scenario, result])
       say(`${formatScenario(scenario, result)}\n`)
     }
-    const noise = describeNoise(results)
+    say(`${formatVerdicts(done)}\n`)
+    for (const { name, work } of scenarios.filter((scenario) => !able.includes(scenario))) {
+      say(`LEFT OUT: ${name}, because ${missingOf(work.programs).join(', ')} is not installed`)
+    }
+    const noise = describeNoise(done.map(([, result]) => result))
     if (noise !== undefined) say(noise)
     await mkdir(RESULTS, { recursive: true })
+    const at = new Date().toISOString()
+    const file = join(RESULTS, `${at.replaceAll(':', '-')}.json`)
     const { rounds, seconds, warmUpSeconds } = options
-    const file = join(RESULTS, `${new Date().toISOString().replaceAll(':', '-')}.json`)
-    const written = {
-      at: new Date().toISOString(),
-      environment,
-      rounds,
-      seconds,
-      warmUpSeconds,
-      noise,
-      scenarios: scenarios.map(({ name, reference, load, goals }, i) => {
-        const { measured, idleAnonymousBytes, tls, voided } = results[i]!
-        return {
-          ...{ name, reference, load, goals, tls, voided },
-          idleAnonymousBytes: Object.fromEntries(idleAnonymousBytes),
-          measured: Object.fromEntries(measured),
-        }
-      }),
-    }
+    const written = { at, environment, rounds, seconds, warmUpSeconds, noise, missing, scenarios: done.map(asJson) }
     await writeFile(file, `${JSON.stringify(written, undefined, 2)}\n`)
-    say(`Every round: ${file}`)
+    say(`Every round: ${file} (${((performance.now() - began) / 60_000).toFixed(1)} min)`)
     return 0
   } finally {
-    await world.backend.stop()
-    if (options.keep) say(`Configs and logs: ${directory}`)
-    else await rm(directory, { recursive: true, force: true })
+    await close(options.keep)
+    if (options.keep) say(`Configs and logs: ${world.directory}`)
+  }
+}
+
+function asJson([{ name, title, reference, goals }, result]: readonly [Scenario, ScenarioResult]) {
+  const { measured, idleAnonymousBytes, tls, voided, leftOut, foreignCpus } = result
+  return {
+    ...{ name, title, reference, goals, tls, voided, foreignCpus },
+    leftOut: Object.fromEntries(leftOut),
+    idleAnonymousBytes: Object.fromEntries(idleAnonymousBytes),
+    measured: Object.fromEntries(measured),
   }
 }
 
@@ -104,34 +120,14 @@ function chosen({ scenarios: names, beside }: BenchOptions): readonly Scenario[]
   if (beside === undefined) return wanted
   return wanted.map((scenario) => ({
     ...scenario,
-    contestants: [...scenario.contestants, ...scenario.ours(beside)],
+    contestants: [...scenario.contestants, ...(scenario.ours?.(beside) ?? [])],
   }))
 }
 
-async function makeWorld(directory: string, { profile }: BenchOptions): Promise<World> {
-  // The last CPU for the proxy: interrupts tend to be served by the first.
-  const cores = { proxy: availableParallelism() - 1, rest: 0 }
-  const bundle = join(directory, 'dist')
-  // The program reads its version from above its bundle.
-  await copyFile(join(ROOT, 'package.json'), join(directory, 'package.json'))
-  await promisify(execFile)(process.execPath, [join(ROOT, 'tools', 'build.ts'), '--out', bundle])
-  const profiles = join(RESULTS, 'profiles')
-  if (profile) await mkdir(profiles, { recursive: true })
-  return {
-    directory,
-    cores,
-    bundle,
-    certificates: await makeCertificates(directory),
-    tokens: await makeTokens(MOST_TOKENS),
-    backend: await startBackend(join(directory, 'backend'), cores.rest),
-    ...(profile && { profiles }),
-  }
-}
-
-/** As many as any contestant takes in turn. */
-const MOST_TOKENS = 2_000
-
-process.once('exit', killAll)
+process.once('exit', () => {
+  killAll()
+  killChildren()
+})
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 
 try {

@@ -14,6 +14,8 @@ export interface BenchOptions {
   readonly profile: boolean
   /** Leave the run's directory behind. */
   readonly keep: boolean
+  /** Say which scenarios there are, and end. */
+  readonly list: boolean
   readonly help: boolean
 }
 
@@ -24,30 +26,35 @@ export class UsageError extends Error {
 
 export const USAGE = `npm run bench -- [options] [scenario ...]
 
+  --only NAME,...     these scenarios; as arguments without an option too (default: all)
   --rounds N          rounds that count (default 5)
-  --seconds N         seconds of load for each proxy and round (default 4)
-  --warm-up N         seconds of load for each proxy before the first round (default 4)
+  --seconds N         seconds of load for each proxy and round (default 1)
+  --warm-up N         seconds of load for each proxy before the first round (default 2)
   --beside NAME=DIR   another bundle of hauberk (npm run build -- --out DIR), measured in the same rounds
   --profile           write V8 profiles of our rows to bench/results/profiles; the figures are worth less then
   --keep              leave the configs and logs of the run where they are
+  --list              say which scenarios there are
   --help
 
 Examples:
-  npm run bench                                   all scenarios
-  npm run bench -- --rounds 2 --seconds 2         a short form, to see that it works
+  npm run bench                                   the whole table
+  npm run bench -- --only http1,tokens --seconds 4
+  npm run bench -- --rounds 1 --warm-up 1         a short form, to see that it works
 `
 
 export function readBenchOptions(args: readonly string[]): BenchOptions {
   const parsed = parse(args)
-  const { rounds, seconds, 'warm-up': warmUp, beside, profile, keep, help } = parsed.values
+  const { only, rounds, seconds, 'warm-up': warmUp, beside, profile, keep, list, help } = parsed.values
+  const named = only.flatMap((names) => names.split(',')).filter((name) => name !== '')
   return {
-    scenarios: parsed.positionals,
+    scenarios: [...new Set([...named, ...parsed.positionals])],
     rounds: whole('--rounds', rounds, 1, 100),
     seconds: whole('--seconds', seconds, 1, 600),
     warmUpSeconds: whole('--warm-up', warmUp, 1, 600),
     beside: beside === undefined ? undefined : readBeside(beside),
     profile,
     keep,
+    list,
     help,
   }
 }
@@ -58,12 +65,14 @@ function parse(args: readonly string[]) {
       args: [...args],
       allowPositionals: true,
       options: {
+        only: { type: 'string', multiple: true, default: [] },
         rounds: { type: 'string', default: '5' },
-        seconds: { type: 'string', default: '4' },
-        'warm-up': { type: 'string', default: '4' },
+        seconds: { type: 'string', default: '1' },
+        'warm-up': { type: 'string', default: '2' },
         beside: { type: 'string' },
         profile: { type: 'boolean', default: false },
         keep: { type: 'boolean', default: false },
+        list: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     })

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { missingOf } from './measure/environment.ts'
+import { missingOf } from './measure/programs.ts'
 import { orderOf, ratios, summarise } from './measure/statistics.ts'
 import { formatTable } from './measure/table.ts'
 import { readBenchOptions, UsageError } from './options.ts'
-import { describeNoise, formatScenario } from './report.ts'
-import type { Measured, ScenarioResult } from './rounds.ts'
+import { describeNoise, formatScenario, formatVerdicts } from './report.ts'
+import type { ScenarioResult } from './rounds.ts'
 import type { Scenario } from './scenario.ts'
 import { SCENARIOS } from './scenarios/scenarios.ts'
 
@@ -61,6 +61,7 @@ describe('report', () => {
     assert.match(text, /\| HAProxy +\| +15\.0 \[10\.0 - 20\.0\] \| 1\.00 \[1\.00 - 1\.00\] \|/)
     assert.match(text, /\| Ours +\| +20\.0 \[20\.0 - 20\.0\] \| 1\.50 \[1\.00 - 2\.00\] \|/)
     assert.match(text, /\| Ours \/ HAProxy +\| 1\.50 \[1\.00 - 2\.00\] \| +<= 1\.50 \| +<= 1\.25 \| +enough \|/)
+    assert.match(text, /\| Ours +\| 20\.0 \[20\.0 - 20\.0\] \| +<= 10\.0 \| +<= 5\.0 \| +MISSED \|/)
     assert.match(text, /TLSv1\.3/)
     assert.doesNotMatch(text, /void/)
   })
@@ -69,9 +70,22 @@ describe('report', () => {
     assert.match(formatScenario(SCENARIO, { ...RESULT, voided: ['ours: 3 refused'] }), /void.*\n- ours: 3 refused/)
   })
 
+  it('says what was left out and why, and claims nothing of it', () => {
+    const text = formatScenario(SCENARIO, RESULT)
+    assert.match(text, /\| Absent \/ HAProxy +\| +\| <= 2\.00 \| <= 1\.00 \| NOT MEASURED \|/)
+    assert.match(text, /LEFT OUT:\n- Absent: it is not installed/)
+    assert.doesNotMatch(text, /\| Absent +\|/)
+  })
+
+  it('ends with all goals in one table', () => {
+    const text = formatVerdicts([[SCENARIO, RESULT]])
+    assert.match(text, /\| a: Ours \/ HAProxy +\| 1\.50/)
+    assert.match(text, /\| a: Absent \/ HAProxy +\|.*NOT MEASURED/)
+  })
+
   it('says when the machine was not ours alone', () => {
     assert.equal(describeNoise([RESULT]), undefined)
-    assert.match(describeNoise([resultWith(0.5)]) ?? '', /shared: others used 0\.50 CPUs/)
+    assert.match(describeNoise([resultWith(0.5)]) ?? '', /SHARED: others used 0\.50 CPUs/)
   })
 })
 
@@ -80,7 +94,7 @@ describe('command line', () => {
     const { rounds, seconds, scenarios, beside } = readBenchOptions([])
     assert.deepEqual(
       { rounds, seconds, scenarios, beside },
-      { rounds: 5, seconds: 4, scenarios: [], beside: undefined },
+      { rounds: 5, seconds: 1, scenarios: [], beside: undefined },
     )
     assert.throws(() => readBenchOptions(['--rounds', '0']), UsageError)
     assert.throws(() => readBenchOptions(['--fast']), UsageError)
@@ -88,21 +102,40 @@ describe('command line', () => {
     assert.equal(readBenchOptions(['--beside', 'before=/tmp/dist']).beside?.directory, '/tmp/dist')
   })
 
+  it('takes names of scenarios with and without an option, each once', () => {
+    assert.deepEqual(readBenchOptions(['--only', 'a,b', 'c', '--only', 'a']).scenarios, ['a', 'b', 'c'])
+  })
+
   it('finds which programs are not installed', () => {
-    assert.deepEqual(missingOf(['sh', 'no-such-program-anywhere', 'sh']), ['no-such-program-anywhere'])
+    const none = { ...process.env }
+    assert.deepEqual(missingOf([]), [])
+    process.env['PATH'] = '/nowhere'
+    try {
+      assert.deepEqual(missingOf(['wrk', 'gcc', 'wrk']), ['wrk', 'gcc'])
+    } finally {
+      process.env['PATH'] = none['PATH']
+    }
   })
 })
 
 describe('scenarios', () => {
-  for (const { name, contestants, reference, goals, ours } of SCENARIOS) {
-    it(`${name} refers to contestants that it has`, () => {
+  it('have names of their own', () => {
+    const names = SCENARIOS.map(({ name }) => name)
+    assert.equal(new Set(names).size, names.length)
+  })
+
+  for (const { name, contestants, reference, goals, figures, ours } of SCENARIOS) {
+    it(`${name} refers to contestants and figures that it has`, () => {
       const names = contestants.map((contestant) => contestant.name)
       assert.equal(new Set(names).size, names.length)
-      for (const wanted of [reference, ...goals.flatMap(({ contestant, against }) => [contestant, against])]) {
-        assert.ok(names.includes(wanted), wanted)
+      const wanted = goals.flatMap(({ contestant, against }) => [contestant, against])
+      for (const one of [reference, ...wanted]) if (one !== undefined) assert.ok(names.includes(one), one)
+      const keys = figures.map(({ key }) => key)
+      for (const { figure = 'cpuUs', goal, needed } of goals) {
+        assert.ok(goal <= needed)
+        assert.ok(keys.includes(figure), figure)
       }
-      for (const { goal, needed } of goals) assert.ok(goal <= needed)
-      for (const other of ours({ name: 'before', directory: '/' })) assert.ok(!names.includes(other.name))
+      for (const other of ours?.({ name: 'before', directory: '/' }) ?? []) assert.ok(!names.includes(other.name))
     })
   }
 })
@@ -112,30 +145,25 @@ const PEER = { programs: [], start: () => Promise.reject(new Error('not in a tes
 const SCENARIO: Scenario = {
   name: 'a',
   title: 'A scenario',
-  load: { connections: 1, path: '/' },
+  work: { programs: [], check: async () => undefined, measure: async () => ({}) },
+  figures: [{ key: 'cpuUs', title: 'CPU us/request', unit: 'us', isRatio: true }],
   reference: 'haproxy',
   contestants: [
     { name: 'haproxy', title: 'HAProxy', peer: PEER, tokens: 0, refuses: [] },
     { name: 'ours', title: 'Ours', peer: PEER, tokens: 0, refuses: [] },
+    { name: 'absent', title: 'Absent', peer: PEER, tokens: 0, refuses: [] },
   ],
-  goals: [{ contestant: 'ours', against: 'haproxy', needed: 1.5, goal: 1.25 }],
-  ours: () => [],
+  goals: [
+    { contestant: 'ours', against: 'haproxy', needed: 1.5, goal: 1.25 },
+    { contestant: 'ours', needed: 10, goal: 5 },
+    { contestant: 'absent', against: 'haproxy', needed: 2, goal: 1 },
+  ],
 }
 
 const RESULT = resultWith(0)
 
 function resultWith(foreignCpus: number): ScenarioResult {
-  const rounds = (...values: number[]) =>
-    values.map(
-      (cpuUsPerRequest): Measured => ({
-        requests: 1_000,
-        requestsPerSecond: 1_000,
-        cpuUsPerRequest,
-        cpuShare: 0.5,
-        anonymousBytes: 2 ** 20,
-        foreignCpus,
-      }),
-    )
+  const rounds = (...values: number[]) => values.map((cpuUs) => ({ cpuUs }))
   return {
     measured: new Map([
       ['haproxy', rounds(10, 20)],
@@ -144,5 +172,7 @@ function resultWith(foreignCpus: number): ScenarioResult {
     idleAnonymousBytes: new Map(),
     tls: 'TLSv1.3',
     voided: [],
+    leftOut: new Map([['absent', 'it is not installed']]),
+    foreignCpus: [foreignCpus],
   }
 }

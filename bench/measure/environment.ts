@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
-import { delimiter, join } from 'node:path'
+import type { Program } from '../scenario.ts'
+import { missingOf, pathOf } from './programs.ts'
 
 /** What a figure is worth nothing without. */
 export interface Environment {
@@ -19,7 +20,7 @@ export interface Environment {
   readonly commit: string
 }
 
-export function describeEnvironment(programs: readonly string[]): Environment {
+export function describeEnvironment(programs: readonly Program[]): Environment {
   const processors = cpus()
   return {
     cpu: processors[0]?.model.trim() ?? 'unknown',
@@ -31,40 +32,35 @@ export function describeEnvironment(programs: readonly string[]): Environment {
     node: process.version,
     openssl: process.versions.openssl ?? 'unknown',
     peers: Object.fromEntries(
-      programs.flatMap((program) => {
+      [...new Set(programs)].flatMap((program) => {
         const arguments_ = VERSION_ARGUMENTS[program]
-        return arguments_ === undefined ? [] : [[program, firstLine(program, arguments_)]]
+        if (arguments_ === undefined || missingOf([program]).length > 0) return []
+        return [[program, firstLine(pathOf(program), arguments_)]]
       }),
     ),
     commit: commit(),
   }
 }
 
-/** Those of `programs` that PATH does not have. */
-export function missingOf(programs: readonly string[]): readonly string[] {
-  const directories = (process.env['PATH'] ?? '').split(delimiter)
-  return [...new Set(programs)].filter((program) => !directories.some((directory) => isExecutable(directory, program)))
-}
-
-const VERSION_ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
+const VERSION_ARGUMENTS: Readonly<Partial<Record<Program, readonly string[]>>> = {
   haproxy: ['-v'],
   nginx: ['-v'],
   wrk: ['-v'],
-}
-
-function isExecutable(directory: string, program: string): boolean {
-  try {
-    accessSync(join(directory, program), constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
+  h2load: ['--version'],
+  envoy: ['--version'],
+  oha: ['--version'],
 }
 
 function firstLine(program: string, arguments_: readonly string[]): string {
   // wrk and nginx say it on stderr, and wrk fails at the same time.
   const output = execFileSync('sh', ['-c', '"$0" "$@" 2>&1 || true', program, ...arguments_], { encoding: 'utf8' })
-  return output.split('\n', 1)[0]?.trim() ?? ''
+  return (
+    output
+      .trim()
+      .split('\n', 1)[0]
+      ?.replace(/^\/\S*\/envoy +version: /, 'envoy ')
+      .trim() ?? ''
+  )
 }
 
 function commit(): string {

@@ -1,22 +1,31 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** What a process and everything below it have used. */
+/** What processes and everything below them have used. */
 export interface Usage {
   /** Microseconds on a CPU since the start, over all threads that live. */
   readonly cpuUs: number
+  /** The same of children that have ended and were waited for; no finer than 10 ms each. */
+  readonly endedUs: number
   /** Bytes of anonymous memory that are resident now: heap, stacks, JIT code; not what is mapped from files. */
   readonly anonymousBytes: number
+  /** Bytes that are resident now, with what is mapped from files. */
+  readonly residentBytes: number
 }
 
-/** Reads the usage of the tree below `pid`, from /proc: Linux only. */
-export function usageOf(pid: number): Usage {
+/** Reads the usage of the trees below `pids`, from /proc: Linux only. */
+export function usageOf(pids: readonly number[]): Usage {
   let cpuUs = 0
+  let endedUs = 0
   let anonymousBytes = 0
-  for (const one of treeOf(pid)) {
+  let residentBytes = 0
+  for (const one of pids.flatMap(treeOf)) {
     cpuUs += cpuOf(one)
-    anonymousBytes += anonymousOf(one)
+    endedUs += endedOf(one)
+    const status = readFileSync(`/proc/${one}/status`, 'utf8')
+    anonymousBytes += kilobytesIn(status, /^RssAnon:\s+(\d+) kB$/m) * 1_024
+    residentBytes += kilobytesIn(status, /^VmRSS:\s+(\d+) kB$/m) * 1_024
   }
-  return { cpuUs, anonymousBytes }
+  return { cpuUs, endedUs, anonymousBytes, residentBytes }
 }
 
 /**
@@ -41,9 +50,15 @@ function cpuOf(pid: number): number {
   return nanoseconds / 1_000
 }
 
-function anonymousOf(pid: number): number {
-  const kilobytes = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-  return Number(kilobytes ?? 0) * 1_024
+/** Of /proc/PID/stat (proc_pid_stat(5)), fields 16 and 17. The name before them may hold anything but a newline. */
+function endedOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[13]) + Number(fields[14])) * US_PER_TICK
+}
+
+function kilobytesIn(status: string, pattern: RegExp): number {
+  return Number(pattern.exec(status)?.[1] ?? 0)
 }
 
 function treeOf(root: number): readonly number[] {

@@ -1,138 +1,221 @@
-import { createHash } from 'node:crypto'
-import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { versionOf } from '../../contract/codec.ts'
-import type { KeysDocument } from '../../contract/keys.ts'
-import { CONTRACT_VERSION } from '../../contract/workload-config.ts'
-import { describeIssue } from '../../model/result.ts'
+import type { Resource } from '../../model/resource.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
-import { loadFiles } from '../../operator/sources/files.ts'
-import { snapshotOf } from '../../operator/store/snapshot.ts'
-import { translate } from '../../operator/translate/translate.ts'
-import { SECTIONS } from '../../policies/sections.ts'
-import { APP_ID } from '../world/certificates.ts'
-import { freePort, startProcess, untilListening } from '../world/process.ts'
-import type { Tokens } from '../world/tokens.ts'
+import { LOCAL_PORTS_ANNOTATION } from '../../operator/translate/workloads.ts'
+import { APP_ID, CLIENT_ID, GATEWAY_ID } from '../world/certificates.ts'
+import { freePort, untilListening } from '../world/process.ts'
 import type { World } from '../world/world.ts'
-import type { Peer } from './peer.ts'
+import type { Peer, RunningPeer } from './peer.ts'
+import { readMesh, startSidecar } from './sidecar.ts'
+
+export type Policy =
+  /** A rule on the caller's SPIFFE ID. */
+  | 'identity'
+  /** That, a token and a rate limit for each subject. */
+  | 'jwt-limit'
+  /** As `jwt-limit`, to an application that speaks HTTP/2 only. */
+  | 'grpc'
+  /** A rule on the caller, for a port of opaque TCP. */
+  | 'tcp'
 
 export interface HauberkOptions {
   /** A file of `bench/mesh/`. */
-  readonly policy: 'identity' | 'jwt-limit'
+  readonly policy: Policy
   /** The bundle to run; absent: that of this tree. */
   readonly bundle?: string | undefined
+  /** What is behind it. Default: what the policy is for. */
+  readonly app?: 'backend' | 'echo'
 }
 
-const WORKLOAD = 'bench/app' as WorkloadId
+export const APP = 'bench/app' as WorkloadId
+const CALLER = 'bench/client' as WorkloadId
 const CONTAINER_PORT = 8080
 
-/**
- * The product's own sidecar, one process. Its config is what the operator makes of the YAML, its keys and identity are
- * where a sidecar keeps what it was given: it starts as it does when the operator is away, and nobody answers there.
- *
- * Of decisions it logs refusals only: HAProxy logs nothing here.
- */
-export function hauberk({ policy, bundle }: HauberkOptions): Peer {
+/** A sidecar in front of the application: mutual TLS in, plaintext out. */
+export function hauberk({ policy, bundle, app }: HauberkOptions): Peer {
   return {
     programs: [],
     async start(world, directory) {
       const port = await freePort()
-      const options = join(directory, 'options.json')
-      await writeFile(options, JSON.stringify(await sidecarOptions(world, directory, port)), { mode: 0o600 })
-      await writeState(world, join(directory, 'state'), policy)
-      const program = join(bundle ?? world.bundle, 'hauberk.mjs')
-      const profile = world.profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${world.profiles}`]
-      const child = await startProcess([process.execPath, ...profile, program, 'sidecar', '--options', options], {
-        core: world.cores.proxy,
-        logFile: join(directory, 'sidecar.log'),
-        env: { NODE_ENV: 'production' },
+      const child = await startSidecar(world, directory, {
+        workload: APP,
+        spiffeId: APP_ID,
+        certificate: world.certificates.server,
+        placement: { inbound: [await inboundPlace(world, port, app ?? APPS[policy])] },
+        resources: await readMesh(policy),
+        bundle,
       })
       await untilListening(port, child)
-      return { pid: child.pid, port, stop: child.stop }
+      return { pids: [child.pid], port, stop: child.stop }
     },
   }
 }
 
-async function sidecarOptions(world: World, directory: string, port: number): Promise<object> {
-  const trustAnchorsFile = join(directory, 'ca.crt')
-  await writeFile(trustAnchorsFile, world.certificates.root)
-  const tokenFile = join(directory, 'admin-token')
-  await writeFile(tokenFile, 'bench-admin-token-0123456789abcdef', { mode: 0o600 })
+const APPS = { identity: 'backend', 'jwt-limit': 'backend', grpc: 'grpc', tcp: 'echo' } as const
+
+/** Where a sidecar for {@link APP} listens, and what is behind it. */
+export async function inboundPlace(world: World, port: number, app: 'backend' | 'echo' | 'grpc') {
+  const { port: appPort } = app === 'backend' ? world.backend : app === 'echo' ? await world.echo() : await world.grpc()
   return {
-    workload: WORKLOAD,
-    pod: 'bench/app-1',
-    spiffeId: APP_ID,
-    operator: {
-      host: '127.0.0.1',
-      port: await freePort(),
-      spiffeId: 'spiffe://cluster.local/ns/hauberk-system/sa/operator',
+    containerPort: CONTAINER_PORT,
+    bind: { host: '127.0.0.1', port },
+    app: { host: '127.0.0.1', port: appPort },
+  }
+}
+
+/** What the caller's own application says to its sidecar. */
+const CREDENTIAL = { username: 'client', password: 'bench-proxy-0123456789abcdef' }
+export const PAIR_HEADERS = {
+  'Proxy-Authorization': `Basic ${Buffer.from(`${CREDENTIAL.username}:${CREDENTIAL.password}`).toString('base64')}`,
+}
+export const PAIR_ORIGIN = 'http://app'
+
+/** The sidecar of a caller, which is called in plaintext, and that of the application, with mutual TLS between them. */
+export function hauberkPair({ bundle }: { readonly bundle?: string | undefined } = {}): Peer {
+  return {
+    programs: [],
+    async start(world, directory) {
+      const callee = await hauberk({ policy: 'identity', bundle }).start(world, join(directory, 'callee'))
+      const port = await freePort()
+      const caller = await startSidecar(world, join(directory, 'caller'), {
+        workload: CALLER,
+        spiffeId: CLIENT_ID,
+        certificate: world.certificates.client,
+        placement: { proxy: { bind: { host: '127.0.0.1', port }, credential: CREDENTIAL } },
+        resources: [...(await readMesh('identity')), deploymentOf('client'), podOf('app', callee.port)],
+        bundle,
+      })
+      await untilListening(port, caller)
+      return both({ pids: [caller.pid], port, stop: caller.stop }, callee, true)
     },
-    trustAnchorsFile,
-    joinTokenFile: join(directory, 'no-join-token'),
-    stateDirectory: join(directory, 'state'),
-    admin: { port: 0, tokenFile },
-    placement: {
-      inbound: [
+  }
+}
+
+/** Called at the first; measured are both of them, or the first alone. */
+export function both(first: RunningPeer, second: RunningPeer, measuresBoth: boolean): RunningPeer {
+  return {
+    pids: measuresBoth ? [...first.pids, ...second.pids] : first.pids,
+    port: first.port,
+    stop: async () => void (await Promise.all([first.stop(), second.stop()])),
+  }
+}
+
+export interface GatewayOptions {
+  /** Each with a path of its own. */
+  readonly routes: number
+  /** Each for one of the routes. */
+  readonly policies: number
+  readonly bundle?: string | undefined
+  /** Asked for more, once it has what it starts with. */
+  readonly operator?: (
+    world: World,
+    directory: string,
+    resources: readonly Resource[],
+  ) => Promise<{ readonly port: number; readonly spiffeId: string; stop(): Promise<void> }>
+}
+
+/** As the workload of the Gateway `bench/edge` is named. */
+const GATEWAY = 'hauberk-system/gateway-bench-edge' as WorkloadId
+const GATEWAY_LISTENER = 'http'
+
+/** The path of route number `route`. */
+export function pathOfRoute(route: number): string {
+  return `/area-${route % 10}/service-${route}/orders`
+}
+
+/** A gateway with a plaintext listener in front of a sidecar and its application: what is measured is the gateway. */
+export function hauberkGateway({ routes, policies, bundle, operator }: GatewayOptions): Peer {
+  return {
+    programs: [],
+    async start(world, directory) {
+      const callee = await hauberk({ policy: 'identity', bundle }).start(world, join(directory, 'callee'))
+      const port = await freePort()
+      const resources = [...(await readMesh('gateway')), ...routesOf(routes, policies), podOf('app', callee.port)]
+      const asked = await operator?.(world, directory, resources)
+      const gateway = await startSidecar(world, join(directory, 'gateway'), {
+        workload: GATEWAY,
+        spiffeId: GATEWAY_ID,
+        certificate: world.certificates.gateway,
+        placement: { gateway: [{ listener: GATEWAY_LISTENER, bind: { host: '127.0.0.1', port } }] },
+        resources,
+        bundle,
+        ...(asked && { operator: asked }),
+      })
+      await untilListening(port, gateway)
+      const running = both({ pids: [gateway.pid], port, stop: gateway.stop }, callee, false)
+      return { ...running, stop: async () => void (await Promise.all([running.stop(), asked?.stop()])) }
+    },
+  }
+}
+
+function routesOf(routes: number, policies: number): readonly Resource[] {
+  return Array.from({ length: routes }, (_, i) => [
+    routeResource(i),
+    ...(i < policies ? [policyOfRoute(i, 1, true)] : []),
+  ]).flat()
+}
+
+function routeResource(route: number): Resource {
+  return {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: { name: `route-${route}`, namespace: 'bench', generation: 1 },
+    spec: {
+      parentRefs: [{ name: 'edge' }],
+      rules: [
         {
-          containerPort: CONTAINER_PORT,
-          bind: { host: '127.0.0.1', port },
-          app: { host: '127.0.0.1', port: world.backend.port },
+          matches: [{ path: { type: 'PathPrefix', value: pathOfRoute(route) } }],
+          backendRefs: [{ name: 'app', port: 80 }],
         },
       ],
-      gateway: [],
-      tcp: [],
     },
-    decisionLog: 'denied',
-    drainMs: 0,
   }
 }
 
-/** What the sidecar would have kept of an operator: identity, config and keys. */
-async function writeState(world: World, state: string, policy: HauberkOptions['policy']): Promise<void> {
-  const { server, root } = world.certificates
-  const { config, endpoints } = await translatePolicy(policy, root)
-  const identity = {
-    privateKey: server.privateKey,
-    chain: server.chain,
-    trustBundle: [root],
-    receivedAtMs: Date.now(),
+/** The policy for a route, as its `generation`-th edit has it: GET is allowed, or nothing but POST. */
+export function policyOfRoute(route: number, generation: number, allowsGet: boolean): Resource {
+  return {
+    apiVersion: 'hauberk.dev/v1alpha1',
+    kind: 'SecurityPolicy',
+    metadata: { name: `route-${route}`, namespace: 'bench', generation },
+    spec: {
+      targetRefs: [{ kind: 'HTTPRoute', name: `route-${route}` }],
+      authorization: { allow: [{ name: 'reads', to: { methods: [allowsGet ? 'GET' : 'POST'] } }] },
+      rateLimit: [{ name: 'all', limit: { requests: 1_000_000, per: '1s' } }],
+    },
   }
-  await writeJson(join(state, 'identity'), 'identity.json', identity)
-  await writeJson(join(state, 'last-good'), 'config.json', config)
-  await writeJson(join(state, 'last-good'), 'endpoints.json', endpoints)
-  await writeJson(join(state, 'last-good'), 'keys.json', keysFor(world.tokens))
 }
 
-/** What an operator would send of the issuer's keys. */
-export function keysFor(tokens: Tokens): KeysDocument {
-  const document: KeysDocument = {
-    contract: CONTRACT_VERSION,
-    version: '',
-    issuers: { bench: { keys: [{ ...tokens.publicJwk }], fetchedAt: Date.now() } },
+function deploymentOf(name: string): Resource {
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name, namespace: 'bench', generation: 1 },
+    spec: {
+      template: {
+        metadata: { labels: { app: name } },
+        spec: { serviceAccountName: name, containers: [{ name, ports: [{ containerPort: 9090 }] }] },
+      },
+    },
   }
-  return { ...document, version: versionOf(document, sha256) }
 }
 
-/** What an operator makes of a file of `bench/mesh/`. */
-export async function translatePolicy(policy: HauberkOptions['policy'], root: string) {
-  const file = join(import.meta.dirname, '..', 'mesh', `${policy}.yaml`)
-  const { resources, issues } = await loadFiles([file], SECTIONS)
-  const { configs, endpoints, reports } = translate(snapshotOf(resources.map(({ resource }) => resource)), {
-    sha256,
-    mesh: { roots: [root] },
-  })
-  const found = [...issues, ...[...reports.values()].flatMap((report) => report.issues)]
-  if (found.length > 0) throw new Error(`${file}: ${found.map(describeIssue).join('; ')}`)
-  const config = configs.get(WORKLOAD)
-  if (config === undefined) throw new Error(`${file} has no ${WORKLOAD}`)
-  return { config, endpoints: endpoints.get(WORKLOAD) }
-}
-
-async function writeJson(directory: string, name: string, value: unknown): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 })
-  await writeFile(join(directory, name), JSON.stringify(value), { mode: 0o600 })
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('base64url')
+/** The one pod of a workload on this machine, and where its sidecar listens. */
+function podOf(name: string, port: number): Resource {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: `${name}-1`,
+      namespace: 'bench',
+      labels: { app: name },
+      annotations: { [LOCAL_PORTS_ANNOTATION]: JSON.stringify({ [CONTAINER_PORT]: port }) },
+      ownerReferences: [{ apiVersion: 'apps/v1', kind: 'Deployment', name, uid: name }],
+    },
+    spec: {
+      serviceAccountName: name,
+      containers: [{ name: 'app', ports: [{ name: 'http', containerPort: CONTAINER_PORT }] }],
+    },
+    status: { phase: 'Running', podIP: '127.0.0.1', conditions: [{ type: 'Ready', status: 'True' }] },
+  }
 }

@@ -24,12 +24,15 @@ export interface Certificates {
   readonly client: KeyAndChain
   /** `bench/stranger`: of the mesh, and allowed nothing. */
   readonly stranger: KeyAndChain
+  /** That of the gateway `bench/edge`. */
+  readonly gateway: KeyAndChain
   /** `bench/client` too, says another authority. */
   readonly foreign: KeyAndChain
 }
 
 export const APP_ID = idOf('app')
 export const CLIENT_ID = idOf('client')
+export const GATEWAY_ID = idOf('gateway-bench-edge', 'hauberk-system')
 
 /** Good for a day: nothing is renewed while it is measured. */
 export async function makeCertificates(directory: string): Promise<Certificates> {
@@ -41,6 +44,7 @@ export async function makeCertificates(directory: string): Promise<Certificates>
     server: await issueTo('app', mesh),
     client: await issueTo('client', mesh),
     stranger: await issueTo('stranger', mesh),
+    gateway: await issueTo('gateway-bench-edge', mesh, 'hauberk-system'),
     foreign: await issueTo('client', other),
   }
 }
@@ -51,14 +55,18 @@ function openMeshAuthority(directory: string, trustDomain: TrustDomain): Promise
   return openAuthority({ store: createFileCaStore(directory), trustDomain, clock: systemClock, log: silentLog })
 }
 
-async function issueTo(name: string, authority: Authority): Promise<KeyAndChain> {
+async function issueTo(name: string, authority: Authority, namespace?: string): Promise<KeyAndChain> {
   const key = await makePrivateKey()
-  const { chain } = await authority.issue({ profile: 'svid', publicKey: publicKeyOf(key), spiffeId: idOf(name) })
+  const { chain } = await authority.issue({
+    profile: 'svid',
+    publicKey: publicKeyOf(key),
+    spiffeId: idOf(name, namespace),
+  })
   return { privateKey: pemOfKey(key), chain }
 }
 
-function idOf(name: string): SpiffeId {
-  const id = parseSpiffeId(`spiffe://cluster.local/ns/bench/sa/${name}`)
+function idOf(name: string, namespace = 'bench'): SpiffeId {
+  const id = parseSpiffeId(`spiffe://cluster.local/ns/${namespace}/sa/${name}`)
   if (!id.ok) throw new Error(`${name} makes no SPIFFE ID`)
   return id.value
 }

@@ -1,5 +1,6 @@
 import type { Backend } from './backend.ts'
 import type { Certificates } from './certificates.ts'
+import type { CountingBackend } from './child-backend.ts'
 import type { Tokens } from './tokens.ts'
 
 /** What all contestants of a run share. */
@@ -10,6 +11,10 @@ export interface World {
   readonly certificates: Certificates
   readonly tokens: Tokens
   readonly backend: Backend
+  /** Answers unary calls of gRPC over HTTP/2 in plaintext. Started when it is first asked for. */
+  grpc(): Promise<CountingBackend>
+  /** Sends back what it gets: octets, or WebSocket messages after an upgrade of `/ws`. Started when it is first asked for. */
+  echo(): Promise<CountingBackend>
   /** The product's own bundle, made from this tree. */
   readonly bundle: string
   /** Where V8 profiles of our rows go; absent: none are taken, and that is what may be compared. */
