@@ -308,7 +308,7 @@ export abstract class HeadScanner<Head extends object> implements HeadParser<Hea
     } else {
       const id = this.#fields.idOf(hash, bytes, nameStart, nameEnd)
       if (id !== 0) {
-        if (id <= TRANSFER_ENCODING && hasTab(bytes, nameEnd, cr)) return badFraming(id)
+        if (id === TRANSFER_ENCODING && hasTab(bytes, end, cr)) return badFraming(id)
         const reason = id <= LAST_COMMON_FIELD ? this.#onCommonField(id, start, end) : this.onField(id, start, end)
         if (reason !== undefined) return reason
       }
@@ -422,7 +422,7 @@ function badFraming(id: number): ProblemReason {
   return id === CONTENT_LENGTH ? 'bad-content-length' : 'bad-transfer-encoding'
 }
 
-/** A tab beside a length or a coding is how readers are set apart: some trim it and some do not. */
+/** A tab behind a coding is how readers are set apart: some trim it, as they should (RFC 9110, 5.5), and llhttp does not. */
 function hasTab(bytes: Uint8Array, from: number, end: number): boolean {
   for (let at = from; at < end; at++) if (bytes[at] === HTAB) return true
   return false

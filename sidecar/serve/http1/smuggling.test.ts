@@ -57,7 +57,7 @@ const REQUESTS: readonly Attack[] = [
   { name: 'CL with a fraction', text: `${POST}Content-Length: 5.0\r\n\r\nabcde`, reason: 'bad-content-length' },
   { name: 'CL with an exponent', text: `${POST}Content-Length: 1e1\r\n\r\nabcde`, reason: 'bad-content-length' },
   { name: 'CL with a space inside', text: `${POST}Content-Length: 1 0\r\n\r\nabcde`, reason: 'bad-content-length' },
-  { name: 'CL with a tab', text: `${POST}Content-Length:\t5\r\n\r\nabcde`, reason: 'bad-content-length' },
+  { name: 'CL with a tab inside', text: `${POST}Content-Length: 1\t0\r\n\r\nabcde`, reason: 'bad-content-length' },
   { name: 'CL with an underscore', text: `${POST}Content-Length: 1_0\r\n\r\nabcde`, reason: 'bad-content-length' },
   { name: 'CL of 2^53', text: `${POST}Content-Length: 9007199254740992\r\n\r\n`, reason: 'bad-content-length' },
   { name: 'CL of 2^64', text: `${POST}Content-Length: 18446744073709551616\r\n\r\n`, reason: 'bad-content-length' },
@@ -98,7 +98,6 @@ const REQUESTS: readonly Attack[] = [
     text: `${POST}Transfer-Encoding: ,chunked\r\n\r\n${END}`,
     reason: 'bad-transfer-encoding',
   },
-  { name: 'TE after a tab', text: `${POST}Transfer-Encoding:\tchunked\r\n\r\n${END}`, reason: 'bad-transfer-encoding' },
   {
     name: 'TE before a tab',
     text: `${POST}Transfer-Encoding: chunked\t\r\n\r\n${END}`,
