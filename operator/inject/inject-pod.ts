@@ -57,7 +57,7 @@ export function injectPod(pod: PodObject, context: InjectionContext): Result<Inj
     workload: workload.value,
     role: 'sidecar',
     trustDomain,
-    serviceAccount: bare.spec.serviceAccountName || 'default',
+    serviceAccount: bare.spec.serviceAccountName || bare.spec.serviceAccount || 'default',
     operator: { ...operator },
     probeKey,
     probes: [...probes],

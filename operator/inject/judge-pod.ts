@@ -20,7 +20,7 @@ export function judgePod(pod: PodObject, { namespace, optOuts }: InjectionContex
     ...twins(pod),
     ...containersOf(pod).flatMap((placed) => ofContainer(placed, exceptional)),
     ...(pod.spec.volumes ?? []).flatMap((volume, i) =>
-      ofVolume(volume).map((found) => under(`spec.volumes[${i}]`, found)),
+      ofVolume(volume, exceptional).map((found) => under(`spec.volumes[${i}]`, found)),
     ),
   ]
 }
@@ -42,6 +42,8 @@ const ESCAPING_CAPABILITIES: ReadonlySet<string> = new Set([
   'NET_RAW',
   'SYS_ADMIN',
   'SYS_MODULE',
+  'SYS_RAWIO',
+  'DAC_READ_SEARCH',
   'BPF',
 ])
 
@@ -143,8 +145,14 @@ function ofUser(securityContext: SecurityContext | undefined): readonly Issue[] 
   return issues
 }
 
-function ofVolume({ name, projected }: VolumeObject): readonly Issue[] {
+function ofVolume({ name, projected, hostPath }: VolumeObject, exceptional: Exceptional): readonly Issue[] {
   const issues: Issue[] = []
+  if (hostPath !== undefined) {
+    // Any of them: what a symbolic link below one leads to is not known here. Pod Security cannot refuse it where it has to
+    // let the init container's NET_ADMIN pass.
+    const message = 'a directory of the node leads to what sidecars keep and to their tokens'
+    issues.push(exceptional('Privileged', issue('escapes-capture', 'hostPath', message, 'take it out')))
+  }
   if (isReservedName(name)) {
     issues.push(issue('reserved-name', 'name', `${name} is a name for volumes of the mesh`, 'choose another name'))
   }

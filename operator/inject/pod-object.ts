@@ -34,6 +34,8 @@ export interface PodObjectSpec {
   readonly ephemeralContainers?: readonly ContainerObject[]
   readonly volumes?: readonly VolumeObject[]
   readonly serviceAccountName?: string
+  /** What it was called before. The API server fills in both; a file may have this one alone. */
+  readonly serviceAccount?: string
   readonly restartPolicy?: string
   readonly terminationGracePeriodSeconds?: number
   readonly hostNetwork?: boolean
@@ -112,6 +114,8 @@ export interface HttpGet {
 
 export interface VolumeObject {
   readonly name: string
+  /** A file or directory of the node. */
+  readonly hostPath?: unknown
   readonly projected?: {
     readonly sources?: readonly {
       readonly serviceAccountToken?: { readonly audience?: string; readonly [field: string]: unknown }
@@ -236,6 +240,7 @@ const POD_OBJECT_SCHEMA: JsonSchema = object(
           ),
         ),
         serviceAccountName: string,
+        serviceAccount: string,
         restartPolicy: string,
         terminationGracePeriodSeconds: { type: 'integer', minimum: 0 },
         hostNetwork: boolean,

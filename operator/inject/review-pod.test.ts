@@ -128,6 +128,16 @@ describe('the review of a pod that is about to be stored', () => {
     ],
     ['the init container captures nothing', { 'spec.initContainers.0.args': ['help'] }, `not-as-injected ${INIT}.args`],
     [
+      'the init container never ends',
+      { 'spec.initContainers.0.restartPolicy': 'Always' },
+      `not-as-injected ${INIT}.restartPolicy`,
+    ],
+    [
+      'the init container runs something of the pod',
+      { 'spec.initContainers.0.lifecycle': { postStart: { exec: { command: ['nft', 'flush', 'ruleset'] } } } },
+      `not-as-injected ${INIT}.lifecycle`,
+    ],
+    [
       'another container comes first',
       { 'spec.initContainers': [{ name: 'early' }, ...(injected().spec.initContainers ?? [])] },
       `not-as-injected ${INIT}`,

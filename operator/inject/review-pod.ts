@@ -103,8 +103,21 @@ function differences(wanted: PodObject, pod: PodObject): readonly Issue[] {
   return found
 }
 
-/** Fields that make another program of a container. */
-const OVERRIDES = ['command', 'envFrom', 'volumeDevices', 'workingDir', 'stdin', 'tty', 'restartPolicyRules'] as const
+/** Fields that make another program of a container, or another thing of its end. */
+const OVERRIDES = [
+  'command',
+  'envFrom',
+  'volumeDevices',
+  'workingDir',
+  'stdin',
+  'tty',
+  'restartPolicy',
+  'restartPolicyRules',
+  'lifecycle',
+  'startupProbe',
+  'readinessProbe',
+  'livenessProbe',
+] as const
 
 /** What an API server or a policy engine may add to a `securityContext` without loosening it. */
 const CONFINING: ReadonlySet<string> = new Set(['appArmorProfile', 'procMount', 'seLinuxOptions'])

@@ -196,7 +196,7 @@ export const MESH_CONFIG_SPEC_SCHEMA: JsonSchema = {
           allow: {
             type: 'array',
             description:
-              'allow says what pods there may do. ExcludePorts: annotations that keep ports and address ranges from being captured. SkipInjection: the label hauberk.dev/inject: disabled; the pod has no sidecar. HostNetwork: hostNetwork; the pod has no sidecar. Privileged: containers that could get round the sidecar beside them (privileged, NET_ADMIN and the like, shared processes); the pod is injected all the same.',
+              'allow says what pods there may do. ExcludePorts: annotations that keep ports and address ranges from being captured. SkipInjection: the label hauberk.dev/inject: disabled; the pod has no sidecar. HostNetwork: hostNetwork; the pod has no sidecar. Privileged: containers that could get round the sidecar beside them (privileged, NET_ADMIN and the like, shared processes, hostPath); the pod is injected all the same.',
             minItems: 1,
             maxItems: 4,
             'x-kubernetes-list-type': 'set',
