@@ -239,6 +239,55 @@ test('T20: a body that stops coming is 408, and the backend loses the request', 
   await until(() => app.sockets[0]!.readableEnded || app.sockets[0]!.destroyed, 'the backend is let go')
 })
 
+test('T20: a body that drips is 408 once its grace is over, however regularly it drips', async (t) => {
+  const app = await rawBackend(t)
+  const plane = await startPlaintext(t, app, { bodyMs: 2_000, bodyGraceMs: 200, minBodyBytesPerSecond: 1_000 })
+  const client = await dialPlain(plane.port('http'))
+  t.after(() => client.destroy())
+  client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n')
+  const drip = setInterval(() => client.send('x'), 20)
+  t.after(() => clearInterval(drip))
+  const response = await client.response()
+  clearInterval(drip)
+  assert.equal(response.status, 408)
+  assert.equal(response.headers.get('connection'), 'close')
+  await client.closed()
+  await until(() => app.sockets[0]!.readableEnded || app.sockets[0]!.destroyed, 'the backend is let go')
+  assert.equal(plane.requests[0]?.refusal?.denial, 'request-timeout')
+})
+
+test('a body that the backend takes slowly is nobody’s fault, and one may drip for as long as it is answered', async (t) => {
+  const slow = await rawBackend(t, (text, socket) => {
+    if (text.startsWith('POST /slow')) socket.pause()
+    else if (text.startsWith('POST /chat')) socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+    if (text.endsWith('!')) socket.write(text.includes('chat') ? '' : OK)
+  })
+  const plane = await startPlaintext(t, slow, { bodyGraceMs: 100, minBodyBytesPerSecond: 10_000 })
+  const client = await dialPlain(plane.port('http'))
+  t.after(() => client.destroy())
+  const bytes = 32 * 1024 * 1024
+  client.send(`POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: ${bytes}\r\n\r\n`)
+  client.send(Buffer.alloc(bytes - 1, 'x'))
+  await slow.waitFor('POST /slow')
+  await until(() => client.socket.writableLength > 0 && client.socket.bytesWritten > 0, 'nothing moves')
+  const since = performance.now()
+  await until(() => performance.now() - since > 500, 'longer than the grace')
+  slow.sockets[0]!.resume()
+  client.send('!')
+  assert.equal((await client.response()).status, 200)
+
+  const chatting = await dialPlain(plane.port('http'))
+  t.after(() => chatting.destroy())
+  chatting.send('POST /chat HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n')
+  await chatting.text('200 OK')
+  const drip = setInterval(() => chatting.send('1\r\nx\r\n'), 20)
+  t.after(() => clearInterval(drip))
+  const from = performance.now()
+  await until(() => performance.now() - from > 500, 'longer than the grace')
+  clearInterval(drip)
+  assert.equal(chatting.isClosed || chatting.hasEnded, false)
+})
+
 test('T20: a client that does not take its response is cut off', async (t) => {
   const app = await rawBackend(t, (_text, socket) => {
     socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${64 * 1024 * 1024}\r\n\r\n`)

@@ -66,7 +66,7 @@ export class HttpConnection implements Http1Wire, Served {
     this.client = client
     this.site = site
     this.#parser = parserFor(site)
-    this.#http = new Http1Downstream(this, engine.limits.bodyMs)
+    this.#http = new Http1Downstream(this, engine.limits, engine.clock)
     this.#deadline = engine.deadlines.create(() => this.#onDeadline())
     closeAtExpiry(engine, client, socket, () => this.#isTunnel)
     this.#becomeIdle(engine.clock.monotonic())

@@ -1,5 +1,7 @@
+import type { BodyPaceLimits } from './body-pace.ts'
+
 /** Bounds of the data plane. Defaults are in {@link DEFAULT_LIMITS}. */
-export interface Limits {
+export interface Limits extends BodyPaceLimits {
   /** Milliseconds for a whole head, from its first byte (and for a TLS handshake): then 408 or close. */
   readonly headMs: number
   /** Milliseconds between two reads of a body, and for a client or upstream to take what was written to it. */
@@ -38,6 +40,8 @@ export interface Limits {
 export const DEFAULT_LIMITS: Limits = {
   headMs: 10_000,
   bodyMs: 30_000,
+  minBodyBytesPerSecond: 240,
+  bodyGraceMs: 10_000,
   idleMs: 60_000,
   upstreamIdleMs: 50_000,
   appIdleMs: 4_000,

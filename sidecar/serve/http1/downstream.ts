@@ -1,6 +1,9 @@
+import type { Clock } from '../../../runtime/clock.ts'
 import type { ByteStream } from '../../upstream/byte-stream.ts'
+import { BodyPace } from '../body-pace.ts'
 import type { Client } from '../client.ts'
 import type { Downstream, LocalAnswer, Transaction, TunnelRecord } from '../downstream.ts'
+import type { Limits } from '../limits.ts'
 import { writeLocalResponse } from '../local-response.ts'
 import type { Judged } from '../open-tunnels.ts'
 import type { HttpSite } from '../site.ts'
@@ -41,21 +44,25 @@ export interface Http1Wire {
 export class Http1Downstream implements Downstream, BodySink {
   readonly version = 'http1'
   readonly #wire: Http1Wire
-  /** Milliseconds that a body which nobody wants may take. */
-  readonly #discardMs: number
+  readonly #limits: Limits
+  readonly #clock: Clock
   /** Slices of what is read just now; emptied before the read returns. */
   readonly #slices: Buffer[] = []
   #head: RequestHead | undefined
   #transaction: Transaction | undefined
   #reader: BodyReader = NOTHING
+  /** Of a body that did not come with its head, until the response begins: then it is a conversation. */
+  #pace: BodyPace | undefined
   #framing: Framing = NO_BODY
+  #hasResponded = false
   #isEarly = false
   #willClose = false
   #isDiscarding = false
 
-  constructor(wire: Http1Wire, discardMs: number) {
+  constructor(wire: Http1Wire, limits: Limits, clock: Clock) {
     this.#wire = wire
-    this.#discardMs = discardMs
+    this.#limits = limits
+    this.#clock = clock
   }
 
   get client(): Client {
@@ -83,6 +90,7 @@ export class Http1Downstream implements Downstream, BodySink {
     this.#reader = bodyReader(head.framing, 'client')
     this.#isEarly = false
     this.#willClose = false
+    this.#hasResponded = false
   }
 
   /** Reads bytes of the body; returns where it stopped. */
@@ -101,6 +109,7 @@ export class Http1Downstream implements Downstream, BodySink {
     }
     this.#transaction!.onRequestBody(slices, this.#reader.done, undefined)
     slices.length = 0
+    if (!this.#reader.done) this.#keepPace(next - start)
     return next
   }
 
@@ -128,6 +137,8 @@ export class Http1Downstream implements Downstream, BodySink {
     if (!Buffer.isBuffer(written)) return written
     this.#framing = framing
     this.#willClose = close
+    this.#pace = undefined
+    this.#hasResponded = true
     return this.#wire.write(written)
   }
 
@@ -149,6 +160,7 @@ export class Http1Downstream implements Downstream, BodySink {
   }
 
   resume(): void {
+    this.#pace?.waits(this.#clock.monotonic())
     this.#wire.resume()
   }
 
@@ -163,7 +175,7 @@ export class Http1Downstream implements Downstream, BodySink {
   finished(nowMs: number): void {
     if (this.#reader.done || this.#willClose || !this.#canBeDiscarded()) return this.#leave(!this.#willClose, nowMs)
     this.#isDiscarding = true
-    this.#wire.setDeadline(this.#discardMs)
+    this.#wire.setDeadline(this.#limits.bodyMs)
   }
 
   abort(): void {
@@ -197,7 +209,19 @@ export class Http1Downstream implements Downstream, BodySink {
     this.#wire.finished(keepAlive && isRead, nowMs)
   }
 
+  #keepPace(bytes: number): void {
+    const transaction = this.#transaction
+    if (transaction === undefined || this.#hasResponded) return
+    const nowMs = this.#clock.monotonic()
+    this.#pace ??= new BodyPace(this.#limits)
+    const isInTime = this.#pace.took(bytes, nowMs)
+    if (!transaction.wantsBody) return
+    if (isInTime) this.#pace.waits(nowMs)
+    else transaction.onDeadline()
+  }
+
   #forget(): void {
+    this.#pace = undefined
     this.#head = undefined
     this.#transaction = undefined
     this.#reader = NOTHING
