@@ -12,6 +12,7 @@ import { CommandError, EXIT } from './exit-code.ts'
 import { printDocument } from './output/document.ts'
 import { formatRemaining } from './output/remaining.ts'
 import { addOutputOption, type OutputFormat } from './output-format.ts'
+import { printableIn } from './printable.ts'
 import { askAdmin, findRunningMesh } from './running-mesh.ts'
 import { formatTable } from './table.ts'
 
@@ -45,7 +46,7 @@ Exit codes: 0 begun (with --wait: done), 1 failed or not done in time, 2 wrong u
 async function showStatus({ output, ...flags }: MeshFlags & { readonly output: OutputFormat }): Promise<void> {
   const authority = await askAuthority(flags)
   if (output !== 'table') return printDocument(authority, output, process.stdout)
-  process.stdout.write(formatAuthority(authority, Date.now()))
+  process.stdout.write(formatAuthority(printableIn(authority), Date.now()))
 }
 
 async function askAuthority(flags: MeshFlags): Promise<RotationStatus> {

@@ -11,6 +11,7 @@ import { printDocument } from './output/document.ts'
 import { formatRemaining } from './output/remaining.ts'
 import { addOutputOption, type OutputFormat } from './output-format.ts'
 import { type Output, type Paint, painterOf } from './paint.ts'
+import { printableIn } from './printable.ts'
 import { findRunningMesh } from './running-mesh.ts'
 import { type Column, formatTable } from './table.ts'
 
@@ -115,7 +116,7 @@ function print(rows: readonly Row[], format: OutputFormat, nowMs: number, out: O
     const told = rows.map(({ ...row }) => ('notAfterMs' in row ? withSeconds(row, nowMs) : row))
     return printDocument(told, format, out)
   }
-  out.write(formatTable(rows, columnsFor(painterOf(out), nowMs)))
+  out.write(formatTable(printableIn(rows), columnsFor(painterOf(out), nowMs)))
 }
 
 function withSeconds({ notAfterMs, ...row }: CertificateRow, nowMs: number) {

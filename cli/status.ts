@@ -7,6 +7,7 @@ import { CommandError, EXIT } from './exit-code.ts'
 import { printDocument } from './output/document.ts'
 import { addOutputOption, type OutputFormat } from './output-format.ts'
 import { painterOf } from './paint.ts'
+import { printableIn } from './printable.ts'
 import { askAdmin, findRunningMesh } from './running-mesh.ts'
 import { ofNamespace } from './status/of-namespace.ts'
 import { formatStatus } from './status/status-text.ts'
@@ -23,7 +24,7 @@ export function defineStatus(command: Command): void {
       const { report, namespace } = await askMesh(options)
       const shown = namespace === undefined ? report : ofNamespace(report, namespace)
       if (options.output !== 'table') printDocument(shown, options.output, process.stdout)
-      else process.stdout.write(formatStatus(shown, painterOf(process.stdout)))
+      else process.stdout.write(formatStatus(printableIn(shown), painterOf(process.stdout)))
       if (shown.workloads.length === 0) process.stderr.write(`there is no workload${elsewhere(namespace)}\n`)
     })
 }

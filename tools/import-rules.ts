@@ -77,7 +77,7 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
 
   cli: {
     folders: ['model', 'policies', 'contract', 'runtime', 'operator', 'sidecar', 'crds'],
-    packages: ['@kubernetes/client-node', 'commander', 'pg', 'yaml'],
+    packages: ['@kubernetes/client-node', 'commander', 'pg', 'valibot', 'yaml'],
   },
   crds: { folders: ['model', 'policies'], packages: [], pure: true },
 

@@ -1,4 +1,5 @@
 import { SYSTEM_NAMESPACE } from '../../operator/translate/gateways.ts'
+import { printable } from '../printable.ts'
 import type { Cluster } from './cluster.ts'
 import { ExecError } from './exec.ts'
 
@@ -38,7 +39,7 @@ async function ask(
   try {
     const { exitCode, stdout, stderr } = await exec(target, ['node', program, 'ask', path])
     if (exitCode === 0) return { ok: true, body: stdout }
-    return { ok: false, why: reasonIn(stderr) ?? `exit code ${exitCode}` }
+    return { ok: false, why: printable(reasonIn(stderr) ?? `exit code ${exitCode}`) }
   } catch (error) {
     if (error instanceof ExecError) return { ok: false, why: error.message }
     throw error

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import * as v from 'valibot'
 import { read } from '../../contract/codec.ts'
 import { TRUST_ANCHORS_CONFIG_MAP } from '../../contract/pod.ts'
 import { WorkloadConfig } from '../../contract/workload-config.ts'
@@ -200,12 +201,12 @@ async function askSidecars(
   )
 }
 
-/** What a sidecar's `/identity` tells: certificates, and never a key. */
-interface WireIdentity {
-  readonly chain: string
-  readonly trustBundle: readonly string[]
-  readonly serving: readonly { readonly hostname: string; readonly chain: string }[]
-}
+/** What a sidecar's `/identity` tells: certificates, and never a key. The program that says it may be a tenant's own. */
+const WireIdentity = v.object({
+  chain: v.optional(v.string(), ''),
+  trustBundle: v.optional(v.array(v.string()), []),
+  serving: v.optional(v.array(v.object({ hostname: v.string(), chain: v.string() })), []),
+})
 
 /** Asks one sidecar or gateway for its certificates, and judges them. */
 export async function askIdentity(
@@ -213,9 +214,12 @@ export async function askIdentity(
   pod: MeshedPod,
   nowMs: number,
 ): Promise<Omit<SidecarFacts, 'pod' | 'config'>> {
-  const answer = parseAsked<WireIdentity>(await askSidecar(cluster, pod, '/identity'))
-  if (!answer.ok) return { certificates: [], issuers: [], roots: [], silent: answer.why }
-  const { chain = '', trustBundle = [], serving = [] } = answer.value
+  const silent = (why: string) => ({ certificates: [], issuers: [], roots: [], silent: why })
+  const answer = parseAsked<unknown>(await askSidecar(cluster, pod, '/identity'))
+  if (!answer.ok) return silent(answer.why)
+  const identity = read(WireIdentity, answer.value)
+  if (!identity.ok) return silent('what it says is no identity')
+  const { chain, trustBundle, serving } = identity.value
   const of = `${pod.namespace}/${pod.name}`
   const judged = [
     judgeCertificates(of, chain, { roots: trustBundle, nowMs }),

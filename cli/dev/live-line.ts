@@ -1,4 +1,5 @@
 import type { Paint, Style } from '../paint.ts'
+import { printable } from '../printable.ts'
 import type { Decision } from './decision.ts'
 
 /** Widths of the columns that vary; what is longer pushes the rest of its line. */
@@ -73,12 +74,4 @@ function shorten(name: string): string {
 
 function pad(text: string, width: number): string {
   return text + ' '.repeat(Math.max(0, width - [...text].length))
-}
-
-/** Control characters and what turns the direction of text, escaped. */
-function printable(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
-  )
 }

@@ -28,6 +28,14 @@ test('of a mesh in which nothing is wrong every check is made, and none complain
   assert.match(formatReport(report, plain), /\n✓ nothing to complain about \(\d+ checks\)\n$/)
 })
 
+test('what a cluster says is shown on the terminal and does not write to it', () => {
+  const evil = '\u001b[2J\u001b[H✓ nothing to complain about\r\n\u009b1A'
+  const silent = sound.sidecars.map((sidecar): SidecarFacts => ({ ...sidecar, certificates: [], silent: evil }))
+  const text = formatReport(reportOf({ ...sound, sidecars: silent }), plain)
+  assert.match(text, /\\u\{1b\}\[2J/)
+  assert.doesNotMatch(text, /[^\P{Cc}\n]/u)
+})
+
 type Change = (facts: ClusterFacts) => Partial<ClusterFacts>
 
 const first = <T>(look: Look<readonly T[]>): T => {

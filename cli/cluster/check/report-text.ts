@@ -1,4 +1,5 @@
 import type { Paint } from '../../paint.ts'
+import { printable, printableLines } from '../../printable.ts'
 import { counted, type Problem } from './check.ts'
 import type { CheckReport, Outcome, ReportedCheck } from './report.ts'
 
@@ -22,7 +23,7 @@ const MARKS: Readonly<Record<Outcome, readonly [mark: string, style: 'green' | '
 
 function formatCheck({ title, outcome, detail, problems, docs }: ReportedCheck, paint: Paint): string {
   const [mark, style] = MARKS[outcome]
-  const more = detail === undefined ? '' : ` ${paint('dim', `(${detail})`)}`
+  const more = detail === undefined ? '' : ` ${paint('dim', `(${printable(detail)})`)}`
   const told = outcome === 'skipped' ? paint('dim', title) : title
   const printed = problems.slice(0, MAX_PRINTED).map((problem) => formatProblem(problem, paint))
   const left = problems.length - printed.length
@@ -34,12 +35,12 @@ function formatCheck({ title, outcome, detail, problems, docs }: ReportedCheck, 
 const STYLES = { error: 'red', warning: 'yellow', info: 'dim' } as const
 
 function formatProblem({ severity, resource, message, fix, paste }: Problem, paint: Paint): string {
-  const subject = resource === undefined ? '' : `${paint('bold', resource)} `
+  const subject = resource === undefined ? '' : `${paint('bold', printable(resource))} `
   const lines = [
-    `    ${paint(STYLES[severity], severity)}  ${subject}${message}`,
-    ...(fix === undefined ? [] : [`${' '.repeat(4 + severity.length + 2)}${paint('dim', `fix: ${fix}`)}`]),
+    `    ${paint(STYLES[severity], severity)}  ${subject}${printable(message)}`,
+    ...(fix === undefined ? [] : [`${' '.repeat(4 + severity.length + 2)}${paint('dim', `fix: ${printable(fix)}`)}`]),
     // As it is, from the first column on: it is there to be pasted.
-    ...(paste === undefined ? [] : ['', paste.trimEnd(), '']),
+    ...(paste === undefined ? [] : ['', printableLines(paste.trimEnd()), '']),
   ]
   return `${lines.join('\n')}\n`
 }
