@@ -35,6 +35,7 @@ import { createDecisionRing } from './observe/decision-ring.ts'
 import { createDryRunReport } from './observe/dry-run-report.ts'
 import { createSidecarMetrics } from './observe/sidecar-metrics.ts'
 import { type Capture, createDataPlane, type DataPlane } from './serve/data-plane.ts'
+import { createMemoryWatch } from './serve/memory-watch.ts'
 import type { Placement } from './serve/placement.ts'
 
 /** What every sidecar and gateway is told, wherever it runs. */
@@ -284,6 +285,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       },
       clock,
       log,
+      memory: createMemoryWatch(),
       random,
       ...(options.appRootPid === undefined ? {} : { appRootPid: options.appRootPid }),
     })

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { MemoryWatch } from './memory-watch.ts'
 
 /** A connection once it is known what it is for. */
 export interface Served {
@@ -12,6 +13,9 @@ export interface Served {
 
 /** Of all connections, at most this share goes when room is needed, so that the search for them pays. */
 const SHED_SHARE = 0.02
+
+/** Connections that there may be however little memory is left. */
+const MIN_CONNECTIONS = 64
 
 /** A client's connection from the moment it was accepted. */
 export class Accepted {
@@ -27,14 +31,18 @@ export class Accepted {
   }
 }
 
-/** Every client connection of the data plane: never more than it may have (T20, F16, F17). */
+/** Every client connection of the data plane: never more than it may have, nor than there is memory for (T20, F16, F17, F18). */
 export class ConnectionTable {
   readonly #entries = new Set<Accepted>()
   readonly #max: number
+  readonly #memory: MemoryWatch | undefined
+  /** How many there were when memory became tight; undefined while it is not. */
+  #tightMax: number | undefined
   #whenEmpty: (() => void) | undefined
 
-  constructor(max: number) {
+  constructor(max: number, memory?: MemoryWatch) {
     this.#max = max
+    this.#memory = memory
   }
 
   get size(): number {
@@ -46,7 +54,8 @@ export class ConnectionTable {
    * none is idle, those that have been at their handshake or at the head of a request for the longest.
    */
   admit(socket: Socket, nowMs: number): Accepted | undefined {
-    if (this.#entries.size >= this.#max && !this.#shed()) return undefined
+    const max = this.#maxNow(nowMs)
+    if (this.#entries.size >= max && !this.#shed(max)) return undefined
     const accepted = new Accepted(socket, nowMs)
     this.#entries.add(accepted)
     socket.once('close', () => this.#remove(accepted))
@@ -77,11 +86,18 @@ export class ConnectionTable {
     if (this.#entries.size === 0) this.#whenEmpty?.()
   }
 
-  #shed(): boolean {
-    const idle = this.#longest(({ served }) => served?.idleSinceMs)
+  #maxNow(nowMs: number): number {
+    const isTight = this.#memory?.isTight(nowMs) === true
+    this.#tightMax = isTight ? (this.#tightMax ?? Math.max(MIN_CONNECTIONS, this.#entries.size)) : undefined
+    return Math.min(this.#max, this.#tightMax ?? this.#max)
+  }
+
+  #shed(max: number): boolean {
+    const count = Math.ceil(max * SHED_SHARE)
+    const idle = this.#longest(count, ({ served }) => served?.idleSinceMs)
     // Whoever is honest is done with these in no time, so the oldest of them are not.
     const accepted = ({ served, sinceMs }: Accepted) => (served === undefined ? sinceMs : served.headSinceMs)
-    const victims = idle.length > 0 ? idle : this.#longest(accepted)
+    const victims = idle.length > 0 ? idle : this.#longest(count, accepted)
     for (const victim of victims) {
       this.#entries.delete(victim)
       victim.socket.destroy()
@@ -89,10 +105,10 @@ export class ConnectionTable {
     return victims.length > 0
   }
 
-  /** Those of which `sinceMs` says something, the oldest first, as many as may go at once. */
-  #longest(sinceMs: (entry: Accepted) => number | undefined): readonly Accepted[] {
+  /** Those of which `sinceMs` says something, the oldest first, at most `count`. */
+  #longest(count: number, sinceMs: (entry: Accepted) => number | undefined): readonly Accepted[] {
     const found = [...this.#entries].filter((entry) => sinceMs(entry) !== undefined)
     found.sort((a, b) => sinceMs(a)! - sinceMs(b)!)
-    return found.slice(0, Math.ceil(this.#max * SHED_SHARE))
+    return found.slice(0, count)
   }
 }

@@ -376,6 +376,21 @@ test('T20: those who never come to a request, before the handshake or in the hea
   for (const client of [busy, honest, outside, ...slow]) client.destroy()
 })
 
+test('F18: when memory is tight there are no more connections than there were, and new clients take the place of idle ones', async (t) => {
+  const app = await rawBackend(t, (_text, socket) => socket.write(OK))
+  let isTight = false
+  const plane = await startGateway(t, mesh, app.port, { options: { memory: { isTight: () => isTight } } })
+  const port = plane.port('http')
+  const idle = await Promise.all(Array.from({ length: 100 }, () => dialPlain(port)))
+  await until(() => plane.plane.stats().connections === 100, 'all are accepted')
+  isTight = true
+  const late = await dialPlain(port)
+  assert.equal((await late.request(get('/'))).status, 200)
+  assert.ok(plane.plane.stats().connections <= 100)
+  assert.ok(idle.filter(({ hasEnded, isClosed }) => hasEnded || isClosed).length <= 3, 'not more than is needed go')
+  for (const client of [late, ...idle]) client.destroy()
+})
+
 test('T20: when all connections are busy a new one is closed at once', async (t) => {
   const app = await rawBackend(t)
   const plane = await startPlaintext(t, app, { maxConnections: 2 })

@@ -15,6 +15,7 @@ import { createIdSource } from './ids.ts'
 import { createInboundPort } from './inbound.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { createLoad } from './load.ts'
+import type { MemoryWatch } from './memory-watch.ts'
 import type { Observer } from './observation.ts'
 import { OpenTunnels } from './open-tunnels.ts'
 import { createProxyPort } from './outbound/proxy-port.ts'
@@ -36,6 +37,8 @@ export interface DataPlaneOptions {
   readonly clock: Clock
   readonly log: Log
   readonly limits?: Partial<Limits>
+  /** How much memory is left; absent: it is not watched. */
+  readonly memory?: MemoryWatch
   /** Uniform in [0, 1): balancing. Default `Math.random`. */
   random?(): number
   /**
@@ -138,11 +141,11 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     limits,
     deadlines,
     tunnels: new OpenTunnels(() => options.pipeline()),
-    load: createLoad(clock, limits),
+    load: createLoad(clock, limits, options.memory),
     newId: createIdSource(),
     isDraining: () => isDraining || isRetiring,
   }
-  const table = new ConnectionTable(limits.maxConnections)
+  const table = new ConnectionTable(limits.maxConnections, options.memory)
   const open = new Map<string, OpenPort>()
 
   /** Everything that the placement has a place for and the pipeline a listener. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createManualClock } from '../../runtime/manual-clock.ts'
-import { createLoad } from './load.ts'
+import { createLoad, MIN_IN_FLIGHT } from './load.ts'
+import { createMemoryWatch, type MemoryReading } from './memory-watch.ts'
 
 test('no more is let in than may be in flight', () => {
   const load = createLoad(createManualClock(), { maxInFlight: 2, maxLagMs: 100 })
@@ -35,4 +36,41 @@ test('nothing to do means no timer', async () => {
   assert.equal(clock.pendingTimers(), 1)
   await clock.advance(300)
   assert.equal(clock.pendingTimers(), 0)
+})
+
+test('F18: without memory to spare only a few are let in, until there is some again', async () => {
+  const clock = createManualClock()
+  let isTight = false
+  const load = createLoad(clock, { maxInFlight: 1_000, maxLagMs: 500 }, { isTight: () => isTight })
+  for (let i = 0; i < 100; i++) assert.equal(load.enter(), true)
+  isTight = true
+  await clock.advance(100)
+  assert.equal(load.enter(), false)
+  while (load.inFlight > 0) load.leave()
+  for (let i = 0; i < MIN_IN_FLIGHT; i++) assert.equal(load.enter(), true)
+  assert.equal(load.enter(), false)
+  isTight = false
+  await clock.advance(100)
+  assert.equal(load.enter(), true)
+})
+
+test('memory is tight near what the container may have, or near the end of the heap, and read ten times a second', () => {
+  const plenty: MemoryReading = { resident: 50, maxResident: 100, heap: 50, maxHeap: 100 }
+  let reading = plenty
+  let readings = 0
+  const watch = createMemoryWatch(() => {
+    readings += 1
+    return reading
+  })
+  assert.equal(watch.isTight(0), false)
+  reading = { ...plenty, resident: 86 }
+  assert.equal(watch.isTight(50), false)
+  assert.equal(watch.isTight(100), true)
+  reading = { ...plenty, heap: 93 }
+  assert.equal(watch.isTight(200), true)
+  reading = { ...plenty, resident: 86, maxResident: Number.POSITIVE_INFINITY }
+  for (let nowMs = 300; nowMs < 400; nowMs++) assert.equal(watch.isTight(nowMs), false)
+  assert.equal(readings, 4)
+  // Of this very process, whatever it may have.
+  assert.equal(createMemoryWatch().isTight(0), false)
 })

@@ -1,7 +1,11 @@
 import type { CancelTimer, Clock } from '../../runtime/clock.ts'
+import type { MemoryWatch } from './memory-watch.ts'
 
 /** How often the event loop is asked how late it is, in milliseconds, and only while requests are in flight. */
 const PROBE_MS = 100
+
+/** Requests that may be in flight however little memory is left: they end, and what they hold is given back. */
+export const MIN_IN_FLIGHT = 16
 
 /** How much there is to do, and whether it is too much. */
 export interface Load {
@@ -13,24 +17,28 @@ export interface Load {
 }
 
 /**
- * Counts requests in flight, and watches how late the event loop runs timers while there are any: an idle process has no
- * timer, a busy one ten a second.
+ * Counts requests in flight, and watches how late the event loop runs timers, and how much memory is left, while there are
+ * any: an idle process has no timer, a busy one ten a second.
  */
 export function createLoad(
   clock: Clock,
   { maxInFlight, maxLagMs }: { readonly maxInFlight: number; readonly maxLagMs: number },
+  memory?: MemoryWatch,
 ): Load {
   let inFlight = 0
   let isLate = false
+  let isTight = false
   let wasBusy = false
   let dueMs = 0
   let cancel: CancelTimer | undefined
 
   const probe = () => {
-    isLate = clock.monotonic() - dueMs > maxLagMs
+    const nowMs = clock.monotonic()
+    isLate = nowMs - dueMs > maxLagMs
+    isTight = memory?.isTight(nowMs) === true
     cancel = undefined
     if (inFlight > 0 || wasBusy) arm()
-    else isLate = false
+    else isLate = isTight = false
     wasBusy = false
   }
   const arm = () => {
@@ -43,7 +51,7 @@ export function createLoad(
       return inFlight
     },
     enter() {
-      if (inFlight >= maxInFlight || isLate) return false
+      if (inFlight >= maxInFlight || isLate || (isTight && inFlight >= MIN_IN_FLIGHT)) return false
       inFlight += 1
       wasBusy = true
       if (cancel === undefined) arm()
