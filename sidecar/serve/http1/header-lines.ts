@@ -17,11 +17,14 @@ export class HeaderLines {
   readonly origin: number
   /** Of each line: the hash of its folded name, then where name and value start and end, counted from `origin`. */
   readonly marks: readonly number[]
+  /** The lines, by index and in order, of which the sender asks that no table remembers them (RFC 7541, 6.2.3). */
+  readonly neverIndexed: readonly number[] | undefined
 
-  constructor(block: Buffer, origin: number, marks: readonly number[]) {
+  constructor(block: Buffer, origin: number, marks: readonly number[], neverIndexed?: readonly number[]) {
     this.block = block
     this.origin = origin
     this.marks = marks
+    this.neverIndexed = neverIndexed
   }
 
   /** 0..maxHeaders. */

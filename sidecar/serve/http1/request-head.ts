@@ -329,6 +329,13 @@ const WEBSOCKET_KEY = 9
 
 const LONGEST_METHOD = 11
 
+const KNOWN_METHODS: ReadonlySet<string> = new Set(HTTP_METHODS)
+
+/** Whether it is one of the registered methods; case-sensitive. */
+export function isKnownMethod(method: string): boolean {
+  return KNOWN_METHODS.has(method)
+}
+
 /** By length and first octet, so that GET and POST are found at once and no string is made. */
 const METHODS_BY_SHAPE: readonly (readonly string[])[] = groupByShape(HTTP_METHODS)
 

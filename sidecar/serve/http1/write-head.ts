@@ -195,7 +195,7 @@ function writeMessage(pieces: string[], message: MessageToWrite, first: FirstBod
 }
 
 /** Which of the received lines one message leaves out. */
-class LeftOut {
+export class LeftOut {
   readonly #drop: HeaderFilter
   readonly #names: string[] = []
   readonly #hashes: number[] = []
@@ -246,7 +246,8 @@ export class WritableNames {
   }
 }
 
-const writableNames = new WritableNames()
+/** Those of all messages. */
+export const writableNames = new WritableNames()
 
 const NO_LINES = Buffer.alloc(0)
 const NO_RUNS: readonly number[] = Object.freeze([])
@@ -287,7 +288,8 @@ function addFraming(pieces: string[], framing: Framing): void {
   else if (framing.kind === 'chunked') pieces.push('transfer-encoding: chunked\r\n')
 }
 
-function isMadeOf(text: string, table: Uint8Array): boolean {
+/** Whether every character is in the table, and there is one. */
+export function isMadeOf(text: string, table: Uint8Array): boolean {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
     if (code > 0xff || table[code] === 0) return false

@@ -51,11 +51,10 @@ export type MalformedReason =
   | 'bad-status'
   | 'bad-trailer'
   | 'head-too-long'
-  | 'too-many-interim'
 
 /** Whoever a stream works for. */
 export interface Http2StreamUser {
-  /** Client role: an interim response (`head.interim`), any number of them up to eight, then the final one. */
+  /** Client role: any number of interim responses (`head.interim`), then the final one. How many are too many, the user says. */
   onHead(head: ResponseHead, hasEnded: boolean): void
   /**
    * `chunk[start, end)` is body, lent for the time of the call. Call `stream.consumed` with as many bytes once they have gone

@@ -24,6 +24,8 @@ export interface FloodLimits {
   readonly maxResets: number
   /** As many resets more for each stream opened; 0 for peers of whom nothing good is known. */
   readonly resetsPerStream: number
+  /** Milliseconds: the reset of a stream that lived this long costs us no more than its answer would have, and does not count. */
+  readonly prematureMs: number
   readonly maxSettings: number
   /** On top of one for each DATA frame sent or received: some peers measure the path with them. */
   readonly maxPings: number
@@ -37,6 +39,8 @@ export interface FloodLimits {
   readonly maxDribbles: number
   /** CONTINUATION frames of one field section. */
   readonly maxContinuations: number
+  /** Frames that answer the peer's and that it does not read. Not by the window. */
+  readonly maxUnreadAnswers: number
 }
 
 /** Bytes: what is cut below this by a window is a dribble. */
@@ -46,6 +50,7 @@ const FLOODS: FloodLimits = {
   windowMs: 10_000,
   maxResets: 200,
   resetsPerStream: 0,
+  prematureMs: Number.POSITIVE_INFINITY,
   maxSettings: 100,
   maxPings: 1_000,
   maxEmptyData: 200,
@@ -53,6 +58,7 @@ const FLOODS: FloodLimits = {
   maxPriorities: 100,
   maxDribbles: 1_000,
   maxContinuations: 16,
+  maxUnreadAnswers: 1_000,
 }
 
 /** For clients of whom nothing is known. */
@@ -72,5 +78,5 @@ export const MESH_LIMITS: Http2Limits = Object.freeze({
   ...OUTSIDE_LIMITS,
   maxConcurrentStreams: 1_000,
   connectionWindowBytes: 8_388_608,
-  floods: Object.freeze({ ...FLOODS, resetsPerStream: 1 }),
+  floods: Object.freeze({ ...FLOODS, resetsPerStream: 0.5, prematureMs: 1_000 }),
 })
