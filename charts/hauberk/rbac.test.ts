@@ -39,6 +39,7 @@ test('T29: the operator may do this in the whole cluster, and nothing else', WIT
     'core/pods: get list watch',
     'core/serviceaccounts: get list watch',
     'core/services: get list watch',
+    'discovery.k8s.io/endpointslices: get list watch',
     'events.k8s.io/events: create patch',
     'gateway.networking.k8s.io/gatewayclasses/status: patch',
     'gateway.networking.k8s.io/gatewayclasses: create',
@@ -58,6 +59,8 @@ test('T29: the operator may do this in the whole cluster, and nothing else', WIT
     'hauberk.dev/securitypolicies: get list watch',
     'hauberk.dev/tokenissuers/status: patch',
     'hauberk.dev/tokenissuers: get list watch',
+    'hauberk.dev/trafficpolicies/status: patch',
+    'hauberk.dev/trafficpolicies: get list watch',
   ])
 })
 

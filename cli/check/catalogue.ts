@@ -101,6 +101,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'not-the-default': 'HBK0413',
   'weakens-floor': 'HBK0414',
   'in-use': 'HBK0415',
+  'traffic-without-effect': 'HBK0416',
   // Gateways
   'listener-not-valid': 'HBK0501',
   'listener-conflict': 'HBK0502',

@@ -58,6 +58,7 @@ export interface ClusterFacts {
 export const RESOURCE_KINDS = [
   'SecurityPolicy',
   'MeshSecurityPolicy',
+  'TrafficPolicy',
   'TokenIssuer',
   'GatewayParameters',
   'GatewayClass',

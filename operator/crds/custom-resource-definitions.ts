@@ -56,6 +56,18 @@ const PRESENTATIONS: Readonly<Record<string, Presentation>> = {
       AGE,
     ],
   },
+  TrafficPolicy: {
+    shortName: 'htp',
+    description:
+      'TrafficPolicy is how requests are sent to a Service: how long is waited, what is tried again, how much at once, and to which endpoint. It is written by the team that owns the Service.',
+    columns: [
+      { name: 'Target', type: 'string', jsonPath: '.spec.targetRefs[0].name' },
+      condition('Accepted'),
+      condition('Programmed'),
+      ATTACHED,
+      AGE,
+    ],
+  },
   TokenIssuer: {
     shortName: 'hti',
     description: 'TokenIssuer is somebody whose tokens count: how they are told from others, and where the keys are.',

@@ -1,6 +1,7 @@
 import type { JsonSchema, Section } from '../../model/section.ts'
 import { tokenIssuerSchema } from '../../policies/jwt/token-issuer.ts'
 import { DEPLOYMENT_SCHEMA } from './deployment.ts'
+import { ENDPOINT_SLICE_SCHEMA } from './endpoint-slice.ts'
 import { GATEWAY_CLASS_SCHEMA, GATEWAY_SCHEMA } from './gateway.ts'
 import { GATEWAY_PARAMETERS_SPEC_SCHEMA } from './gateway-parameters.ts'
 import { HTTP_ROUTE_SCHEMA } from './http-route.ts'
@@ -10,6 +11,7 @@ import { POD_SCHEMA } from './pod.ts'
 import { REFERENCE_GRANT_SCHEMA } from './reference-grant.ts'
 import { securityPolicySpecSchema } from './security-policy.ts'
 import { SERVICE_SCHEMA } from './service.ts'
+import { TRAFFIC_POLICY_SPEC_SCHEMA } from './traffic-policy.ts'
 
 /** A kind of resource that the operator understands. Whatever is not in {@link KINDS} is none of its business. */
 export interface KindDefinition {
@@ -42,6 +44,13 @@ export const KINDS: readonly KindDefinition[] = [
     partialSchema: DEPLOYMENT_SCHEMA,
   },
   { apiVersions: ['v1'], kind: 'Pod', plural: 'pods', namespaced: true, partialSchema: POD_SCHEMA },
+  {
+    apiVersions: ['discovery.k8s.io/v1'],
+    kind: 'EndpointSlice',
+    plural: 'endpointslices',
+    namespaced: true,
+    partialSchema: ENDPOINT_SLICE_SCHEMA,
+  },
   { apiVersions: ['v1'], kind: 'Secret', plural: 'secrets', namespaced: true },
   {
     apiVersions: GATEWAY_API,
@@ -78,6 +87,13 @@ export const KINDS: readonly KindDefinition[] = [
     plural: 'meshsecuritypolicies',
     namespaced: false,
     specSchema: meshSecurityPolicySpecSchema,
+  },
+  {
+    apiVersions: OURS,
+    kind: 'TrafficPolicy',
+    plural: 'trafficpolicies',
+    namespaced: true,
+    specSchema: () => TRAFFIC_POLICY_SPEC_SCHEMA,
   },
   {
     apiVersions: OURS,

@@ -128,6 +128,34 @@ test('a pod keeps what translation reads of it', () => {
   })
 })
 
+test('of an EndpointSlice only the zones of pods are kept', () => {
+  const endpoint = (name: string, zone?: string, ready = true) => ({
+    addresses: ['10.0.0.1'],
+    conditions: { ready },
+    nodeName: 'n1',
+    targetRef: { kind: 'Pod', name, uid: 'x' },
+    ...(zone !== undefined && { zone }),
+  })
+  const slice = (ready: boolean) => ({
+    metadata: { name: 'orders-x', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'orders' } },
+    addressType: 'IPv4',
+    endpoints: [endpoint('a', 'east', ready), endpoint('b')],
+    ports: [{ port: 8080 }],
+  })
+  const kept = project('EndpointSlice', slice(true))
+  assert.deepEqual(kept, {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name: 'orders-x', namespace: 'shop' },
+    endpoints: [{ zone: 'east', targetRef: { kind: 'Pod', name: 'a' } }],
+  })
+  assert.deepEqual(project('EndpointSlice', slice(false)), kept)
+  assert.equal(
+    'endpoints' in project('EndpointSlice', { metadata: { name: 'empty', namespace: 'shop' }, endpoints: null }),
+    true,
+  )
+})
+
 test('a pod takes 1 KB at most, of the 10 it comes with', () => {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void

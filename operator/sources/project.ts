@@ -48,6 +48,18 @@ const PROJECTIONS: Readonly<Record<string, Projection>> = {
     spec: share(podSpec(spec)),
     status: shared(podStatus(status), ['conditions'], share),
   }),
+  /** Where pods are, and not which of them are ready: that changes often, and is read of the pods. */
+  EndpointSlice({ metadata, endpoints }) {
+    const { labels: _, annotations: __, ownerReferences: ___, ...common } = commonMetadata(metadata)
+    const zoned = (Array.isArray(endpoints) ? endpoints : []).filter(
+      (endpoint) => recordOf(endpoint)['zone'] !== undefined,
+    )
+    const kept = zoned.map((endpoint) => ({
+      ...picked(endpoint, ['zone']),
+      targetRef: picked(recordOf(endpoint)['targetRef'], ['kind', 'name']),
+    }))
+    return { metadata: common, endpoints: kept } as Omit<Resource, 'apiVersion' | 'kind'>
+  },
   Secret: ({ metadata, data, type }) => ({
     metadata: commonMetadata(metadata),
     ...(data !== undefined && { data: data as Readonly<Record<string, string>> }),

@@ -69,13 +69,20 @@ export function statusOf(
 }
 
 /** Kinds that sidecars enforce; a TokenIssuer or MeshConfig is part of what they enforce for others. */
-const ENFORCED_KINDS: ReadonlySet<string> = new Set(['SecurityPolicy', 'MeshSecurityPolicy', 'HTTPRoute', 'Gateway'])
+const ENFORCED_KINDS: ReadonlySet<string> = new Set([
+  'SecurityPolicy',
+  'MeshSecurityPolicy',
+  'TrafficPolicy',
+  'HTTPRoute',
+  'Gateway',
+])
 
 function programmed(
   report: ResourceReport,
   standings: readonly WorkloadStanding[],
 ): Omit<Condition, 'observedGeneration'> {
   const type = 'Programmed'
+  const isTraffic = report.kind === 'TrafficPolicy'
   if (report.accepted?.status === 'False') {
     return { type, status: 'False', reason: 'Invalid', message: 'It is not accepted.' }
   }
@@ -86,7 +93,8 @@ function programmed(
   }
   const unmeshed = standings.filter((standing) => standing.unmeshed > 0).map(({ workload }) => workload)
   if (unmeshed.length > 0) {
-    const message = `Pods without a sidecar are not protected: ${list(unmeshed)}.`
+    const what = isTraffic ? 'do not obey it' : 'are not protected'
+    const message = `Pods without a sidecar ${what}: ${list(unmeshed)}.`
     return { type, status: 'False', reason: 'Unmeshed', message }
   }
   const rejecting = standings.filter((standing) => standing.rejected > 0).map(({ workload }) => workload)
@@ -94,10 +102,11 @@ function programmed(
     const message = `Sidecars refused the configuration and obey the one before: ${list(rejecting)}.`
     return { type, status: 'False', reason: 'RejectedBySidecar', message }
   }
-  const origin = formatOrigin(report)
+  const origin = isTraffic ? `${report.kind}/${formatOrigin(report)}` : formatOrigin(report)
   const unable = standings.filter(({ unsupported }) => unsupported?.includes(origin)).map(({ workload }) => workload)
   if (unable.length > 0) {
-    const message = `Sidecars of an older version cannot obey it and refuse instead: ${list(unable)}. Restart their pods.`
+    const instead = isTraffic ? 'do without' : 'refuse instead'
+    const message = `Sidecars of an older version cannot obey it and ${instead}: ${list(unable)}. Restart their pods.`
     return { type, status: 'False', reason: 'UnsupportedBySidecar', message }
   }
   const acknowledged = sum(standings, (standing) => standing.acknowledged)

@@ -34,6 +34,7 @@ function asTree({ configs, endpoints, issuers, reports }: Translation): unknown 
       configs: Object.fromEntries(configs),
       endpoints: Object.fromEntries([...endpoints].map(([id, document]) => [id, document.endpoints])),
       meshed: Object.fromEntries([...endpoints].map(([id, document]) => [id, document.meshed])),
+      zones: Object.fromEntries([...endpoints].map(([id, document]) => [id, document.zones])),
       issuers: Object.fromEntries(issuers),
       reports: Object.fromEntries(reports),
     }),

@@ -2,6 +2,7 @@ import type { Resource } from '../../model/resource.ts'
 import { type Issue, under } from '../../model/result.ts'
 import type { TrustDomain } from '../../model/spiffe-id.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
+import { readEndpointSlice } from '../resources/endpoint-slice.ts'
 import { keepSame } from '../store/same.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { attachToWorkloads, type InboundPort } from './attach.ts'
@@ -10,7 +11,8 @@ import { OUTBOUND_ANNOTATION, type OutboundRef, parseOutbound } from './outbound
 import type { PolicyReader, WorkloadPolicy } from './policy.ts'
 import { type PortProtocol, protocolOf } from './protocol.ts'
 import { type ForeignService, type PortEndpoints, type ServiceFacts, type Serving, servicesOf } from './services.ts'
-import { type Workload, type WorkloadPod, workloadsOf } from './workloads.ts'
+import { type TrafficPolicyFacts, withTraffic } from './traffic.ts'
+import { type Workload, type WorkloadPod, workloadsOf, type Zones } from './workloads.ts'
 
 /** The label that Kubernetes gives each Namespace; files do not write it. */
 const NAME_LABEL = 'kubernetes.io/metadata.name'
@@ -29,6 +31,7 @@ export interface NamespaceFacts {
   /** Where its workloads are: of pods with a sidecar, and of Services that they serve. */
   readonly meshed: readonly string[]
   readonly policies: readonly PolicyTargets[]
+  readonly traffic: readonly TrafficPolicyFacts[]
   readonly pods: ReadonlyMap<WorkloadId, readonly WorkloadPod[]>
   readonly issues: readonly { readonly resource: Resource; readonly issue: Issue }[]
 }
@@ -61,7 +64,7 @@ export interface PolicyTargets {
 }
 
 /** The kinds that a namespace's facts are made of: as long as none of them changes, neither do the facts. */
-const KINDS = ['Deployment', 'Pod', 'Service', 'SecurityPolicy'] as const
+const KINDS = ['Deployment', 'Pod', 'Service', 'SecurityPolicy', 'TrafficPolicy', 'EndpointSlice'] as const
 
 /** Facts by namespace, made again only where a resource of the namespace has changed. */
 export interface NamespaceIndex {
@@ -88,6 +91,17 @@ export function indexNamespaces(
   return { facts, sources }
 }
 
+function zonesOf(slices: readonly Resource[]): Zones {
+  const zones = new Map<string, string>()
+  for (const resource of slices) {
+    const read = readEndpointSlice(resource)
+    for (const { zone, targetRef } of (read.ok ? read.value.endpoints : undefined) ?? []) {
+      if (zone !== undefined && targetRef?.kind === 'Pod') zones.set(targetRef.name ?? '', zone)
+    }
+  }
+  return zones
+}
+
 /** Labels of a namespace, be there a resource that says them or not. */
 export function namespaceLabels(name: string, resource: Resource | undefined): Readonly<Record<string, string>> {
   return { ...resource?.metadata.labels, [NAME_LABEL]: name }
@@ -101,9 +115,12 @@ function factsOf(
   reader: PolicyReader,
   earlier: NamespaceFacts | undefined,
 ): NamespaceFacts {
-  const [deployments, pods, serviceResources, policyResources] = KINDS.map((kind) => snapshot.inNamespace(kind, name))
-  const found = workloadsOf(deployments ?? [], pods ?? [], trustDomain)
+  const [deployments, pods, serviceResources, policyResources, trafficResources, slices] = KINDS.map((kind) =>
+    snapshot.inNamespace(kind, name),
+  )
+  const found = workloadsOf(deployments ?? [], pods ?? [], trustDomain, zonesOf(slices ?? []))
   const services = servicesOf(serviceResources ?? [], found.workloads)
+  const traffic = withTraffic(services.services, services.portNames, trafficResources ?? [])
   const policies = (policyResources ?? []).map((each) => ({ resource: each, policy: reader.readWorkloadPolicy(each) }))
   const inbound = found.workloads.map((workload) => ({ workload, ports: portsOf(workload, services.servings) }))
   const attached = attachToWorkloads(
@@ -137,7 +154,7 @@ function factsOf(
     name,
     labels: namespaceLabels(name, resource),
     workloads,
-    services: keepSame(earlier?.services, services.services),
+    services: keepSame(earlier?.services, traffic.services),
     foreign: keepSame(earlier?.foreign, services.foreign),
     meshed: keepSame(earlier?.meshed, meshedAddresses(found.workloads, services.services)),
     endpoints: new Map(
@@ -149,6 +166,7 @@ function factsOf(
       selected: attached.selected.get(policy.key) ?? [],
       missing: attached.missing.get(policy.key) ?? [],
     })),
+    traffic: traffic.policies,
     pods: new Map(found.workloads.map((workload) => [workload.id, workload.pods])),
     issues,
   }

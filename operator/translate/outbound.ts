@@ -104,7 +104,7 @@ function makePart(service: ServiceFacts, callerNamespace: string, mesh: MeshSett
         port: port.port,
         protocol: port.protocol,
         upstream,
-        requestTimeoutMs: mesh.requestTimeoutMs,
+        requestTimeoutMs: port.traffic?.delivery?.requestTimeoutMs ?? mesh.requestTimeoutMs,
       },
     }
   })
@@ -138,6 +138,7 @@ export function upstreamOf(service: ServiceFacts, port: ServicePortFacts, mesh: 
     protocol: port.protocol,
     tls: isOutside ? 'plaintext' : 'mesh',
     spiffeIds: isOutside ? [] : [...port.spiffeIds],
+    ...(port.traffic !== undefined && { traffic: port.traffic }),
   }
 }
 

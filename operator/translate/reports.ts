@@ -13,6 +13,7 @@ import type { MeshPolicy, Policy } from './policy.ts'
 import { ACCEPTED, type ConditionFound, RESOLVED, type ResourceReport, refused } from './report.ts'
 import type { RouteFacts } from './routes.ts'
 import { meshPoliciesFor } from './slice.ts'
+import type { TrafficPolicyFacts } from './traffic.ts'
 
 /** Places that one message names at most; the issues name them all. */
 const MAX_NAMED = 4
@@ -22,6 +23,8 @@ export interface Findings {
   readonly policies: readonly PolicyTargets[]
   readonly meshPolicies: readonly { readonly resource: Resource; readonly policy: MeshPolicy }[]
   readonly namespaces: ReadonlyMap<string, NamespaceFacts>
+  /** By origin of a TrafficPolicy: the workloads that are told of it; sorted. */
+  readonly callers: ReadonlyMap<string, readonly WorkloadId[]>
   readonly gateways: GatewaysFound
   readonly routes: {
     readonly routes: readonly RouteFacts[]
@@ -69,6 +72,10 @@ export function reportsOf(found: Findings): ReadonlyMap<string, ResourceReport> 
       accepted: acceptedOf(policy, 0, []),
       selected: selectedByMesh(policy, found),
     })
+  }
+
+  for (const facts of [...found.namespaces.values()].flatMap(({ traffic }) => traffic)) {
+    put(facts.resource, trafficReport(facts, found.callers.get(facts.policy.origin) ?? []))
   }
 
   const users = usersOf(found.issuers)
@@ -162,6 +169,36 @@ function policyReport(policy: Policy, findings: readonly Finding[], absent: read
       : isPartial
         ? { programmed: refused('PartiallyProgrammed', `${listed(notApplied)}.`) }
         : {}),
+  }
+}
+
+/** What cannot be read of a TrafficPolicy is not obeyed, and closes nothing. */
+function trafficReport(
+  { policy, missing, overridden, notApplied }: TrafficPolicyFacts,
+  selected: readonly WorkloadId[],
+): Omit<ResourceReport, 'kind' | 'namespace' | 'name' | 'generation'> {
+  const { issues, targetRefs } = policy
+  const isAbsent = missing.length > 0 && missing.length === targetRefs.length
+  const accepted = validity(issues)
+  const absent = `There is no ${listed(missing)} in the namespace.`
+  return {
+    issues: [
+      ...issues,
+      ...missing.map((what) => issue('target-not-found', 'spec.targetRefs', `there is no ${what}`)),
+      ...overridden.map((message) => warning('overridden', 'spec', message)),
+      ...notApplied.map((message) => warning('not-applied', 'spec', message)),
+    ],
+    accepted:
+      accepted.status === 'False' || missing.length === 0
+        ? accepted
+        : isAbsent
+          ? refused('TargetNotFound', absent)
+          : { ...ACCEPTED, message: absent },
+    resolvedRefs: RESOLVED,
+    ...(overridden.length > 0
+      ? { programmed: refused('Overridden', `${listed(overridden)}.`) }
+      : notApplied.length > 0 && { programmed: refused('PartiallyProgrammed', `${listed(notApplied)}.`) }),
+    selected,
   }
 }
 

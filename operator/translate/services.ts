@@ -1,4 +1,5 @@
 import type { Endpoint } from '../../contract/endpoints.ts'
+import type { UpstreamTraffic } from '../../contract/traffic.ts'
 import type { Resource } from '../../model/resource.ts'
 import { type Issue, issue } from '../../model/result.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
@@ -23,6 +24,8 @@ export interface ServicePortFacts {
   readonly spiffeIds: readonly string[]
   /** True when it has pods and none of them has a sidecar. */
   readonly unmeshed: boolean
+  /** What TrafficPolicies say of it. */
+  readonly traffic?: UpstreamTraffic
 }
 
 /** A Service without a selector: who serves it is not known, only that the mesh does not. */
@@ -189,8 +192,16 @@ function endpointOf(pod: WorkloadPod, port: ServicePort): Endpoint[] {
   if (target === undefined) return []
   const reached = pod.localPorts === undefined ? target.port : pod.localPorts.get(target.port)
   if (reached === undefined) return []
-  const { ip: address, otherIps, key } = pod
-  return [{ address, port: reached, pod: key, ...(otherIps.length > 0 && { otherAddresses: [...otherIps] }) }]
+  const { ip: address, otherIps, key, zone } = pod
+  return [
+    {
+      address,
+      port: reached,
+      pod: key,
+      ...(otherIps.length > 0 && { otherAddresses: [...otherIps] }),
+      ...(zone !== undefined && { zone }),
+    },
+  ]
 }
 
 /** One container port that two Services call by different protocols is read as HTTP, so calls by the other one fail. */

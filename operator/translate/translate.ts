@@ -75,7 +75,7 @@ export interface TranslationMemory {
   readonly results: ReadonlyMap<WorkloadId, RememberedConfig>
   readonly endpoints: ReadonlyMap<
     WorkloadId,
-    { readonly parts: readonly unknown[]; readonly document: EndpointsDocument }
+    { readonly parts: readonly unknown[]; readonly zones: Zones; readonly document: EndpointsDocument }
   >
   readonly meshed: Meshed | undefined
 }
@@ -164,6 +164,7 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     policies,
     meshPolicies,
     namespaces: namespaces.facts,
+    callers: callersOf(results, namespaces.facts),
     gateways,
     routes,
     atGateways,
@@ -205,7 +206,7 @@ function memoryFor(deps: TranslateDeps, previous: Translation | undefined) {
     reviewIssuer: createIssuerReview(),
     namespaces: undefined,
     results: new Map<WorkloadId, RememberedConfig>(),
-    endpoints: new Map<WorkloadId, { parts: readonly unknown[]; document: EndpointsDocument }>(),
+    endpoints: new Map<WorkloadId, { parts: readonly unknown[]; zones: Zones; document: EndpointsDocument }>(),
     meshed: undefined,
   }
 }
@@ -236,15 +237,50 @@ function meshedOf(namespaces: ReadonlyMap<string, NamespaceFacts>, known: Meshed
   return { parts, blocks: keepSame(known?.blocks, meshedBlocks(parts.flat())) }
 }
 
+/** By origin of a TrafficPolicy: the workloads and gateways that call what it is about. */
+function callersOf(
+  results: ReadonlyMap<WorkloadId, RememberedConfig>,
+  namespaces: ReadonlyMap<string, NamespaceFacts>,
+): ReadonlyMap<string, readonly WorkloadId[]> {
+  const callers = new Map<string, WorkloadId[]>()
+  if (![...namespaces.values()].some(({ traffic }) => traffic.length > 0)) return callers
+  for (const [id, { config }] of results) {
+    const origins = new Set(Object.values(config.upstreams).flatMap(({ traffic }) => traffic?.origins ?? []))
+    for (const origin of origins) {
+      const list = callers.get(origin) ?? []
+      callers.set(origin, list)
+      list.push(id)
+    }
+  }
+  for (const list of callers.values()) list.sort()
+  return callers
+}
+
+/** Zone of each pod that says one, by `namespace/pod`. */
+type Zones = Readonly<Record<string, string>>
+
+const NO_ZONES: Zones = Object.freeze({})
+
+/** Where a workload's own pods are, if it calls anything that prefers zones. */
+function zonesOfPods({ workload, upstreams }: WorkloadConfig, namespaces: ReadonlyMap<string, NamespaceFacts>): Zones {
+  if (!Object.values(upstreams).some(({ traffic }) => traffic?.zone !== undefined)) return NO_ZONES
+  const pods = namespaces.get(workload.slice(0, workload.indexOf('/')))?.pods.get(workload as WorkloadId) ?? []
+  const zoned = pods.flatMap(({ key, zone }) => (zone === undefined ? [] : [[key, zone] as const]))
+  return zoned.length === 0 ? NO_ZONES : Object.fromEntries(zoned)
+}
+
 const NO_ENDPOINTS: readonly Endpoint[] = Object.freeze([])
 
 function endpointsOf(
-  { upstreams, role }: WorkloadConfig,
+  config: WorkloadConfig,
   namespaces: ReadonlyMap<string, NamespaceFacts>,
   meshed: readonly string[],
-  known: { readonly parts: readonly unknown[]; readonly document: EndpointsDocument } | undefined,
+  known:
+    | { readonly parts: readonly unknown[]; readonly zones: Zones; readonly document: EndpointsDocument }
+    | undefined,
   deps: TranslateDeps,
 ) {
+  const { upstreams, role } = config
   const found = Object.entries(upstreams).map(([upstream, { tls }]) => {
     const namespace = upstream.slice(0, upstream.indexOf('/'))
     const endpoints = namespaces.get(namespace)?.endpoints.get(upstream)
@@ -252,13 +288,15 @@ function endpointsOf(
   })
   // A gateway calls what its routes name, and nobody else.
   const isTold = role === 'sidecar' && meshed.length > 0
-  const parts = isTold ? [...found.flat(), meshed] : found.flat()
+  const zones = keepSame(known?.zones, zonesOfPods(config, namespaces))
+  const parts = isTold ? [...found.flat(), zones, meshed] : [...found.flat(), zones]
   if (known?.parts.length === parts.length && parts.every((part, i) => part === known.parts[i])) return known
   const document: EndpointsDocument = {
     contract: CONTRACT_VERSION,
     version: '',
     endpoints: Object.fromEntries(found.filter(([, list]) => list.length > 0).map(([name, list]) => [name, [...list]])),
     ...(isTold && { meshed: [...meshed] }),
+    ...(zones !== NO_ZONES && { zones: { ...zones } }),
   }
-  return { parts, document: { ...document, version: versionOf(document, deps.sha256) } }
+  return { parts, zones, document: { ...document, version: versionOf(document, deps.sha256) } }
 }

@@ -3,6 +3,7 @@ import { type Issue, issue, under } from '../../model/result.ts'
 import { spiffeIdFor, type TrustDomain } from '../../model/spiffe-id.ts'
 import { type WorkloadId, workloadIdFor } from '../../model/workload-id.ts'
 import { readDeployment } from '../resources/deployment.ts'
+import { ZONE_LABEL } from '../resources/endpoint-slice.ts'
 import { type Container, type Pod, readPod } from '../resources/pod.ts'
 
 /** On a pod of the local mesh: which port its sidecar really listens on for each container port, as JSON. */
@@ -51,6 +52,8 @@ export interface WorkloadPod {
   readonly ports: readonly ContainerPort[]
   /** Where its sidecar listens for a container port, when that is not the port itself. */
   readonly localPorts?: ReadonlyMap<number, number>
+  /** Where it runs: what its own label says, or the EndpointSlices of a Service that selects it. */
+  readonly zone?: string
 }
 
 export interface WorkloadsFound {
@@ -60,11 +63,15 @@ export interface WorkloadsFound {
   readonly issues: readonly { readonly resource: Resource; readonly issue: Issue }[]
 }
 
+/** Where pods of one namespace are, by name, as EndpointSlices have it. */
+export type Zones = ReadonlyMap<string, string>
+
 /** The workloads of one namespace. */
 export function workloadsOf(
   deployments: readonly Resource[],
   pods: readonly Resource[],
   trustDomain: TrustDomain,
+  zones: Zones,
 ): WorkloadsFound {
   const issues: { resource: Resource; issue: Issue }[] = []
   const groups = new Map<string, { template: Template | undefined; pods: { resource: Resource; pod: Pod }[] }>()
@@ -136,7 +143,7 @@ export function workloadsOf(
       serviceAccount: template.serviceAccount,
       spiffeIds: spiffeIds.sort(),
       ports: template.ports,
-      pods: group.pods.map(({ resource, pod }) => podOf(resource, pod, issues)),
+      pods: group.pods.map(({ resource, pod }) => podOf(resource, pod, zones, issues)),
     })
   }
   return { workloads: workloads.sort((a, b) => (a.id < b.id ? -1 : 1)), issues }
@@ -188,8 +195,14 @@ export function ownerName({ metadata }: Pick<Resource, 'metadata'>): string {
   }
 }
 
-function podOf(resource: Resource, pod: Pod, issues: { resource: Resource; issue: Issue }[]): WorkloadPod {
+function podOf(
+  resource: Resource,
+  pod: Pod,
+  zones: Zones,
+  issues: { resource: Resource; issue: Issue }[],
+): WorkloadPod {
   const { metadata } = resource
+  const zone = metadata.labels?.[ZONE_LABEL] ?? zones.get(metadata.name)
   const ip = pod.status?.podIP ?? ''
   const running = ip !== '' && metadata.deletionTimestamp === undefined
   const written = metadata.annotations?.[LOCAL_PORTS_ANNOTATION]
@@ -217,6 +230,7 @@ function podOf(resource: Resource, pod: Pod, issues: { resource: Resource; issue
     otherIps: (pod.status?.podIPs ?? []).map((each) => each.ip).filter((other) => other !== ip),
     ports: tcpPorts(pod.spec.containers ?? []),
     ...(written !== undefined && { localPorts: localPorts ?? new Map() }),
+    ...(zone !== undefined && { zone }),
   }
 }
 

@@ -166,6 +166,7 @@ export async function soundFacts(): Promise<ClusterFacts> {
     resources: new Map([
       ['SecurityPolicy', seenAs([soundResource('SecurityPolicy', 'shop', 'orders')])],
       ['MeshSecurityPolicy', seenAs([])],
+      ['TrafficPolicy', seenAs([soundResource('TrafficPolicy', 'shop', 'orders')])],
       ['TokenIssuer', seenAs([soundResource('TokenIssuer', undefined, 'corp')])],
       ['GatewayParameters', seenAs([])],
       ['GatewayClass', seenAs([{ ...gatewayClass, spec: { controllerName: CONTROLLER_NAME } }])],

@@ -57,6 +57,15 @@ export function edits({ garbage = false, namespaces = ['shop', 'lab'] } = {}): f
       .tuple(namespace, fc.constantFrom('p', 'q', 'r'), policySpec())
       .map(([ns, policy, spec]) => resource(OURS, 'SecurityPolicy', ns, policy, spec)),
     fc
+      .tuple(namespace, fc.constantFrom('s', 't'), trafficPolicySpec())
+      .map(([ns, policy, spec]) => resource(OURS, 'TrafficPolicy', ns, policy, spec)),
+    fc.constantFrom('east', 'west').map((zone) => ({
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { namespace: 'shop', name: 'a-x' },
+      endpoints: [{ zone, targetRef: { kind: 'Pod', name: 'a-1' } }],
+    })),
+    fc
       .tuple(fc.constantFrom('m', 'n'), meshPolicySpec())
       .map(([policy, spec]) => resource(OURS, 'MeshSecurityPolicy', undefined, policy, spec)),
     fc
@@ -130,6 +139,26 @@ export function afterEdits(made: readonly Edit[]): readonly Resource[] {
     else resources.set(key, next)
   }
   return [...resources.values()]
+}
+
+function trafficPolicySpec(): fc.Arbitrary<object> {
+  return fc.record(
+    {
+      targetRefs: fc.constantFrom(
+        [{ kind: 'Service', name: 'a' }],
+        [{ kind: 'Service', name: 'a', sectionName: 'http' }],
+        [
+          { kind: 'Service', name: 'b' },
+          { kind: 'Service', name: 'nobody' },
+        ],
+      ),
+      timeouts: fc.constantFrom({ request: '5s' }, { request: '1s', try: '2s' }, { connect: '100ms' }),
+      retry: fc.constantFrom({}, { statusCodes: [503], on: ['Timeout' as const] }),
+      outlierEjection: fc.constantFrom({}, { serverErrors: 1 }),
+      loadBalancing: fc.constantFrom({ zonePreference: {} }, { hash: { header: 'X' } }, { warmUp: '10s' }),
+    },
+    { requiredKeys: ['targetRefs'] },
+  )
 }
 
 /** A SecurityPolicy that is valid, of every section that decides about a request. */
