@@ -182,3 +182,43 @@ test('F20: version 2 is told nothing of traffic and zones, and whoever asks lear
     withoutVersion(JSON.parse(frozen('v2', 'endpoints.json'))),
   )
 })
+
+test('F20: what speaks HTTP/2 is opaque TCP before version 3, with the checks of its connections', () => {
+  const before = config('v2', 'config-orders-db.json')
+  const after: WorkloadConfig = {
+    ...before,
+    listeners: before.listeners.map((listener) => {
+      assert.ok(listener.kind === 'inbound' && listener.protocol === 'tcp')
+      const action = { kind: 'app' as const, port: listener.port, requestTimeoutMs: 0 }
+      const match = { hostnames: [], path: { type: 'prefix' as const, value: '/' }, headers: [], query: [] }
+      return {
+        ...listener,
+        protocol: 'http' as const,
+        appProtocol: 'http2' as const,
+        routes: [{ id: 'Service/shop/orders-db:5432', match, filters: {}, action }],
+      }
+    }),
+  }
+  assert.ok(read(WorkloadConfig, after).ok)
+  for (const contract of [1, 2] as const) {
+    const expected = encodeFor(contract, 'config', before).document
+    assert.equal(withoutVersion(encodeFor(contract, 'config', after).document), withoutVersion(expected))
+  }
+
+  const caller = config('v2', 'config-storefront.json')
+  const [name = ''] = Object.keys(caller.upstreams)
+  const calls = (protocol: 'http' | 'tcp', more: { appProtocol?: 'http2' }): WorkloadConfig => ({
+    ...caller,
+    upstreams: { ...caller.upstreams, [name]: { ...caller.upstreams[name]!, protocol, ...more } },
+    outbound: {
+      ...caller.outbound,
+      services: caller.outbound.services.map((service) =>
+        service.upstream === name ? { ...service, protocol, ...more } : service,
+      ),
+    },
+  })
+  assert.equal(
+    withoutVersion(encodeFor(2, 'config', calls('http', { appProtocol: 'http2' })).document),
+    withoutVersion(encodeFor(2, 'config', calls('tcp', {})).document),
+  )
+})

@@ -10,6 +10,7 @@ import {
   type EgressRule,
   type FilterSlot,
   type FilterSlots,
+  type OutboundService,
   type RouteAction,
   type WorkloadConfig,
 } from './workload-config.ts'
@@ -97,6 +98,9 @@ function encodeConfig(
     ...common,
     ...(contract > 1 && distrustedRoots !== undefined && { distrustedRoots }),
     listeners: config.listeners.map((listener) => {
+      if (listener.kind === 'inbound' && listener.appProtocol !== undefined) {
+        return { ...asOpaque(listener), routes: [], filters: slotsFor(listener.filters) }
+      }
       const routes = listener.routes.map((route) => ({
         ...route,
         filters: slotsFor(route.filters),
@@ -108,13 +112,28 @@ function encodeConfig(
     }),
     outbound:
       contract > 1
-        ? config.outbound
-        : { services: services.map(({ addresses: _, ...service }) => service), egress: egress.map(encodeEgress) },
+        ? { services: services.map(asOpaque), egress }
+        : { services: services.map(withoutAddresses).map(asOpaque), egress: egress.map(encodeEgress) },
     upstreams: Object.fromEntries(
-      Object.entries(config.upstreams).map(([name, { traffic: _, ...upstream }]) => [name, upstream]),
+      Object.entries(config.upstreams).map(([name, { traffic: _, ...upstream }]) => [name, asOpaque(upstream)]),
     ),
   }
   return { document, unsupported: [...unsupported].sort() }
+}
+
+interface Spoken {
+  readonly protocol: 'http' | 'tcp'
+  readonly appProtocol?: 'http2' | undefined
+}
+
+/** Version 3 is the first that reads HTTP/2: whoever is older carries it, as he always has. */
+function asOpaque<T extends Spoken>(spoken: T): Omit<T, 'appProtocol'> {
+  const { appProtocol, ...known } = spoken
+  return appProtocol === undefined ? known : { ...known, protocol: 'tcp' }
+}
+
+function withoutAddresses({ addresses: _, ...service }: OutboundService): OutboundService {
+  return service
 }
 
 function withoutOtherAddresses({ otherAddresses: _, ...endpoint }: Endpoint): Endpoint {

@@ -125,6 +125,12 @@ export const RouteConfig = v.strictObject({
 })
 export type RouteConfig = v.InferOutput<typeof RouteConfig>
 
+/**
+ * What an application speaks behind `protocol: http`: HTTP/2 with prior knowledge, whatever its callers speak. Absent: HTTP/1.1.
+ * To sidecars before version 3 such a port is opaque TCP. Since 3.
+ */
+export const AppProtocol = v.literal('http2')
+
 /** `Strict`: mTLS only. `Permissive`: plaintext too, counted. `Disabled`: plaintext only. */
 export const MtlsMode = v.picklist(['Strict', 'Permissive', 'Disabled'])
 export type MtlsMode = v.InferOutput<typeof MtlsMode>
@@ -134,10 +140,11 @@ export const InboundListener = v.strictObject({
   kind: v.literal('inbound'),
   port,
   protocol: v.picklist(['http', 'tcp']),
+  appProtocol: v.optional(AppProtocol),
   mtls: MtlsMode,
   /** http: in order of precedence; the first match wins. */
   routes: v.array(RouteConfig),
-  /** tcp: judged once a connection, and again when the policy changes. */
+  /** tcp (and `appProtocol`, for those to whom that is tcp): judged once a connection, and again when the policy changes. */
   filters: FilterSlots,
 })
 export type InboundListener = v.InferOutput<typeof InboundListener>
@@ -174,6 +181,7 @@ export const OutboundService = v.strictObject({
   addresses: v.optional(v.pipe(v.array(v.string()), v.maxLength(8))),
   port,
   protocol: v.picklist(['http', 'tcp']),
+  appProtocol: v.optional(AppProtocol),
   upstream: v.string(),
   requestTimeoutMs: milliseconds,
 })
@@ -199,6 +207,7 @@ export const Upstream = v.strictObject({
   service: v.string(),
   port,
   protocol: v.picklist(['http', 'tcp']),
+  appProtocol: v.optional(AppProtocol),
   /** `mesh`: mTLS, and the peer must show one of `spiffeIds`. `plaintext`: no meshed pod serves it and policy allows it. */
   tls: v.picklist(['mesh', 'plaintext']),
   spiffeIds: v.array(v.string()),
