@@ -32,4 +32,5 @@ LABEL org.opencontainers.image.title="hauberk-operator" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV NODE_ENV=production
 USER 65532:65532
-ENTRYPOINT ["node", "/app/hauberk-operator.mjs"]
+# In 512 MiB of memory Node would give young objects 1 MB, and collect garbage for half of the time that a thousand policies take.
+ENTRYPOINT ["node", "--max-semi-space-size=16", "/app/hauberk-operator.mjs"]

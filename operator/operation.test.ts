@@ -226,3 +226,40 @@ test('a resource that breaks translation leaves in force what there was', async 
   await clock.advance(1_000)
   assert.notEqual(operation.desired('shop/orders')?.config.version, version)
 })
+
+test('F23: after a translation that took long, others have their turn for as long', async () => {
+  const manual = createManualClock()
+  let spentMs = 0
+  const clock = { ...manual, monotonic: () => manual.monotonic() + spentMs }
+  const store = createStore()
+  store.synced()
+  let translated = 0
+  const operation = createOperation({
+    store,
+    roots() {
+      spentMs += 300
+      return []
+    },
+    issuerKeys: createIssuerKeysStore({ clock, random: () => 0.5, log: silentLog, onChange: () => {} }),
+    acknowledgements: createAcknowledgementTable(),
+    dryRuns: createDryRunTable(),
+    onDesired: () => {},
+    onTranslation: () => {
+      translated += 1
+    },
+    clock,
+    log: silentLog,
+  })
+  operation.start()
+  assert.equal(translated, 1)
+  store.apply(resourcesIn(WORLD).map((resource) => ({ type: 'set', resource }) as const))
+  await manual.advance(290)
+  assert.equal(translated, 1)
+  await manual.advance(10)
+  assert.equal(translated, 2)
+  await manual.advance(1_000)
+  store.apply([{ type: 'removed', ref: { kind: 'SecurityPolicy', namespace: 'shop', name: 'other' } }])
+  await manual.advance(20)
+  assert.equal(translated, 3, 'after a rest, a change is not kept waiting')
+  operation.close()
+})

@@ -65,6 +65,9 @@ export interface OperationOptions {
 /** Milliseconds that changes are gathered: a save touches several files, an apply several resources. */
 const GATHER_MS = 20
 
+/** After a translation others have their turn for as long as it took, at most this many milliseconds: webhooks and sidecars wait too. */
+const MAX_REST_MS = 500
+
 export function createOperation(options: OperationOptions): Operation {
   const {
     store,
@@ -82,12 +85,18 @@ export function createOperation(options: OperationOptions): Operation {
   let current: Translation | undefined
   let identities: ReadonlySet<string> = new Set()
   let cancel: (() => void) | undefined
+  let restsUntilMs = Number.NEGATIVE_INFINITY
   const keys = new Map<string, { readonly parts: readonly unknown[]; readonly document: KeysDocument }>()
 
   const act = () => {
     cancel = undefined
-    const previous = current
     const startedAt = clock.monotonic()
+    translateAll(startedAt)
+    const endedAt = clock.monotonic()
+    restsUntilMs = endedAt + Math.min(endedAt - startedAt, MAX_REST_MS)
+  }
+  const translateAll = (startedAt: number) => {
+    const previous = current
     try {
       current = translate(
         store.snapshot(),
@@ -139,7 +148,7 @@ export function createOperation(options: OperationOptions): Operation {
   }
 
   const actSoon = () => {
-    cancel ??= clock.setTimer(GATHER_MS, act)
+    cancel ??= clock.setTimer(Math.max(GATHER_MS, Math.ceil(restsUntilMs - clock.monotonic())), act)
   }
 
   return {

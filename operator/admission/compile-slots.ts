@@ -1,7 +1,7 @@
-import { canonicalJson } from '../../contract/codec.ts'
 import type { FilterSlot, FilterSlots, WorkloadConfig } from '../../contract/workload-config.ts'
 import type { Filter, FilterDeps } from '../../model/filter.ts'
 import { type Issue, issue } from '../../model/result.ts'
+import { isSame } from '../store/same.ts'
 
 /**
  * What a sidecar would refuse of the slots that a policy is an origin of: the filters' own `decode` and `compile`, of which
@@ -13,16 +13,16 @@ export function compileIssues(
   filters: readonly Filter[],
   deps: FilterDeps,
 ): readonly Issue[] {
-  const tried = new Set<string>()
+  const tried = new Map<Filter, unknown[]>(filters.map((filter) => [filter, []]))
   const issues: Issue[] = []
   for (const config of configs) {
     for (const slots of slotsOf(config)) {
       for (const filter of filters) {
         for (const slot of slots[filter.name] ?? []) {
           if (slot.state !== 'resolved' || !isOf(slot, origin)) continue
-          const key = `${filter.name} ${canonicalJson(slot.config)}`
-          if (tried.has(key)) continue
-          tried.add(key)
+          const before = tried.get(filter)
+          if (before === undefined || before.some((config) => isSame(config, slot.config))) continue
+          before.push(slot.config)
           issues.push(...issuesOf(filter, slot.config, deps))
         }
       }

@@ -45,12 +45,13 @@ export function createPolicyHandler(options: PolicyHandlerOptions): AdmissionHan
     const found = [...inlineSecrets(resource), ...reviewResource(resource, sections)]
     if (found.some(({ severity }) => severity === 'error')) return found
     const { kind, metadata } = resource
+    const key = resourceKey(kind, metadata.namespace, metadata.name)
     const translated = translate(
       neighbourhoodOf(resource, snapshot()),
-      { sha256, mesh: { roots: roots() }, sections, filters },
+      { sha256, mesh: { roots: roots() }, sections, filters, only: key },
       translation(),
     )
-    const report = translated.reports.get(resourceKey(kind, metadata.namespace, metadata.name))
+    const report = translated.reports.get(key)
     const origin = metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`
     const isEnforced = (resource.spec as { readonly mode?: unknown } | undefined)?.mode !== 'DryRun'
     const reported = (report?.issues ?? []).map((each) => asJudged(each, isEnforced))

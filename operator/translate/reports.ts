@@ -38,14 +38,18 @@ export interface Findings {
   readonly parameters: readonly Resource[]
   readonly meshConfigIssues: readonly Issue[]
   readonly findings: readonly Finding[]
+  /** The key of the only resource whose report is wanted. Default: all. */
+  readonly only?: string
 }
 
 /** One report for each resource that has a status of ours or something wrong with it, by key. */
 export function reportsOf(found: Findings): ReadonlyMap<string, ResourceReport> {
   const reports = new Map<string, ResourceReport>()
+  const isWanted = (key: string) => found.only === undefined || key === found.only
   const put = (resource: Resource, rest: Omit<ResourceReport, 'kind' | 'namespace' | 'name' | 'generation'>) => {
     const { kind, metadata } = resource
     const key = resourceKey(kind, metadata.namespace, metadata.name)
+    if (!isWanted(key)) return
     reports.set(key, {
       kind,
       ...(metadata.namespace !== undefined && { namespace: metadata.namespace }),
@@ -58,6 +62,7 @@ export function reportsOf(found: Findings): ReadonlyMap<string, ResourceReport> 
 
   const byPolicy = Map.groupBy(found.findings, ({ policy }) => policy)
   for (const { resource, policy, selected, missing } of found.policies) {
+    if (!isWanted(policy.key)) continue
     const { atGateways } = found
     const absent = [...missing, ...(atGateways.missing.get(policy.key) ?? [])].sort()
     put(resource, {
@@ -67,6 +72,7 @@ export function reportsOf(found: Findings): ReadonlyMap<string, ResourceReport> 
     })
   }
   for (const { resource, policy } of found.meshPolicies) {
+    if (!isWanted(policy.key)) continue
     put(resource, {
       ...policyReport(policy, byPolicy.get(policy.key) ?? [], []),
       accepted: acceptedOf(policy, 0, []),

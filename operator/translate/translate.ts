@@ -42,6 +42,8 @@ export interface TranslateDeps {
   readonly sections?: readonly Section[]
   /** Default: every filter there is. */
   readonly filters?: readonly Filter[]
+  /** The key of the only resource whose report is wanted: whoever asks about one of a thousand. Configs have no version then. */
+  readonly only?: string
 }
 
 /** What a snapshot comes to. */
@@ -174,6 +176,7 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     meshConfigIssues: meshConfig.issues,
     parameters: snapshot.ofKind('GatewayParameters'),
     findings: [...results.values()].flatMap(({ findings }) => findings),
+    ...(deps.only !== undefined && { only: deps.only }),
   })
   return {
     configs: new Map([...results].map(([id, { config }]) => [id, config])),
@@ -222,7 +225,8 @@ function translateSlice(slice: Slice, rooms: Rooms, find: FindIssuer, deps: Tran
     slice.role === 'sidecar'
       ? translateSidecar(slice, rooms, findAndRecord)
       : translateGateway(slice, rooms, findAndRecord)
-  return { slice, lookups, config: { ...config, version: versionOf(config, deps.sha256, outboundTexts) }, findings }
+  const version = deps.only !== undefined ? '' : versionOf(config, deps.sha256, outboundTexts)
+  return { slice, lookups, config: { ...config, version }, findings }
 }
 
 /** Whether every lookup would find what it found. */
