@@ -250,3 +250,13 @@ test('F22: whatever an API server sends, projecting it does not fail', () => {
     }),
   )
 })
+
+test('T08: no annotation makes a pod a meshed one, or what is kept of it large', () => {
+  const { metadata, ...pod } = wholePod(1)
+  const annotationsOf = (annotations: object) =>
+    project('Pod', { ...pod, metadata: { ...metadata, annotations } }).metadata.annotations
+  const long = { 'hauberk.dev/local-ports': '{"8080": 31000}', 'hauberk.dev/notes': 'x'.repeat(200_000) }
+  assert.equal(annotationsOf(long), undefined)
+  const many = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`hauberk.dev/note-${i}`, 'x']))
+  assert.equal(Object.keys(annotationsOf(many) ?? {}).length, 16)
+})

@@ -44,7 +44,7 @@ const PROJECTIONS: Readonly<Record<string, Projection>> = {
     }
   },
   Pod: ({ metadata, spec, status }, share) => ({
-    metadata: shared(commonMetadata(metadata), ['labels', 'annotations', 'ownerReferences'], share),
+    metadata: shared(podMetadata(metadata), ['labels', 'annotations', 'ownerReferences'], share),
     spec: share(podSpec(spec)),
     status: shared(podStatus(status), ['conditions'], share),
   }),
@@ -102,6 +102,21 @@ const OWNER = ['apiVersion', 'kind', 'name']
 function ourAnnotations(annotations: unknown): { readonly annotations?: Readonly<Record<string, string>> } {
   const kept = Object.entries(recordOf(annotations)).filter(([name]) => name.startsWith(ANNOTATION_PREFIX))
   return kept.length === 0 ? {} : { annotations: Object.fromEntries(kept) as Readonly<Record<string, string>> }
+}
+
+/** Of a pod, which a tenant writes: annotations that are kept, and characters of each. */
+const MAX_POD_ANNOTATIONS = 16
+const MAX_POD_ANNOTATION = 4_096
+
+/** Annotations with which the local mesh tells of pods that it has made. Here one would make a pod without a sidecar pass for one with. */
+const LOCAL_PREFIX = 'hauberk.dev/local-'
+
+function podMetadata(metadata: KubernetesObject['metadata']): Metadata {
+  const { annotations = {}, ...common } = commonMetadata(metadata)
+  const kept = Object.entries(annotations)
+    .filter(([name, value]) => !name.startsWith(LOCAL_PREFIX) && String(value).length <= MAX_POD_ANNOTATION)
+    .slice(0, MAX_POD_ANNOTATIONS)
+  return { ...common, ...(kept.length > 0 && { annotations: Object.fromEntries(kept) }) }
 }
 
 function podSpec(spec: unknown) {
