@@ -8,7 +8,7 @@ const ROOT = join(import.meta.dirname, '..')
 const tests = readRowTests(ROOT)
 const document = readFileSync(join(ROOT, 'docs', 'security.md'), 'utf8')
 
-test('every threat of this release has a test that names it', () => {
+test('every threat and fault of this release has a test that names it', () => {
   assert.deepEqual(untestedRows(tests), [])
 })
 
@@ -36,11 +36,16 @@ test('rows are found in names of tests, groups, cases and golden pairs, and nowh
       ].join('\n'),
     ],
     ['a/b.ts', "it('T09: not in a test', () => {})"],
+    ['a/b.kind.ts', "test('F01: on a cluster', () => {})"],
+    ['e2e/cluster/scenarios/x.ts', "{ title: 'F02: a scenario' }"],
+    ['e2e/cluster/x.ts', "{ title: 'F03: no scenario' }"],
   ])
   const found = rowTests(tree, ['x/testdata/F22-a-pair-of-files.in.yaml', 'x/testdata/F23-other.out.yaml'])
   assert.deepEqual(
     found.map(({ row, name }) => `${row} <- ${name}`),
     [
+      'F01 <- F01: on a cluster',
+      'F02 <- F02: a scenario',
       'F22 <- F22: a pair of files',
       'T01 <- T01: one',
       "T02 <- T02, T03: it's two",

@@ -13,12 +13,13 @@ const CASE = /(?:'([TF]\d\d[^'\\\n]*?: (?:[^'\\\n]|\\.)*)'|"([TF]\d\d[^"\\\n]*?:
 /** A pair of files that is a test by itself: `F22-a-policy-that-cannot-be-read.in.yaml`. */
 const GOLDEN = /(?:^|\/)([TF]\d\d-[^/]+)\.in\.yaml$/
 
-/** Threats that this release answers: each has a test that names it. */
+/** Threats and faults that this release answers: each has a test that names it. */
 export const RELEASE_ROWS: readonly string[] = [
-  ...['T01', 'T02', 'T03', 'T05', 'T06'],
+  ...['T01', 'T02', 'T03', 'T04', 'T05', 'T06', 'T07', 'T08', 'T09', 'T10'],
   ...['T12', 'T13', 'T14', 'T15', 'T16', 'T17'],
   ...['T19', 'T20', 'T21', 'T22', 'T23', 'T24', 'T25'],
-  ...['T27', 'T31', 'T33', 'T35'],
+  ...['T27', 'T28', 'T29', 'T31', 'T32', 'T33', 'T35'],
+  ...['F01', 'F02', 'F03', 'F04', 'F05', 'F06', 'F12', 'F19', 'F20', 'F21', 'F22', 'F23', 'F24'],
 ]
 
 /** A test that names a row. */
@@ -45,8 +46,7 @@ export function rowTests(tree: SourceTree, pairs: Iterable<string>): readonly Ro
     for (const row of new Set(name.match(ROW))) found.push({ row, file, name })
   }
   for (const [file, source] of tree) {
-    // Scenarios are run as tests under their titles, on whatever a mesh runs.
-    if (!file.endsWith('.test.ts') && !file.startsWith('e2e/scenarios/')) continue
+    if (!isTest(file)) continue
     // The tests of this very scan hold names that are no tests.
     if (file.startsWith('tools/')) continue
     for (const name of namesIn(source)) add(file, name)
@@ -56,6 +56,11 @@ export function rowTests(tree: SourceTree, pairs: Iterable<string>): readonly Ro
     if (name !== undefined) add(file, name.replace('-', ': ').replaceAll('-', ' '))
   }
   return found.sort((a, b) => compare(a.row, b.row) || compare(a.file, b.file))
+}
+
+/** Scenarios are run under their titles, on whatever a mesh runs; what wants a cluster is run by `npm run e2e` and `npm run test:kind`. */
+function isTest(file: string): boolean {
+  return /\.(?:test|kind)\.ts$/.test(file) || /^e2e\/(?:cluster\/)?scenarios\//.test(file)
 }
 
 function namesIn(source: string): readonly string[] {

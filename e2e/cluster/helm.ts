@@ -7,6 +7,13 @@ const exec = promisify(execFile)
 export const CHART = resolve(import.meta.dirname, '../../charts/hauberk')
 export const SYSTEM_NAMESPACE = 'hauberk-system'
 
+/** What the tests ask of the chart besides its defaults: room for their own pods on a small machine, and a line for every decision. */
+export const INSTALL_VALUES = {
+  'sidecar.resources.requests.cpu': '5m',
+  'operator.resources.requests.cpu': '10m',
+  'sidecar.decisionLog': 'all',
+} as const
+
 export interface Helm {
   /** `helm upgrade --install --wait`, in hauberk-system. Rejects with what helm said. */
   install(values?: Readonly<Record<string, string>>, chart?: string): Promise<string>

@@ -4,7 +4,7 @@ import type { Scenario } from '../scenarios/scenario.ts'
 import type { TourPrinter } from '../tour/print.ts'
 import { keepBundle } from './bundle.ts'
 import { type ClusterWorld, openClusterWorld } from './cluster-world.ts'
-import { openHelm, SYSTEM_NAMESPACE } from './helm.ts'
+import { INSTALL_VALUES, openHelm, SYSTEM_NAMESPACE } from './helm.ts'
 import { buildAndLoadImages } from './images.ts'
 import { ensureKindCluster } from './kind-cluster.ts'
 import { type Kubectl, openKubectl } from './kubectl.ts'
@@ -14,13 +14,6 @@ import type { ClusterScenario } from './scenario.ts'
 import { CLUSTER_SCENARIOS } from './scenarios/all.ts'
 import { installShop } from './shop.ts'
 import { lookFor, needsFor } from './tools-needed.ts'
-
-/** What the tests ask of the chart besides its defaults: room for their own pods on a small machine, and a line for every decision. */
-const VALUES = {
-  'sidecar.resources.requests.cpu': '5m',
-  'operator.resources.requests.cpu': '10m',
-  'sidecar.decisionLog': 'all',
-} as const
 
 /** Shop scenarios that say something about a laptop only. */
 const LAPTOP_ONLY: ReadonlySet<string> = new Set(['short-certificates'])
@@ -90,7 +83,7 @@ export async function runE2e(request: E2eRun, print: TourPrinter, signal: AbortS
   }
   try {
     const wasThere = await isInstalled(kubectl)
-    if (!request.skipInstall) await timed(print, 'helm install --wait', () => helm.install(VALUES))
+    if (!request.skipInstall) await timed(print, 'helm install --wait', () => helm.install(INSTALL_VALUES))
     await timed(print, 'kubectl apply -k samples/shop', () => installShop(kubectl))
     // Other images of the same tag: nobody starts a pod anew for that.
     if (wasThere && !request.skipImages) await timed(print, 'restart what ran', () => restartAll(kubectl))
