@@ -158,7 +158,7 @@ test('F20: version 2 is told nothing of traffic and zones, and whoever asks lear
           route.action.kind === 'forward'
             ? {
                 ...route.action,
-                delivery: { tryTimeoutMs: 250 },
+                delivery: { tryTimeoutMs: 86_400_000 },
                 mirrors: [{ upstream: name, numerator: 1, denominator: 2 }],
                 session: { by: 'cookie' as const, name: 's', isPermanent: false },
               }
@@ -221,4 +221,26 @@ test('F20: what speaks HTTP/2 is opaque TCP before version 3, with the checks of
     withoutVersion(encodeFor(2, 'config', calls('http', { appProtocol: 'http2' })).document),
     withoutVersion(encodeFor(2, 'config', calls('tcp', {})).document),
   )
+})
+
+test('F20: version 2 is told the shorter one of the time for a request and the time for its one try', () => {
+  const before = config('v2', 'config-gateway.json')
+  const timeoutFor = (delivery: { requestTimeoutMs?: number; tryTimeoutMs?: number }) => {
+    const listeners = before.listeners.map((listener) => ({
+      ...listener,
+      routes: [
+        {
+          ...listener.routes[0]!,
+          action: { kind: 'forward', backends: [{ upstream: '', weight: 1 }], requestTimeoutMs: 15_000, delivery },
+        },
+      ],
+    })) as WorkloadConfig['listeners']
+    const { document } = encodeFor(2, 'config', { ...before, listeners })
+    const action = (document as WorkloadConfig).listeners[0]?.routes[0]?.action
+    return action?.kind === 'forward' ? action.requestTimeoutMs : undefined
+  }
+  assert.equal(timeoutFor({}), 15_000)
+  assert.equal(timeoutFor({ tryTimeoutMs: 1_000 }), 1_000)
+  assert.equal(timeoutFor({ requestTimeoutMs: 60_000, tryTimeoutMs: 90_000 }), 60_000)
+  assert.equal(timeoutFor({ requestTimeoutMs: 0, tryTimeoutMs: 0 }), 0)
 })

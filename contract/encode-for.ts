@@ -140,11 +140,16 @@ function withoutOtherAddresses({ otherAddresses: _, ...endpoint }: Endpoint): En
   return endpoint
 }
 
-/** Whoever does not know what a route says of traffic sends its requests all the same. */
+/**
+ * Whoever does not know what a route says of traffic sends its requests all the same. Without retries the time of a request
+ * and that of its one try are the same: the shorter one holds.
+ */
 function encodeAction(action: RouteAction): RouteAction {
   if (action.kind !== 'forward') return action
-  const { delivery: _, mirrors: _mirrors, session: _session, ...known } = action
-  return known
+  const { delivery = {}, mirrors: _, session: __, ...known } = action
+  const { requestTimeoutMs = known.requestTimeoutMs, tryTimeoutMs = 0 } = delivery
+  const limits = [requestTimeoutMs, tryTimeoutMs].filter((limit) => limit > 0)
+  return { ...known, requestTimeoutMs: limits.length === 0 ? 0 : Math.min(...limits) }
 }
 
 function encodeEgress({ address, ...rule }: EgressRule): EgressRule {

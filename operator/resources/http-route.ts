@@ -26,9 +26,28 @@ export interface HTTPRouteRule {
   readonly filters?: readonly HTTPRouteFilter[]
   readonly backendRefs?: readonly BackendRef[]
   readonly timeouts?: { readonly request?: string; readonly backendRequest?: string }
-  readonly retry?: unknown
-  readonly sessionPersistence?: unknown
+  readonly retry?: HTTPRouteRetry
+  readonly sessionPersistence?: SessionPersistence
 }
+
+/** Experimental channel (GEP-1731). */
+export interface HTTPRouteRetry {
+  readonly codes?: readonly number[]
+  readonly attempts?: number
+  readonly backoff?: string
+}
+
+/** Experimental channel (GEP-1619). */
+export interface SessionPersistence {
+  readonly sessionName?: string
+  readonly absoluteTimeout?: string
+  readonly idleTimeout?: string
+  readonly type?: string
+  readonly cookieConfig?: { readonly lifetimeType?: string }
+}
+
+/** Fields of a rule that only the experimental channel of Gateway API has. */
+export const EXPERIMENTAL_FIELDS = ['retry', 'sessionPersistence'] as const
 
 export interface HTTPRouteMatch {
   readonly path?: { readonly type?: string; readonly value?: string }
@@ -55,6 +74,11 @@ export interface HTTPRouteFilter {
     readonly statusCode?: number
   }
   readonly urlRewrite?: { readonly hostname?: string; readonly path?: PathModifier }
+  readonly requestMirror?: {
+    readonly backendRef: BackendRef
+    readonly percent?: number
+    readonly fraction?: { readonly numerator: number; readonly denominator?: number }
+  }
 }
 
 export interface HeaderModifier {
@@ -118,6 +142,20 @@ const valueMatch: JsonSchema = {
   },
 }
 
+const backendRef: JsonSchema = {
+  type: 'object',
+  required: ['name'],
+  properties: {
+    group: text,
+    kind: text,
+    namespace: text,
+    name: text,
+    port,
+    weight: { type: 'integer', minimum: 0, maximum: 1_000_000 },
+    filters: { type: 'array' },
+  },
+}
+
 export const HTTP_ROUTE_SCHEMA: JsonSchema = {
   type: 'object',
   required: ['spec'],
@@ -176,29 +214,49 @@ export const HTTP_ROUTE_SCHEMA: JsonSchema = {
                       },
                     },
                     urlRewrite: { type: 'object', properties: { hostname: text, path: pathModifier } },
+                    requestMirror: {
+                      type: 'object',
+                      required: ['backendRef'],
+                      properties: {
+                        backendRef,
+                        percent: { type: 'integer', minimum: 0, maximum: 100 },
+                        fraction: {
+                          type: 'object',
+                          required: ['numerator'],
+                          properties: {
+                            numerator: { type: 'integer', minimum: 0, maximum: 1_000_000 },
+                            denominator: { type: 'integer', minimum: 1, maximum: 1_000_000 },
+                          },
+                        },
+                      },
+                    },
                   },
                 },
               },
               backendRefs: {
                 type: 'array',
                 maxItems: 16,
-                items: {
-                  type: 'object',
-                  required: ['name'],
-                  properties: {
-                    group: text,
-                    kind: text,
-                    namespace: text,
-                    name: text,
-                    port,
-                    weight: { type: 'integer', minimum: 0, maximum: 1_000_000 },
-                    filters: { type: 'array' },
-                  },
-                },
+                items: backendRef,
               },
               timeouts: { type: 'object', properties: { request: duration, backendRequest: duration } },
-              retry: { type: 'object' },
-              sessionPersistence: { type: 'object' },
+              retry: {
+                type: 'object',
+                properties: {
+                  codes: { type: 'array', maxItems: 32, items: { type: 'integer', minimum: 400, maximum: 599 } },
+                  attempts: { type: 'integer', minimum: 0 },
+                  backoff: duration,
+                },
+              },
+              sessionPersistence: {
+                type: 'object',
+                properties: {
+                  sessionName: { type: 'string', maxLength: 128 },
+                  absoluteTimeout: duration,
+                  idleTimeout: duration,
+                  type: text,
+                  cookieConfig: { type: 'object', properties: { lifetimeType: text } },
+                },
+              },
             },
           },
         },

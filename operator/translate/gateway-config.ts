@@ -71,7 +71,7 @@ export function translateGateway(slice: GatewaySlice, rooms: Rooms, findIssuer: 
     }),
   )
   for (const { rules } of slice.routes) {
-    for (const { target } of rules.flatMap(({ backends }) => backends)) {
+    for (const { target } of rules.flatMap(({ backends, mirrors }) => [...backends, ...mirrors])) {
       if (target !== undefined) upstreams[target.upstream] = upstreamOf(target.service, target.port, mesh)
     }
   }
@@ -156,8 +156,8 @@ function routesAt(
  * The mesh's default is about workloads, and the sidecar of each keeps to it: a gateway that asked again would only make
  * every team write its policy twice. Where a backend has no sidecar, nobody else asks.
  */
-function authorizationDefaultFor({ backends }: ResolvedRule, mesh: MeshSettings): 'Deny' | 'Allow' {
-  const isJudgedAgain = backends.every(
+function authorizationDefaultFor({ backends, mirrors }: ResolvedRule, mesh: MeshSettings): 'Deny' | 'Allow' {
+  const isJudgedAgain = [...backends, ...mirrors].every(
     ({ target }) => target === undefined || upstreamOf(target.service, target.port, mesh).tls === 'mesh',
   )
   return isJudgedAgain ? 'Allow' : mesh.authorizationDefault
@@ -172,7 +172,12 @@ function actionOf(rule: ResolvedRule, mesh: MeshSettings): RouteAction {
     backends,
     ...(rule.rewritePath !== undefined && { rewritePath: rule.rewritePath }),
     ...(rule.rewriteHost !== undefined && { rewriteHost: rule.rewriteHost }),
-    requestTimeoutMs: rule.requestTimeoutMs ?? mesh.requestTimeoutMs,
+    requestTimeoutMs: mesh.requestTimeoutMs,
+    ...(rule.delivery !== undefined && { delivery: rule.delivery }),
+    ...(rule.mirrors.length > 0 && {
+      mirrors: rule.mirrors.map(({ target, ...share }) => ({ upstream: target.upstream, ...share })),
+    }),
+    ...(rule.session !== undefined && { session: rule.session }),
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Delivery, RetrySettings, Session } from '../../contract/traffic.ts'
 import type { HeaderEdits, PathRewrite, RouteAction, RouteMatch } from '../../contract/workload-config.ts'
 import { parseDuration } from '../../model/duration.ts'
 import { parseHostname, parseHostnamePattern } from '../../model/hostname.ts'
@@ -9,10 +10,12 @@ import type {
   HTTPRoute,
   HTTPRouteFilter,
   HTTPRouteMatch,
+  HTTPRouteRetry,
   HTTPRouteRule,
   PathModifier,
   ValueMatch,
 } from '../resources/http-route.ts'
+import { TRAFFIC_DEFAULTS } from '../resources/traffic-policy.ts'
 
 /** A rule of an HTTPRoute, made ready but for what it refers to. */
 export interface RouteRule {
@@ -24,8 +27,18 @@ export interface RouteRule {
   readonly rewritePath?: PathRewrite
   readonly rewriteHost?: string
   readonly backendRefs: readonly BackendRef[]
-  /** 0 is no limit; undefined where the route does not say. */
-  readonly requestTimeoutMs?: number
+  /** What the route says of the time and tries of its requests. */
+  readonly delivery?: Delivery
+  readonly session?: Session
+  readonly mirrors: readonly MirrorRef[]
+}
+
+export interface MirrorRef {
+  /** Where it stands in the route, for issues. */
+  readonly path: string
+  readonly backendRef: BackendRef
+  readonly numerator: number
+  readonly denominator: number
 }
 
 const MAX_TIMEOUT_MS = 86_400_000
@@ -93,17 +106,16 @@ function readRule(rule: HTTPRouteRule, path: string, issues: Issue[]): RouteRule
       issues.push(unsupported(`${path}.backendRefs[${i}].filters`, 'filters of one backend are not supported'))
     }
   }
-  for (const field of ['retry', 'sessionPersistence'] as const) {
-    if (rule[field] !== undefined)
-      issues.push(unsupported(`${path}.${field}`, `${field} is not supported`, 'leave it out'))
-  }
-  const requestTimeoutMs = readTimeout(rule, path, issues)
+  const delivery = readDelivery(rule, matches, path, issues)
+  const session = readSession(rule, path, issues)
   return {
     ...(rule.name !== undefined && { name: rule.name }),
     matches,
     ...filters,
     backendRefs: rule.backendRefs ?? [],
-    ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
+    ...(delivery !== undefined && { delivery }),
+    ...(session !== undefined && { session }),
+    mirrors: readMirrors(rule.filters ?? [], path, issues),
   }
 }
 
@@ -179,7 +191,8 @@ function readFilters(
   const prefixesOnly = matches.every((match) => match.path.type === 'prefix')
   for (const [i, filter] of filters.entries()) {
     const path = `${rulePath}.filters[${i}]`
-    if (seen.has(filter.type)) issues.push(unsupported(path, `${filter.type} is there twice`))
+    if (seen.has(filter.type) && filter.type !== 'RequestMirror')
+      issues.push(unsupported(path, `${filter.type} is there twice`))
     seen.add(filter.type)
     switch (filter.type) {
       case 'RequestHeaderModifier':
@@ -198,6 +211,8 @@ function readFilters(
         if (rewritten !== undefined) found.rewritePath = rewritten
         break
       }
+      case 'RequestMirror':
+        break
       default:
         issues.push(unsupported(`${path}.type`, `${filter.type} is not supported`))
     }
@@ -291,21 +306,125 @@ function readPathModifier(
   }
 }
 
-/** Without retries, the time of a request and that of its one try are the same: the shorter one holds. */
-function readTimeout({ timeouts = {} }: HTTPRouteRule, rulePath: string, issues: Issue[]): number | undefined {
-  const limits: number[] = []
-  for (const [field, text] of Object.entries(timeouts)) {
-    if (field !== 'request' && field !== 'backendRequest') continue
-    const parsed = parseDuration(text)
-    const path = `${rulePath}.timeouts.${field}`
-    if (!parsed.ok) issues.push(...parsed.issues.map((found) => under(path, found)))
-    else if (parsed.value > MAX_TIMEOUT_MS)
-      issues.push(unsupported(path, 'is longer than 24h', 'write 0s for no limit'))
-    else limits.push(parsed.value)
+function readMirrors(filters: readonly HTTPRouteFilter[], rulePath: string, issues: Issue[]): readonly MirrorRef[] {
+  return filters.flatMap(({ type, requestMirror }, i): MirrorRef[] => {
+    if (type !== 'RequestMirror') return []
+    const path = `${rulePath}.filters[${i}].requestMirror`
+    if (requestMirror === undefined) {
+      issues.push(unsupported(path, 'is not there'))
+      return []
+    }
+    const { backendRef, percent, fraction } = requestMirror
+    if (percent !== undefined && fraction !== undefined) {
+      issues.push(unsupported(path, 'says both percent and fraction', 'keep one of them'))
+    }
+    const { numerator, denominator = 100 } = fraction ?? { numerator: percent ?? 100 }
+    if (numerator > denominator) issues.push(unsupported(`${path}.fraction`, 'is more than all requests'))
+    return [{ path: `${path}.backendRef`, backendRef, numerator, denominator }]
+  })
+}
+
+/** Tries after the first one where a retry does not say how many. */
+const DEFAULT_ATTEMPTS = 2
+const MAX_ATTEMPTS = 10
+
+/** Where a retry does not say how long to wait, and how many times as long the longest pause is. */
+const DEFAULT_BACKOFF_MS = 25
+const LONGEST_BACKOFF = 10
+const MAX_BACKOFF_MS = 60_000
+
+function readDelivery(
+  { timeouts = {}, retry }: HTTPRouteRule,
+  matches: RouteRule['matches'],
+  rulePath: string,
+  issues: Issue[],
+): Delivery | undefined {
+  const requestTimeoutMs = readTime(timeouts.request, `${rulePath}.timeouts.request`, MAX_TIMEOUT_MS, issues)
+  const tryTimeoutMs = readTime(timeouts.backendRequest, `${rulePath}.timeouts.backendRequest`, MAX_TIMEOUT_MS, issues)
+  const delivery: Delivery = {
+    ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
+    ...(tryTimeoutMs !== undefined && { tryTimeoutMs }),
+    ...(retry !== undefined && { retry: readRetry(retry, matches, `${rulePath}.retry`, issues) }),
   }
-  if (limits.length === 0) return undefined
-  const bounded = limits.filter((limit) => limit > 0)
-  return bounded.length === 0 ? 0 : Math.min(...bounded)
+  return Object.keys(delivery).length === 0 ? undefined : delivery
+}
+
+/**
+ * Gateway API has a try follow every connection error, and no word for methods: a rule that is for a method alone has said
+ * that requests of it may be made twice, any other rule means those that are idempotent.
+ */
+function readRetry(
+  { codes = [], attempts = DEFAULT_ATTEMPTS, backoff }: HTTPRouteRetry,
+  matches: RouteRule['matches'],
+  path: string,
+  issues: Issue[],
+): RetrySettings {
+  if (attempts > MAX_ATTEMPTS) issues.push(unsupported(`${path}.attempts`, `is more than ${MAX_ATTEMPTS}`))
+  const backoffMs = readTime(backoff, `${path}.backoff`, MAX_BACKOFF_MS, issues) ?? DEFAULT_BACKOFF_MS
+  const named = matches.every(({ method }) => method !== undefined) ? matches.flatMap(({ method }) => method ?? []) : []
+  return {
+    attempts,
+    on: ['connect-failure', 'refused-stream', 'reset', 'timeout'],
+    statuses: [...new Set(codes)].sort((a, b) => a - b),
+    methods: [...new Set([...TRAFFIC_DEFAULTS.retry.methods, ...named])].sort(),
+    backoffMs,
+    maxBackoffMs: Math.min(backoffMs * LONGEST_BACKOFF, MAX_BACKOFF_MS),
+    maxBodyBytes: TRAFFIC_DEFAULTS.retry.maxBodyBytes,
+  }
+}
+
+function readSession({ sessionPersistence }: HTTPRouteRule, rulePath: string, issues: Issue[]): Session | undefined {
+  if (sessionPersistence === undefined) return undefined
+  const path = `${rulePath}.sessionPersistence`
+  const { type = 'Cookie', sessionName = DEFAULT_SESSION, cookieConfig = {} } = sessionPersistence
+  const { lifetimeType = 'Session' } = cookieConfig
+  if (type !== 'Cookie' && type !== 'Header') {
+    issues.push(unsupported(`${path}.type`, `${type} is not supported`, 'use Cookie or Header'))
+  }
+  if (sessionPersistence.idleTimeout !== undefined) {
+    const fix = 'use absoluteTimeout'
+    issues.push(
+      unsupported(`${path}.idleTimeout`, 'is not supported: nobody remembers when a session was last used', fix),
+    )
+  }
+  const name = type === 'Header' ? sessionName.toLowerCase() : sessionName
+  if (!TOKEN.test(name)) issues.push(unsupported(`${path}.sessionName`, `is not the name of a ${type.toLowerCase()}`))
+  else if (type === 'Header' && (RESERVED.has(name) || name.startsWith(RESERVED_PREFIX))) {
+    issues.push(unsupported(`${path}.sessionName`, `${name} is written by the mesh alone`))
+  }
+  const absoluteTimeoutMs = readTime(
+    sessionPersistence.absoluteTimeout,
+    `${path}.absoluteTimeout`,
+    MAX_TIMEOUT_MS,
+    issues,
+  )
+  const isPermanent = lifetimeType === 'Permanent'
+  if (isPermanent && !absoluteTimeoutMs) {
+    issues.push(unsupported(`${path}.absoluteTimeout`, 'is required for cookies that are Permanent'))
+  }
+  return {
+    by: type === 'Header' ? 'header' : 'cookie',
+    name,
+    ...(absoluteTimeoutMs !== undefined && absoluteTimeoutMs > 0 && { absoluteTimeoutMs }),
+    isPermanent,
+  }
+}
+
+/** Of cookies and headers. Rules that are for one host name theirs, or one session is as good as another. */
+const DEFAULT_SESSION = 'hauberk-session'
+
+/** Milliseconds; undefined where nothing is written. */
+function readTime(text: string | undefined, path: string, mostMs: number, issues: Issue[]): number | undefined {
+  if (text === undefined) return undefined
+  const parsed = parseDuration(text)
+  if (!parsed.ok) {
+    issues.push(...parsed.issues.map((found) => under(path, found)))
+    return undefined
+  }
+  if (parsed.value <= mostMs) return parsed.value
+  const fix = mostMs === MAX_TIMEOUT_MS ? 'write 0s for no limit' : undefined
+  issues.push(unsupported(path, `is longer than ${mostMs === MAX_TIMEOUT_MS ? '24h' : `${mostMs / 1_000}s`}`, fix))
+  return undefined
 }
 
 function unsupported(path: string, message: string, fix?: string): Issue {

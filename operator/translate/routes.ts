@@ -1,7 +1,7 @@
 import { type Resource, resourceKey } from '../../model/resource.ts'
 import { type Issue, issue } from '../../model/result.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
-import { type ParentRef, readHTTPRoute } from '../resources/http-route.ts'
+import { type BackendRef, type ParentRef, readHTTPRoute } from '../resources/http-route.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { GatewayFacts } from './gateways.ts'
 import { isGranted } from './grants.ts'
@@ -32,11 +32,17 @@ export interface RouteAttachment {
   readonly hostnames: readonly string[]
 }
 
-export interface ResolvedRule extends Omit<RouteRule, 'backendRefs'> {
+export interface ResolvedRule extends Omit<RouteRule, 'backendRefs' | 'mirrors'> {
   readonly backends: readonly {
     readonly weight: number
     /** Absent: the reference does not resolve, and its share is answered 500. */
     readonly target?: BackendTarget
+  }[]
+  /** Those that resolve. */
+  readonly mirrors: readonly {
+    readonly target: BackendTarget
+    readonly numerator: number
+    readonly denominator: number
   }[]
 }
 
@@ -85,16 +91,24 @@ export function routesOf(
           )
     const refs = { reported: RESOLVED }
     const resolved = rules.ok ? rules.value.map((rule, i) => resolveRule(rule, i)) : []
-    function resolveRule({ backendRefs, ...rule }: RouteRule, index: number): ResolvedRule {
+    function resolve(ref: BackendRef, path: string): BackendTarget | undefined {
+      const backend = resolveBackend(ref, namespace, snapshot, namespaces)
+      if (backend.ok) return backend.target
+      issues.push(issue('backend-not-resolved', path, backend.message))
+      if (refs.reported === RESOLVED) refs.reported = refused(backend.reason, backend.message)
+      return undefined
+    }
+    function resolveRule({ backendRefs, mirrors, ...rule }: RouteRule, index: number): ResolvedRule {
       return {
         ...rule,
+        mirrors: mirrors.flatMap(({ path, backendRef, numerator, denominator }) => {
+          const target = resolve(backendRef, path)
+          return target === undefined ? [] : [{ target, numerator, denominator }]
+        }),
         backends: backendRefs.map((ref, i) => {
-          const backend = resolveBackend(ref, namespace, snapshot, namespaces)
+          const target = resolve(ref, `spec.rules[${index}].backendRefs[${i}]`)
           const { weight = 1 } = ref
-          if (backend.ok) return { target: backend.target, weight }
-          issues.push(issue('backend-not-resolved', `spec.rules[${index}].backendRefs[${i}]`, backend.message))
-          if (refs.reported === RESOLVED) refs.reported = refused(backend.reason, backend.message)
-          return { weight }
+          return target === undefined ? { weight } : { target, weight }
         }),
       }
     }
@@ -163,7 +177,7 @@ type Backend =
   | { readonly ok: false; readonly reason: string; readonly message: string }
 
 function resolveBackend(
-  ref: RouteRule['backendRefs'][number],
+  ref: BackendRef,
   routeNamespace: string,
   snapshot: Snapshot,
   namespaces: ReadonlyMap<string, NamespaceFacts>,
