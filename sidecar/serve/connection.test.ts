@@ -213,6 +213,31 @@ test('T10: only declared ports are bound, and only the application behind each i
   assert.equal(hidden.sockets.length, 0)
 })
 
+test('requests that a client sends before it ends its side are all answered, and then the connection ends', async (t) => {
+  const app = await httpBackend(t, (request, response) => setTimeout(() => response.end(request.url), 10))
+  const plane = await startPlaintext(t, app, {})
+  const client = await dialPlain(plane.port('http'))
+  t.after(() => client.destroy())
+  const refused = 'GET /x?%zz HTTP/1.1\r\nHost: a\r\n\r\n'
+  client.socket.end(get('/one') + get('/two') + get('/three') + refused)
+  for (const path of ['/one', '/two', '/three']) assert.equal((await client.response()).body, path)
+  assert.equal((await client.response()).status, 400)
+  await client.closed()
+
+  // Its body waits for the backend to be connected to.
+  const whole = await dialPlain(plane.port('http'))
+  t.after(() => whole.destroy())
+  whole.socket.end('POST /four HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc')
+  assert.equal((await whole.response()).body, '/four')
+  await whole.closed()
+
+  const cut = await dialPlain(plane.port('http'))
+  t.after(() => cut.destroy())
+  cut.socket.end(`${get('/one')}GET /tw`)
+  assert.equal((await cut.response()).body, '/one')
+  await cut.closed()
+})
+
 test('T20: a head that does not come to its end is 408 in time, however steadily it drips', async (t) => {
   const app = await rawBackend(t)
   const plane = await startPlaintext(t, app, { headMs: 300 })

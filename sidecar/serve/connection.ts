@@ -115,7 +115,7 @@ export class HttpConnection implements Http1Wire, Served {
   finished(keepAlive: boolean, nowMs: number = this.#engine.clock.monotonic()): void {
     this.#transaction = undefined
     this.#requests += 1
-    if (!keepAlive || this.#hasClientEnded || this.#isDraining) return this.#close()
+    if (!keepAlive || this.#isDraining || this.#isAtEnd()) return this.#close()
     if (this.#socket.writableNeedDrain) this.setDeadline(this.#engine.limits.bodyMs)
     else this.#becomeIdle(nowMs)
     this.resume()
@@ -131,7 +131,7 @@ export class HttpConnection implements Http1Wire, Served {
   isClosing(): boolean {
     return (
       this.#isDraining ||
-      this.#hasClientEnded ||
+      this.#isAtEnd() ||
       this.#engine.isDraining() ||
       this.#requests + 1 >= this.#engine.limits.maxRequestsPerConnection
     )
@@ -211,7 +211,7 @@ export class HttpConnection implements Http1Wire, Served {
       if (this.#transaction === undefined) {
         if (this.#socket.writableNeedDrain) return this.#wait(chunk, at, end)
         const head = this.#parser.parse(chunk, at, end)
-        if (head === undefined) return this.#awaitHead()
+        if (head === undefined) return this.#hasClientEnded ? this.#onAllRead() : this.#awaitHead()
         if (head.kind === 'problem') return this.#refuse(denialOf(head))
         at = this.#parser.offset
         this.idleSinceMs = undefined
@@ -225,6 +225,25 @@ export class HttpConnection implements Http1Wire, Served {
       }
     }
     this.#transaction?.flush()
+    if (this.#hasClientEnded) this.#onAllRead()
+  }
+
+  /** The client has said all that it had to say, and everything but what is answered now has been. */
+  #isAtEnd(): boolean {
+    return this.#hasClientEnded && this.#waiting === undefined && !this.#isRunning
+  }
+
+  /** The client has ended, and what it has sent has been looked at, but for what waits. */
+  #onAllRead(): void {
+    if (this.#waiting !== undefined || this.#isClosing) return
+    const transaction = this.#transaction
+    if (transaction === undefined) {
+      if (this.#parser.idle) this.#close()
+      else this.#socket.destroy()
+    } else if (transaction.onClientEnd()) {
+      this.#transaction = undefined
+      this.#socket.destroy()
+    }
   }
 
   #begin(head: RequestHead): void {
@@ -265,14 +284,7 @@ export class HttpConnection implements Http1Wire, Served {
 
   readonly #onEnd = (): void => {
     this.#hasClientEnded = true
-    const transaction = this.#transaction
-    if (transaction === undefined) {
-      if (!this.#parser.idle) this.#socket.destroy()
-      else if (this.#waiting === undefined) this.#close()
-    } else if (transaction.onClientEnd()) {
-      this.#transaction = undefined
-      this.#socket.destroy()
-    }
+    this.#onAllRead()
   }
 
   #onClose(): void {
