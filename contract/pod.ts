@@ -69,6 +69,9 @@ export const POD_ENV = {
   nodeName: 'NODE_NAME',
 } as const
 
+/** Bytes of {@link PodSidecar} as JSON at most: Linux starts no program with a variable of 128 KiB or more, its name included. */
+export const MAX_POD_SIDECAR_BYTES = 130_000
+
 /** The sidecar's own probes on `PORTS.probes`; they need no key. */
 export const READY_PATH = '/readyz'
 export const LIVE_PATH = '/livez'
@@ -86,6 +89,9 @@ export const DRAIN_PATH = '/drain'
 export const PROBE_KEY_HEADER = 'x-hauberk-probe-key'
 
 export type ProbeKind = 'startup' | 'readiness' | 'liveness' | 'postStart' | 'preStop'
+
+/** Seconds that a probe or hook may take at most. */
+export const MAX_PROBE_SECONDS = 86_400
 
 /** Where the kubelet is sent instead of to the app: on `PORTS.probes`, by GET, with the key. */
 export function probePath(container: string, kind: ProbeKind): string {
@@ -145,7 +151,7 @@ export const AppProbe = v.strictObject({
   tcpSocket: v.exactOptional(v.strictObject({ port })),
   grpc: v.exactOptional(v.strictObject({ port, service: text })),
   /** As the kubelet is told; hooks have no timeout of their own and are given the pod's grace period. */
-  timeoutSeconds: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(86_400)),
+  timeoutSeconds: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_PROBE_SECONDS)),
 })
 export type AppProbe = v.InferOutput<typeof AppProbe>
 

@@ -1,4 +1,5 @@
-import { POD_CONTRACT_VERSION } from '../../contract/pod.ts'
+import { decode } from '../../contract/codec.ts'
+import { MAX_POD_SIDECAR_BYTES, POD_CONTRACT_VERSION, PodSidecar } from '../../contract/pod.ts'
 import { fail, type Issue, issue, ok, type Result, under } from '../../model/result.ts'
 import { workloadIdFor } from '../../model/workload-id.ts'
 import { ownerName } from '../translate/workloads.ts'
@@ -10,7 +11,14 @@ import type { ContainerObject, PodMetadata, PodObject } from './pod-object.ts'
 import { podSecurityIssue } from './pod-security.ts'
 import { rewriteProbes } from './probes.ts'
 import { type RestoredPod, restorePod } from './restore-pod.ts'
-import { initContainer, OWN_POD_NAME, sidecarContainer, sidecarVolumes, type Told } from './sidecar-containers.ts'
+import {
+  initContainer,
+  OWN_POD_NAME,
+  sidecarContainer,
+  sidecarVariable,
+  sidecarVolumes,
+  type Told,
+} from './sidecar-containers.ts'
 
 /** What becomes of a pod. */
 export interface Injection {
@@ -67,8 +75,26 @@ export function injectPod(pod: PodObject, context: InjectionContext): Result<Inj
     decisionLog,
     logLevel,
   }
+  const untold = whyUntold(told)
+  if (untold !== undefined) return fail(untold)
   const injected = withSidecar(withPreStop(rewritten, context.settings.preStopSeconds), told, kept, context)
   return ok({ pod: injected, isInjected: true, warnings: found })
+}
+
+/** Why a sidecar would not take what it is told. All of it that a pod's author wrote is in its probes and hooks. */
+function whyUntold(told: Told): Issue | undefined {
+  const text = sidecarVariable(told).replaceAll(OWN_POD_NAME, 'pod')
+  const bytes = new TextEncoder().encode(text).length
+  const fix = 'shorten paths and headers of probes, or have fewer of them'
+  if (bytes > MAX_POD_SIDECAR_BYTES) {
+    const message = `what the sidecar would have to be told of probes and hooks has ${bytes} bytes, and it takes ${MAX_POD_SIDECAR_BYTES}`
+    return issue('malformed-probe', 'spec', message, fix)
+  }
+  const read = decode(PodSidecar, text)
+  if (read.ok) return undefined
+  const [found] = read.issues
+  const message = `the sidecar would not take what it would be told: ${[found?.path, found?.message].filter(Boolean).join(' ')}`
+  return issue('malformed-probe', 'spec', message, fix)
 }
 
 /** The injection of a pod that is to have no sidecar; undefined for every other one. */

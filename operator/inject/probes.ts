@@ -1,4 +1,11 @@
-import { type AppProbe, PORTS, PROBE_KEY_HEADER, type ProbeKind, probePath } from '../../contract/pod.ts'
+import {
+  type AppProbe,
+  MAX_PROBE_SECONDS,
+  PORTS,
+  PROBE_KEY_HEADER,
+  type ProbeKind,
+  probePath,
+} from '../../contract/pod.ts'
 import { type Issue, issue } from '../../model/result.ts'
 import { CONTAINER_LISTS, type ContainerList, containersOf } from './pod-containers.ts'
 import type { ContainerObject, HttpGet, PodObject, ProbeHandler } from './pod-object.ts'
@@ -19,7 +26,8 @@ export interface RewrittenProbes {
 export function rewriteProbes(pod: PodObject, probeKey: string): RewrittenProbes {
   const probes: AppProbe[] = []
   const issues: Issue[] = []
-  const graceSeconds = Math.max(1, pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS)
+  const written = pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS
+  const graceSeconds = Math.min(Math.max(1, written), MAX_PROBE_SECONDS)
   const rewritten = mapHandlers(pod, ({ container, kind, handler, path }) => {
     const asked = askedOf(container, handler, path, issues)
     if (asked === undefined) return handler

@@ -200,6 +200,41 @@ describe('the review of a pod that is about to be stored', () => {
   })
 })
 
+describe('what a sidecar could not be told', () => {
+  const withApp = (app: Partial<ContainerObject>, spec: Partial<PodObject['spec']> = {}): PodObject => ({
+    metadata: { name: 'orders' },
+    spec: { ...spec, containers: [{ name: 'app', ...app }] },
+  })
+  const get = { path: '/', port: 80 }
+  const probed = { readinessProbe: { tcpSocket: { port: 80 } }, livenessProbe: { tcpSocket: { port: 80 } } }
+  const many = Array.from({ length: 129 }, (_, i) => ({ name: `c${i}`, ...probed }))
+  const long = Array.from({ length: 40 }, () => ({ name: 'x', value: 'y'.repeat(4_000) }))
+  const pods: readonly (readonly [string, PodObject, RegExp])[] = [
+    [
+      'a path that is too long',
+      withApp({ readinessProbe: { httpGet: { ...get, path: `/${'x'.repeat(5_000)}` } } }),
+      /4096/,
+    ],
+    ['too many probes', { spec: { containers: many } }, /256/],
+    ['more than a variable holds', withApp({ readinessProbe: { httpGet: { ...get, httpHeaders: long } } }), /130000/],
+  ]
+  for (const [what, pod, expected] of pods) {
+    it(`is refused with its reason: ${what}`, () => {
+      const result = injectPod(pod, context)
+      const [found] = result.ok ? [] : result.issues
+      assert.equal(found?.code, 'malformed-probe')
+      assert.match(found.message, expected)
+    })
+  }
+
+  it('is no long time that a pod is given to end', () => {
+    const pod = withApp({ lifecycle: { preStop: { httpGet: get } } }, { terminationGracePeriodSeconds: 604_800 })
+    const result = injectPod(pod, context)
+    assert(result.ok)
+    assert.deepEqual(reviewPod(result.value.pod, context), [])
+  })
+})
+
 describe('the review of a change of a pod', () => {
   const ephemeral = (container: ContainerObject) => changed({ 'spec.ephemeralContainers': [container] })
 

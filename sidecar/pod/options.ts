@@ -1,5 +1,5 @@
 import { decode } from '../../contract/codec.ts'
-import { PATHS, POD_ENV, PORTS, PodSidecar } from '../../contract/pod.ts'
+import { MAX_POD_SIDECAR_BYTES, PATHS, POD_ENV, PORTS, PodSidecar } from '../../contract/pod.ts'
 import { readIpAddress } from '../../model/match/ip-address.ts'
 import { describeIssue } from '../../model/result.ts'
 import { type SpiffeId, spiffeIdFor } from '../../model/spiffe-id.ts'
@@ -17,13 +17,12 @@ export interface PodOptions {
   readonly paths: Pick<{ readonly [Name in keyof typeof PATHS]: string }, 'token' | 'trustAnchors' | 'state'>
 }
 
-/** Bytes of the variable at most: what Linux lets one be, and more than a pod of 256 probes needs. */
-const MAX_VARIABLE_BYTES = 131_072
-
 /** Reads the variables of the container. Throws an Error that names every mistake in them. */
 export function readPodOptions(env: Readonly<Record<string, string | undefined>> = process.env): PodOptions {
   const text = wanted(env, POD_ENV.sidecar)
-  if (text.length > MAX_VARIABLE_BYTES) throw new Error(`${POD_ENV.sidecar} has more than ${MAX_VARIABLE_BYTES} bytes`)
+  if (text.length > MAX_POD_SIDECAR_BYTES) {
+    throw new Error(`${POD_ENV.sidecar} has more than ${MAX_POD_SIDECAR_BYTES} bytes`)
+  }
   const told = decode(PodSidecar, text)
   if (!told.ok) throw new Error(`${POD_ENV.sidecar}: ${told.issues.map(describeIssue).join('; ')}`)
   const namespace = wanted(env, POD_ENV.podNamespace)
