@@ -71,7 +71,7 @@ export class FieldEncoder {
     const maxBytes = Math.min(peerBytes, TABLE_BYTES)
     if (maxBytes === this.#maxBytes) return
     this.#maxBytes = maxBytes
-    this.#smallest = Math.min(this.#smallest, maxBytes)
+    this.#smallest = this.#hasResized ? Math.min(this.#smallest, maxBytes) : maxBytes
     this.#hasResized = true
     this.#evictUntil(maxBytes)
   }

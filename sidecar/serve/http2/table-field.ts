@@ -51,13 +51,13 @@ export function readName(
   name.hash = 0
   name.pseudo = REGULAR
   name.flaw = SOUND
+  if (start === end) {
+    name.flaw = BAD_NAME
+    return
+  }
   if (bytes[start] === COLON) {
     const index = PSEUDO_NAMES.indexOf(latin1(bytes, start, end))
     name.pseudo = index === -1 ? UNKNOWN_PSEUDO : index
-    return
-  }
-  if (start === end) {
-    name.flaw = BAD_NAME
     return
   }
   let hash = HASH_START
