@@ -171,7 +171,7 @@ const clients = Array.from({ length: CONNECTIONS }, () => {
     forwarded: new ForwardedLines(`By=${APP_ID};Hash=${'0'.repeat(64)};URI=${CLIENT_ID}`),
     notAfterMs: Number.POSITIVE_INFINITY,
   }
-  new HttpConnection({ engine, socket, client, site })
+  new HttpConnection({ engine, socket, client, site, handOver() {} })
   return socket
 })
 

@@ -5,6 +5,8 @@
 export const MESH_ALPN = {
   /** HTTP/1.1, with all its policy. */
   http: 'hauberk/http1',
+  /** HTTP/2, with all its policy; many requests share a connection. Sidecars before version 3 of the contract have not heard of it. */
+  http2: 'hauberk/http2',
   /** Opaque bytes. */
   tcp: 'hauberk/tcp',
 } as const

@@ -3,13 +3,13 @@ import type { Denial, Deny } from '../../model/verdict.ts'
 import type { Pipeline } from '../compile/pipeline.ts'
 import type { Accepted, ConnectionTable } from '../serve/accepted.ts'
 import { outsideClient } from '../serve/client.ts'
-import { HttpConnection } from '../serve/connection.ts'
 import { NOT_CAPTURED, NOT_SERVING, OUTBOUND_UNKNOWN_ADDRESS, refusal } from '../serve/denials.ts'
 import type { Engine } from '../serve/engine.ts'
 import type { Refusal } from '../serve/observation.ts'
 import type { ServiceDestination } from '../serve/outbound/destinations.ts'
 import { joinUpstream } from '../serve/outbound/join-upstream.ts'
 import { createPort, type Port, type PortLabel, tellRefused } from '../serve/port.ts'
+import { serveHttp } from '../serve/serve-http.ts'
 import type { HttpSite } from '../serve/site.ts'
 import { joinWith, refusalOf } from '../serve/tcp.ts'
 import { isLoopback } from '../upstream/outside.ts'
@@ -79,10 +79,8 @@ export function createCapturedOutboundPort(
       endpoint === undefined ? undefined : engine.upstreams.endpoint(upstream, endpoint.address, endpoint.port)
     if (protocol === 'http') {
       const client = outsideClient(socket.remoteAddress)
-      const site = siteOf(destination, found, only, () => connection.drain())
-      const connection = new HttpConnection({ engine, socket, client, site })
-      accepted.served = connection
-      return
+      const site = siteOf(destination, found, only, () => accepted.served?.drain())
+      return serveHttp(engine, { accepted, socket, client, site })
     }
     const again = (next: Pipeline): Refusal | undefined => {
       const lead = leadsIn(next).find(destination)
@@ -108,6 +106,7 @@ export function createCapturedOutboundPort(
       direction: LABEL.direction,
       listener: () => LABEL.listener,
       port: () => found.service.port,
+      takesPreface: found.service.appProtocol === 'http2',
       resolve(pipeline) {
         const lead = leadsIn(pipeline).find(destination)
         if (lead.kind === 'service' && lead.destination.service.protocol === 'http') {

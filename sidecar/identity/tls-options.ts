@@ -28,7 +28,7 @@ const SESSION_TIMEOUT_S = 1
  */
 export function serverTlsOptions(
   identity: Identity,
-  alpn: readonly MeshAlpn[] = [MESH_ALPN.http, MESH_ALPN.tcp],
+  alpn: readonly MeshAlpn[] = [MESH_ALPN.http2, MESH_ALPN.http, MESH_ALPN.tcp],
 ): TlsOptions {
   return {
     ...contextOptions(identity),
@@ -50,14 +50,14 @@ export function serverTlsOptions(
 export function clientTlsOptions(
   identity: Identity,
   spiffeIds: ReadonlySet<SpiffeId>,
-  options: { readonly alpn: MeshAlpn; readonly now: () => number },
+  options: { readonly alpn: MeshAlpn | readonly MeshAlpn[]; readonly now: () => number },
 ): ConnectionOptions {
   return {
     secureContext: secureContextOf(identity),
     rejectUnauthorized: true,
     // Names travel in certificates here, not in SNI; an empty one keeps Node from sending the host it dials.
     servername: '',
-    ALPNProtocols: [options.alpn],
+    ALPNProtocols: [options.alpn].flat(),
     checkServerIdentity: (_host, { raw }) => checkPeer(raw, identity, spiffeIds, options.now()),
   }
 }
@@ -72,7 +72,7 @@ export function gatewayTlsOptions(certificate: Pick<KeyedCertificate, 'privateKe
     honorCipherOrder: true,
     secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
     sessionTimeout: SESSION_TIMEOUT_S,
-    ALPNProtocols: ['http/1.1'],
+    ALPNProtocols: ['h2', 'http/1.1'],
   }
 }
 

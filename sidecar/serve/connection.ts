@@ -10,10 +10,11 @@ import type { Engine } from './engine.ts'
 import { Exchange } from './exchange.ts'
 import { closeAtExpiry } from './expiry.ts'
 import { IDENTITY_HEADERS } from './forwarded.ts'
-import { Http1Downstream, type Http1Wire } from './http1/downstream.ts'
 import type { RequestHead } from './http1/message.ts'
 import { RequestHeadParser } from './http1/request-head.ts'
+import { Http1Downstream, type Http1Wire } from './http1-downstream.ts'
 import { PROBLEM_JSON, problemJson, writeLocalResponse } from './local-response.ts'
+import { malformedRecord } from './malformed.ts'
 import type { Judged } from './open-tunnels.ts'
 import type { HttpSite } from './site.ts'
 import { SocketBytes } from './socket-bytes.ts'
@@ -31,6 +32,8 @@ export interface HttpConnectionOptions {
   readonly socket: Socket
   readonly client: Client
   readonly site: HttpSite
+  /** Takes the connection for another site: what it speaks there is yet to be seen. */
+  handOver(site: HttpSite): void
 }
 
 /**
@@ -40,12 +43,13 @@ export interface HttpConnectionOptions {
  */
 export class HttpConnection implements Http1Wire, Served {
   readonly client: Client
-  site: HttpSite
+  readonly site: HttpSite
   idleSinceMs: number | undefined
   headSinceMs: number | undefined
   readonly #engine: Engine
   readonly #socket: Socket
-  #parser: RequestHeadParser
+  readonly #handOver: HttpConnectionOptions['handOver']
+  readonly #parser: RequestHeadParser
   readonly #http: Http1Downstream
   #transaction: Transaction | undefined
   /** Read, and not looked at yet. */
@@ -55,17 +59,20 @@ export class HttpConnection implements Http1Wire, Served {
   #hasClientEnded = false
   #isClosing = false
   #isTunnel = false
+  /** What the rest of the connection is for, after a CONNECT. */
+  #next: HttpSite | undefined
   #isDraining = false
   #lingered = 0
   #requests = 0
   readonly #deadline: Deadline
 
-  constructor({ engine, socket, client, site }: HttpConnectionOptions) {
+  constructor({ engine, socket, client, site, handOver }: HttpConnectionOptions) {
     this.#engine = engine
     this.#socket = socket
     this.client = client
     this.site = site
-    this.#parser = parserFor(site)
+    this.#parser = new RequestHeadParser({ connect: site.transaction !== undefined, trusted: IDENTITY_HEADERS })
+    this.#handOver = handOver
     this.#http = new Http1Downstream(this, engine.limits, engine.clock)
     this.#deadline = engine.deadlines.create(() => this.#onDeadline())
     closeAtExpiry(engine, client, socket, () => this.#isTunnel)
@@ -74,7 +81,7 @@ export class HttpConnection implements Http1Wire, Served {
     socket.on('drain', this.#onDrain)
     socket.on('end', this.#onEnd)
     socket.on('error', ignore)
-    socket.on('close', () => this.#onClose())
+    socket.on('close', this.#onClose)
     // Whoever looked at its first byte may have stopped it.
     socket.resume()
   }
@@ -164,10 +171,22 @@ export class HttpConnection implements Http1Wire, Served {
 
   enter(site: HttpSite): void {
     this.#transaction = undefined
-    this.site = site
-    this.#parser = parserFor(site)
-    this.#becomeIdle(this.#engine.clock.monotonic())
-    this.resume()
+    this.#next = site
+    if (!this.#isRunning) this.#leave(site, this.#waiting)
+  }
+
+  /** Hands the socket over, with what was read of it and not looked at. */
+  #leave(site: HttpSite, unread: Buffer | undefined): void {
+    const socket = this.#socket
+    this.#waiting = undefined
+    this.#engine.deadlines.remove(this.#deadline)
+    socket.off('data', this.#onData)
+    socket.off('drain', this.#onDrain)
+    socket.off('end', this.#onEnd)
+    socket.off('close', this.#onClose)
+    socket.pause()
+    if (unread !== undefined && unread.length > 0) socket.unshift(unread)
+    this.#handOver(site)
   }
 
   /** Stops answering idle clients and, with the next response, the others. */
@@ -218,6 +237,7 @@ export class HttpConnection implements Http1Wire, Served {
         this.headSinceMs = undefined
         this.clearDeadline()
         this.#begin(head)
+        if (this.#next !== undefined) return this.#leave(this.#next, chunk.subarray(at, end))
       } else if (this.#http.wantsBody) {
         at = this.#http.consume(chunk, at, end)
       } else {
@@ -287,7 +307,7 @@ export class HttpConnection implements Http1Wire, Served {
     this.#onAllRead()
   }
 
-  #onClose(): void {
+  readonly #onClose = (): void => {
     this.#engine.deadlines.remove(this.#deadline)
     const transaction = this.#transaction
     this.#transaction = undefined
@@ -313,33 +333,7 @@ export class HttpConnection implements Http1Wire, Served {
     this.#socket.write(
       writeLocalResponse({ status: denial.status, headers: [PROBLEM_JSON], body, toHead: false, close: true, nowMs }),
     )
-    const { site, client } = this
-    engine.observer.request({
-      timeMs: nowMs,
-      durationMs: 0,
-      decisionId,
-      requestId: decisionId,
-      direction: site.direction,
-      listener: site.listener(''),
-      spiffeId: client.peer.spiffeId,
-      clientIp: client.peer.ip,
-      route: '',
-      upstream: '',
-      endpoint: undefined,
-      method: '',
-      host: '',
-      path: '',
-      status: denial.status,
-      outcome: 'malformed',
-      refusal: { denial: denial.name, filter: undefined, rule: undefined, origins: [], detail: undefined },
-      rule: undefined,
-      wouldDeny: undefined,
-      issuer: undefined,
-      subject: undefined,
-      bytesIn: 0,
-      bytesOut: Buffer.byteLength(body),
-      retried: false,
-    })
+    engine.observer.request(malformedRecord({ denial, decisionId, nowMs, body, client: this.client, site: this.site }))
     this.#close()
   }
 
@@ -354,10 +348,6 @@ export class HttpConnection implements Http1Wire, Served {
     })
     this.#socket.resume()
   }
-}
-
-function parserFor({ transaction }: HttpSite): RequestHeadParser {
-  return new RequestHeadParser({ connect: transaction !== undefined, trusted: IDENTITY_HEADERS })
 }
 
 function ignore(): void {}

@@ -7,11 +7,11 @@ import type { ServingCertificates } from '../identity/serving-certificates.ts'
 import { gatewayTlsOptions } from '../identity/tls-options.ts'
 import type { Accepted, ConnectionTable } from './accepted.ts'
 import { outsideClient } from './client.ts'
-import { HttpConnection } from './connection.ts'
 import { MISDIRECTED, NO_ROUTE, NOT_SERVING, refusal } from './denials.ts'
 import type { Engine } from './engine.ts'
 import type { BindAddress, GatewayPlace } from './placement.ts'
 import { createHandshaker, createPort, type Port, type PortLabel } from './port.ts'
+import { serveHttp } from './serve-http.ts'
 import type { HttpSite } from './site.ts'
 
 /** Listeners of a Gateway that share one address. Which of them a request is for, the host says: SNI and Host. */
@@ -66,7 +66,7 @@ export function createGatewayPort(
   if (!group.isSecure) {
     return createPort(engine, table, group.bind, label, (accepted) => {
       const { socket } = accepted
-      accepted.served = new HttpConnection({ engine, socket, client: outsideClient(socket.remoteAddress), site })
+      serveHttp(engine, { accepted, socket, client: outsideClient(socket.remoteAddress), site })
     })
   }
 
@@ -98,7 +98,7 @@ export function createGatewayPort(
     handshake(accepted, (socket: TLSSocket) => {
       const serverName = typeof socket.servername === 'string' ? normalServerName(socket.servername) : undefined
       const client = outsideClient(socket.remoteAddress, { serverName })
-      accepted.served = new HttpConnection({ engine, socket, client, site })
+      serveHttp(engine, { accepted, socket, client, site, version: socket.alpnProtocol === 'h2' ? 'http2' : 'http1' })
     })
   }
   const port = createPort(engine, table, group.bind, label, serve)

@@ -9,7 +9,6 @@ import type { Target } from '../upstream/connect.ts'
 import { EndpointPool } from '../upstream/pool.ts'
 import type { Accepted, ConnectionTable } from './accepted.ts'
 import { type Client, meshClient, outsideClient } from './client.ts'
-import { HttpConnection } from './connection.ts'
 import {
   HANDSHAKE_FAILED,
   NO_ROUTE,
@@ -22,6 +21,7 @@ import {
 import type { Engine } from './engine.ts'
 import type { AppAddress, InboundPlace } from './placement.ts'
 import { createHandshaker, createPort, type Port, type PortLabel, sniff, tellRefused } from './port.ts'
+import { serveHttp } from './serve-http.ts'
 import type { HttpSite } from './site.ts'
 import { serveInboundTcp } from './tcp.ts'
 
@@ -62,11 +62,15 @@ export function createInboundService(
 ): InboundService {
   const label: PortLabel = { direction: 'inbound', listener: String(containerPort) }
   const app = targetOf(address)
-  const site = inboundSite(containerPort, label.listener, new EndpointPool(app, engine.poolDeps))
+  const current = (): InboundPipeline | undefined => engine.pipeline()?.inbound.get(containerPort)
+  const site: HttpSite = {
+    ...inboundSite(containerPort, label.listener, new EndpointPool(app, engine.poolDeps)),
+    get takesPreface() {
+      return current()?.listener.appProtocol === 'http2'
+    },
+  }
   const { server, handshake } = createHandshaker(engine, label, serverTlsOptions(engine.identity.current()))
   const unfollow = followIdentity(server, engine.identity)
-
-  const current = (): InboundPipeline | undefined => engine.pipeline()?.inbound.get(containerPort)
 
   const serve = (accepted: Accepted): void => {
     const inbound = current()
@@ -92,8 +96,14 @@ export function createInboundService(
     // The mesh's authority issues no other ids: whoever has one had it from somebody who should not have signed it.
     if (serviceAccountOf(peer.spiffeId) === undefined) return refuse(socket, PEER_IDENTITY.name, 'no-service-account')
     const { protocol } = inbound.listener
-    if (socket.alpnProtocol !== MESH_ALPN[protocol]) return refuse(socket, WRONG_ALPN.name)
-    hand(accepted, socket, meshClient(socket, peer, self.spiffeId, clientIp), inbound)
+    const alpn = socket.alpnProtocol
+    const client = meshClient(socket, peer, self.spiffeId, clientIp)
+    if (protocol === 'http' && (alpn === MESH_ALPN.http || alpn === MESH_ALPN.http2)) {
+      return serveHttp(engine, { accepted, socket, client, site, version: alpn === MESH_ALPN.http ? 'http1' : 'http2' })
+    }
+    // Callers that do not read HTTP/2 carry it (F20): it is read here all the same.
+    if (alpn !== MESH_ALPN.tcp || (protocol === 'http' && !site.takesPreface)) return refuse(socket, WRONG_ALPN.name)
+    hand(accepted, socket, client, inbound)
   }
 
   const servePlaintext = (accepted: Accepted): void => {
@@ -122,7 +132,7 @@ export function createInboundService(
 
   const hand = (accepted: Accepted, socket: Socket, client: Client, { listener }: InboundPipeline): void => {
     if (listener.protocol === 'tcp') serveInboundTcp(engine, { accepted, socket, client, label, containerPort, app })
-    else accepted.served = new HttpConnection({ engine, socket, client, site })
+    else serveHttp(engine, { accepted, socket, client, site })
   }
 
   const refuse = (socket: Socket, denial: string, detail?: string): void => {

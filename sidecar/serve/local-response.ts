@@ -1,7 +1,7 @@
 import type { Denial, HeaderPair } from '../../model/verdict.ts'
 import { NO_HEADERS } from './http1/header-lines.ts'
 import { type Framing, NO_BODY } from './http1/message.ts'
-import { writeResponseHead } from './http1/write-head.ts'
+import { type ResponseToWrite, writeResponseHead } from './http1/write-head.ts'
 
 /** A response that this proxy makes itself. */
 export interface LocalResponse {
@@ -10,13 +10,17 @@ export interface LocalResponse {
   readonly body?: string | undefined
   /** The request was HEAD: the length is told and the body is not sent. */
   readonly toHead: boolean
-  readonly close: boolean
+  /** HTTP/1.1: no request follows. */
+  readonly close?: boolean
   /** Milliseconds since the epoch. */
   readonly nowMs: number
 }
 
-/** Head and body in one Buffer. If one of the headers would split it, none of them is sent. */
-export function writeLocalResponse({ status, headers, body, toHead, close, nowMs }: LocalResponse): Buffer {
+/** The message and its body, which is empty where none is sent. */
+export function localMessage({ status, headers, body, toHead, close, nowMs }: LocalResponse): {
+  readonly message: ResponseToWrite
+  readonly body: Buffer
+} {
   const bytes = Buffer.from(body ?? '')
   const isBodyless = status === 204 || status === 304
   const framing: Framing = isBodyless || toHead ? NO_BODY : { kind: 'length', bytes: bytes.length }
@@ -25,14 +29,22 @@ export function writeLocalResponse({ status, headers, body, toHead, close, nowMs
     headers: NO_HEADERS,
     framing,
     declaredLength: toHead && !isBodyless ? bytes.length : undefined,
-    close,
+    ...(close === undefined ? {} : { close }),
+    edits: { set: [['date', httpDate(nowMs)] as const, ...headers] },
   }
-  const first = { slices: framing.kind === 'length' && bytes.length > 0 ? [bytes] : [], done: true }
-  const date: HeaderPair = ['date', httpDate(nowMs)]
-  const written = writeResponseHead({ ...message, edits: { set: [date, ...headers] } }, first)
-  if (Buffer.isBuffer(written)) return written
-  return writeResponseHead({ ...message, edits: { set: [date] } }, first) as Buffer
+  return { message, body: framing.kind === 'length' ? bytes : NOTHING }
 }
+
+/** Head and body in one Buffer. If one of the headers would split it, none of them is sent. */
+export function writeLocalResponse(response: LocalResponse): Buffer {
+  const { message, body } = localMessage(response)
+  const first = { slices: body.length > 0 ? [body] : [], done: true }
+  const written = writeResponseHead(message, first)
+  if (Buffer.isBuffer(written)) return written
+  return writeResponseHead(localMessage({ ...response, headers: [] }).message, first) as Buffer
+}
+
+const NOTHING = Buffer.alloc(0)
 
 /** The body that tells of a refusal: RFC 9457, with the stable name and the id to ask about, and nothing of the policy. */
 export function problemJson({ name, status, title }: Denial, decisionId: string): string {

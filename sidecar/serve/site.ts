@@ -4,8 +4,8 @@ import type { EndpointPool } from '../upstream/pool.ts'
 import type { Client } from './client.ts'
 import type { Transaction } from './downstream.ts'
 import type { Engine } from './engine.ts'
-import type { Http1Wire } from './http1/downstream.ts'
 import type { RequestHead } from './http1/message.ts'
+import type { Http1Wire } from './http1-downstream.ts'
 import type { Direction } from './observation.ts'
 import type { HttpRequestView } from './request-view.ts'
 
@@ -24,6 +24,8 @@ export interface HttpSite {
   resolve(pipeline: Pipeline, request: HttpRequestView, head: RequestHead, client: Client): CompiledRoute | Deny
   /** Takes a request out of the usual course: CONNECT, where it is a method. Undefined leaves it there. */
   transaction?(engine: Engine, wire: Http1Wire, head: RequestHead): Transaction | undefined
+  /** Whether a client may begin with HTTP/2's preface, without having agreed on it in TLS. */
+  readonly takesPreface?: boolean
   /** Where `action: app` leads. */
   readonly app?: EndpointPool
   /** Where the client dialled a pod by itself: the one endpoint of `upstream` that requests go to, while it is there. */

@@ -4,10 +4,10 @@ import type { Pipeline } from '../../compile/pipeline.ts'
 import { isLoopback } from '../../upstream/outside.ts'
 import type { ConnectionTable } from '../accepted.ts'
 import { outsideClient } from '../client.ts'
-import { HttpConnection } from '../connection.ts'
 import type { Engine } from '../engine.ts'
 import type { ProxyPlace } from '../placement.ts'
 import { createPort, type Port } from '../port.ts'
+import { serveHttp } from '../serve-http.ts'
 import type { HttpSite } from '../site.ts'
 import { ConnectTransaction } from './connect-transaction.ts'
 import { createCredentialCheck } from './credential.ts'
@@ -48,6 +48,7 @@ export function createProxyPort(engine: Engine, table: ConnectionTable, { bind, 
     direction: 'outbound',
     listener: () => label.listener,
     port: () => service.port,
+    takesPreface: service.appProtocol === 'http2',
     resolve(pipeline, request, head) {
       const named = destinations(pipeline).service(request.host, head.port ?? 80)
       if (named === undefined || named.service.upstream !== service.upstream) return OTHER_HOST
@@ -56,7 +57,7 @@ export function createProxyPort(engine: Engine, table: ConnectionTable, { bind, 
   })
   return createPort(engine, table, bind, label, (accepted) => {
     const { socket } = accepted
-    accepted.served = new HttpConnection({ engine, socket, client: outsideClient(socket.remoteAddress), site })
+    serveHttp(engine, { accepted, socket, client: outsideClient(socket.remoteAddress), site })
   })
 }
 
