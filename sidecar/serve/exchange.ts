@@ -274,8 +274,7 @@ export class Exchange implements Transaction, UpstreamStreamUser {
       const only = site.endpoint(this.#upstreamName)
       return only === except ? undefined : only
     }
-    const group = upstreams.get(this.#upstreamName)
-    return group === undefined ? undefined : upstreams.pick(group, this.#startMs, except)
+    return upstreams.get(this.#upstreamName)?.pick(this.#startMs, except)
   }
 
   #attempt(pool: EndpointPool): void {
@@ -410,7 +409,7 @@ export class Exchange implements Transaction, UpstreamStreamUser {
   }
 
   onResponseHead(head: ResponseHead): void {
-    this.#pool!.health.succeed()
+    this.#pool!.health.succeed(this.#engine.clock.monotonic())
     this.#response = head
     this.#isEarly = !this.#isRequestRead
     this.#status = head.status
@@ -504,7 +503,7 @@ export class Exchange implements Transaction, UpstreamStreamUser {
 
   onSwitched(head: ResponseHead, upstream: ByteStream, early: Buffer): void {
     this.#upstream = undefined
-    this.#pool!.health.succeed()
+    this.#pool!.health.succeed(this.#engine.clock.monotonic())
     const about = {
       decisionId: this.#decisionId,
       upstream: this.#upstreamName,

@@ -53,7 +53,7 @@ export class PassiveHealth {
   }
 
   /** It answered, and well. All times are monotonic. */
-  succeed(nowMs: number = Number.POSITIVE_INFINITY): void {
+  succeed(nowMs: number): void {
     this.#failures = 0
     this.#serverErrors = 0
     if (this.#ejections === 0 || !this.isAvailable(nowMs)) return

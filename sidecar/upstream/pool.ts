@@ -1,8 +1,10 @@
-import type { Candidate } from './balance.ts'
+import type { Candidate } from './balancer.ts'
 import { type ConnectDeps, ConnectError, connect, describeTarget, type Target } from './connect.ts'
 import { type ConnectionOwner, UpstreamConnection } from './connection.ts'
+import type { RingMember } from './hash-ring.ts'
 import { PassiveHealth } from './health.ts'
 import { Http1Stream } from './http1-stream.ts'
+import { PeakEwma } from './latency.ts'
 import type { HttpVersion, UpstreamStream } from './upstream-stream.ts'
 
 /** Bounds of the connections to one endpoint. */
@@ -29,6 +31,24 @@ export interface PoolDeps extends ConnectDeps {
   readonly counts: PoolCounts
 }
 
+/** What is known of an endpoint beside how it is reached. */
+export interface EndpointFacts {
+  /** When it came among the others, in monotonic time. */
+  readonly sinceMs: number
+  /** Where it is; undefined: nobody says. */
+  readonly zone?: string | undefined
+  /** What a session that is with it is told, and says again. Nobody can tell from it what the endpoint is. */
+  readonly sessionToken?: string
+}
+
+/** What its upstream says of the connections to an endpoint. */
+export interface PoolSettings {
+  /** Milliseconds to connect, TLS included; undefined: as everywhere. */
+  readonly connectMs: number | undefined
+  /** Whether the upstream may have one connection more; undefined: it may. */
+  readonly mayOpen: (() => boolean) | undefined
+}
+
 /** The endpoint has as many connections as it may. */
 export class PoolFullError extends Error {
   override readonly name = 'PoolFullError'
@@ -42,20 +62,46 @@ export type OpenedStream = UpstreamStream | ConnectError | PoolFullError
  *
  * Only its user knows whether a connection may serve again: it gives it back, or destroys it.
  */
-export class EndpointPool implements Candidate, ConnectionOwner {
+export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
   readonly target: Target
   /** For logs. */
   readonly label: string
   readonly health = new PassiveHealth()
-  readonly #deps: PoolDeps
+  readonly latency = new PeakEwma()
+  readonly sinceMs: number
+  readonly sessionToken: string
+  zone: string | undefined
+  #deps: PoolDeps
+  /** Where its upstream does not say otherwise. */
+  readonly #connectMs: number
+  #mayOpen: PoolSettings['mayOpen']
   readonly #idle: UpstreamConnection[] = []
   #open = 0
   #isClosed = false
 
-  constructor(target: Target, deps: PoolDeps) {
+  constructor(target: Target, deps: PoolDeps, { sinceMs, zone, sessionToken = '' }: EndpointFacts = { sinceMs: 0 }) {
     this.target = target
     this.label = describeTarget(target)
+    this.sinceMs = sinceMs
+    this.zone = zone
+    this.sessionToken = sessionToken
     this.#deps = deps
+    this.#connectMs = deps.connectMs
+  }
+
+  /** For whoever comes from now on. */
+  configure({ connectMs = this.#connectMs, mayOpen }: PoolSettings): void {
+    this.#mayOpen = mayOpen
+    if (connectMs !== this.#deps.connectMs) this.#deps = { ...this.#deps, connectMs }
+  }
+
+  get key(): string {
+    return this.label
+  }
+
+  /** Connections, those being made included. */
+  get connections(): number {
+    return this.#open
   }
 
   get outstanding(): number {
@@ -64,6 +110,10 @@ export class EndpointPool implements Candidate, ConnectionOwner {
 
   isAvailable(nowMs: number): boolean {
     return this.health.isAvailable(nowMs)
+  }
+
+  latencyMs(nowMs: number): number {
+    return this.latency.at(nowMs)
   }
 
   /** What a request can be sent on now, without waiting. `came`: what the request is written in where it came from. */
@@ -98,10 +148,10 @@ export class EndpointPool implements Candidate, ConnectionOwner {
 
   /** Makes a new connection; `done` is called once, never before this returns. */
   open(done: (opened: Opened) => void): { abort(): void } {
-    if (this.#open >= this.#deps.limits.maxConnectionsPerEndpoint) {
+    if (this.#open >= this.#deps.limits.maxConnectionsPerEndpoint || this.#mayOpen?.() === false) {
       let isAborted = false
       process.nextTick(() => {
-        if (!isAborted) done(new PoolFullError(`${this.label} has ${this.#open} connections`))
+        if (!isAborted) done(new PoolFullError(`${this.label} may have no more than ${this.#open} connections`))
       })
       return {
         abort() {
@@ -145,6 +195,15 @@ export class EndpointPool implements Candidate, ConnectionOwner {
     deadlines.set(connection.idleDeadline, Math.min(idleMs, usableMs), nowMs)
     this.#idle.push(connection)
     this.#deps.counts.idle += 1
+  }
+
+  /** Closes the connection that has waited longest for a request; false: none waits. */
+  closeIdle(): boolean {
+    const connection = this.#idle.shift()
+    if (connection === undefined) return false
+    this.#leaveIdle(connection)
+    connection.destroy()
+    return true
   }
 
   /** Closes what is idle, and what is in use as soon as it is given back. */

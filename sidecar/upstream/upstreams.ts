@@ -1,20 +1,15 @@
+import { createHash } from 'node:crypto'
 import { MESH_ALPN } from '../../contract/alpn.ts'
 import type { EndpointsDocument } from '../../contract/endpoints.ts'
 import type { Upstream, WorkloadConfig } from '../../contract/workload-config.ts'
 import type { SpiffeId } from '../../model/spiffe-id.ts'
-import { pick } from './balance.ts'
 import type { Target } from './connect.ts'
 import type { OutsideTarget } from './outside.ts'
 import { EndpointPool, type PoolDeps } from './pool.ts'
+import { UpstreamGroup } from './upstream-group.ts'
 
 /** Destinations outside the mesh that are remembered at once; the oldest is forgotten first. */
 const MAX_OUTSIDE = 256
-
-/** The endpoints of one upstream, with all that is known of them. */
-export interface UpstreamGroup {
-  readonly name: string
-  readonly pools: readonly EndpointPool[]
-}
 
 /**
  * The upstreams of the newest config with the newest endpoints. What did not change keeps its connections and its health,
@@ -24,21 +19,27 @@ export class Upstreams {
   readonly #deps: PoolDeps
   readonly #random: () => number
   readonly #dialHost: (address: string) => string | undefined
+  readonly #ownPod: string
   #groups = new Map<string, UpstreamGroup>()
   #pools = new Map<string, EndpointPool>()
   readonly #outside = new Map<string, UpstreamGroup>()
   #config: WorkloadConfig | undefined
   #endpoints: EndpointsDocument | undefined
 
-  /** `dialHost` says what is dialled in place of an address; undefined: the address itself. */
+  /**
+   * `dialHost` says what is dialled in place of an address; undefined: the address itself. `ownPod` is `namespace/pod` of this
+   * proxy: by it the endpoints say which zone it is in.
+   */
   constructor(
     deps: PoolDeps,
     random: () => number,
     dialHost: (address: string) => string | undefined = () => undefined,
+    ownPod = '',
   ) {
     this.#deps = deps
     this.#random = random
     this.#dialHost = dialHost
+    this.#ownPod = ownPod
   }
 
   /** Brings the groups up to date; two comparisons when nothing came. */
@@ -49,19 +50,28 @@ export class Upstreams {
     this.#endpoints = endpoints
     const groups = new Map<string, UpstreamGroup>()
     const pools = new Map<string, EndpointPool>()
+    const zones = endpoints?.zones ?? {}
+    const zone = Object.hasOwn(zones, this.#ownPod) ? zones[this.#ownPod] : undefined
+    const nowMs = this.#deps.clock.monotonic()
     for (const [name, upstream] of Object.entries(config.upstreams)) {
       const known =
         endpoints !== undefined && Object.hasOwn(endpoints.endpoints, name) ? endpoints.endpoints[name]! : []
-      const group = known.map(({ address, port }) => {
+      const members = known.map(({ address, port, pod, zone: its }) => {
         const key = poolKey(name, upstream, address, port)
         const pool =
           pools.get(key) ??
           this.#pools.get(key) ??
-          new EndpointPool(targetOf(upstream, address, port, this.#dialHost(address)), this.#deps)
+          new EndpointPool(targetOf(upstream, address, port, this.#dialHost(address)), this.#deps, {
+            sinceMs: nowMs,
+            sessionToken: sessionTokenOf(pod),
+          })
+        pool.zone = its
         pools.set(key, pool)
         return pool
       })
-      groups.set(name, { name, pools: group })
+      const group = this.#groups.get(name) ?? new UpstreamGroup(name, this.#random)
+      group.update(members, upstream.traffic, zone)
+      groups.set(name, group)
     }
     for (const [key, pool] of this.#pools) if (!pools.has(key)) pool.close()
     this.#groups = groups
@@ -88,14 +98,10 @@ export class Upstreams {
       this.#outside.delete(oldest)
       for (const pool of group.pools) pool.close()
     }
-    const group: UpstreamGroup = { name, pools: [new EndpointPool(target, this.#deps)] }
+    const group = new UpstreamGroup(name, this.#random)
+    group.update([new EndpointPool(target, this.#deps)], undefined, undefined)
     this.#outside.set(name, group)
     return group
-  }
-
-  /** Undefined: there is no endpoint, or no other than `except`. */
-  pick(group: UpstreamGroup, nowMs: number, except?: EndpointPool): EndpointPool | undefined {
-    return pick(group.pools, this.#random, nowMs, except)
   }
 
   close(): void {
@@ -107,6 +113,11 @@ export class Upstreams {
     for (const { pools } of this.#outside.values()) for (const pool of pools) pool.close()
     this.#outside.clear()
   }
+}
+
+/** The same at every replica of a gateway. The name of a pod is part random, so nobody finds it by trying. */
+function sessionTokenOf(pod: string): string {
+  return createHash('sha256').update(pod).digest('base64url').slice(0, 22)
 }
 
 /** All that a connection depends on: another expectation of who is there is another pool. */

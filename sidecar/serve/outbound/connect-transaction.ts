@@ -6,8 +6,8 @@ import { UpstreamConnection } from '../../upstream/connection.ts'
 import { connectDenial, NO_ENDPOINTS, NOT_SERVING, refusal } from '../denials.ts'
 import type { Transaction } from '../downstream.ts'
 import type { Engine } from '../engine.ts'
-import type { Http1Wire } from '../http1-downstream.ts'
 import type { RequestHead } from '../http1/message.ts'
+import type { Http1Wire } from '../http1-downstream.ts'
 import { PROBLEM_JSON, problemJson, writeLocalResponse } from '../local-response.ts'
 import type { Outcome, Refusal } from '../observation.ts'
 import type { Judged } from '../open-tunnels.ts'
@@ -108,11 +108,10 @@ export class ConnectTransaction implements Transaction {
   }
 
   #targetsOf(upstream: string): readonly Target[] {
-    const { upstreams } = this.#engine
-    const group = upstreams.get(upstream)
-    const first = group === undefined ? undefined : upstreams.pick(group, this.#startMs)
+    const group = this.#engine.upstreams.get(upstream)
+    const first = group?.pick(this.#startMs)
     if (group === undefined || first === undefined) return []
-    const second = upstreams.pick(group, this.#startMs, first)
+    const second = group.pick(this.#startMs, first)
     return second === undefined ? [first.target] : [first.target, second.target]
   }
 

@@ -21,12 +21,12 @@ export function joinUpstream(
   const { socket } = accepted
   const group = engine.upstreams.get(upstream)
   const nowMs = engine.clock.monotonic()
-  const first = only ?? (group === undefined ? undefined : engine.upstreams.pick(group, nowMs))
+  const first = only ?? group?.pick(nowMs)
   if (first === undefined) {
     tellRefused(engine, label, socket, NO_ENDPOINTS.name)
     return void socket.destroy()
   }
-  const second = only === undefined && group !== undefined ? engine.upstreams.pick(group, nowMs, first) : undefined
+  const second = only === undefined ? group?.pick(nowMs, first) : undefined
   const about = {
     decisionId: engine.newId(),
     ...label,
