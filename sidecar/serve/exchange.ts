@@ -11,6 +11,7 @@ import type { UpstreamFailure, UpstreamStream, UpstreamStreamUser } from '../ups
 import {
   BACKEND_UNRESOLVED,
   connectDenial,
+  DEADLINE_EXCEEDED,
   DECISION_TIMEOUT,
   denialOf,
   NO_ENDPOINTS,
@@ -25,9 +26,16 @@ import {
 } from './denials.ts'
 import type { Downstream, Transaction } from './downstream.ts'
 import type { Engine } from './engine.ts'
-import { type Provenance, provenanceFromOutside, provenanceFromPeer, provenanceFromWorkload } from './forwarded.ts'
+import {
+  IDENTITY_DROP,
+  type Provenance,
+  provenanceFromOutside,
+  provenanceFromPeer,
+  provenanceFromWorkload,
+} from './forwarded.ts'
+import { grpcTimeoutMs, isGrpc } from './grpc.ts'
 import { totalLength } from './http1/chunk.ts'
-import type { HeaderLines } from './http1/header-lines.ts'
+import { type HeaderLines, withoutLines } from './http1/header-lines.ts'
 import type { RequestHead, ResponseHead } from './http1/message.ts'
 import type { Problem } from './http1/problem.ts'
 import type { RequestToWrite, ResponseToWrite } from './http1/write-head.ts'
@@ -75,6 +83,11 @@ export class Exchange implements Transaction, UpstreamStreamUser {
   #phase = DECIDING
   #isCounted = false
 
+  readonly #isGrpc: boolean
+  /** When the caller wants no answer any more, in monotonic milliseconds. */
+  readonly #calledUntilMs: number
+  /** Milliseconds between two reads of the body. A call of gRPC may be a conversation from its first byte on. */
+  readonly #bodyMs: number
   #isRequestRead: boolean
   #pool: EndpointPool | undefined
   #upstreamName = ''
@@ -107,6 +120,10 @@ export class Exchange implements Transaction, UpstreamStreamUser {
     this.#timeMs = engine.clock.now()
     this.#startMs = engine.clock.monotonic()
     this.#isRequestRead = !hasBody(head)
+    this.#isGrpc = head.method === 'POST' && isGrpc(head.headers)
+    const timeoutMs = this.#isGrpc ? grpcTimeoutMs(head.headers) : undefined
+    this.#calledUntilMs = timeoutMs === undefined ? Number.POSITIVE_INFINITY : this.#startMs + timeoutMs
+    this.#bodyMs = this.#isGrpc ? engine.limits.tunnelIdleMs : engine.limits.bodyMs
   }
 
   get wantsBody(): boolean {
@@ -134,7 +151,7 @@ export class Exchange implements Transaction, UpstreamStreamUser {
 
     const decided = decide(resolved.chain, view, this.#facts)
     if (!('then' in decided)) return this.#onDecision(decided)
-    this.#downstream.setDeadline(engine.limits.headMs, this.#startMs)
+    this.#setDeadline(engine.limits.headMs, this.#startMs)
     decided.then((decision) =>
       this.#guard(() => {
         if (this.#phase !== DECIDING) return
@@ -147,7 +164,7 @@ export class Exchange implements Transaction, UpstreamStreamUser {
   onRequestBody(slices: readonly Buffer[], done: boolean, trailers: HeaderLines | undefined): void {
     for (const slice of slices) this.#bytesIn += slice.length
     this.#isRequestRead = done
-    if (this.#phase === STREAMING) this.#send(slices, trailers)
+    if (this.#phase === STREAMING) this.#send(slices, trailers && withoutLines(trailers, IDENTITY_DROP))
   }
 
   onRequestProblem(problem: Problem): void {
@@ -162,8 +179,8 @@ export class Exchange implements Transaction, UpstreamStreamUser {
   onDownstreamDrain(): void {
     if (this.#phase !== STREAMING || this.#isResponseDone) return
     if (this.#isResponseHeadSent) {
-      if (this.#isRequestRead) this.#downstream.clearDeadline()
-      else this.#downstream.setDeadline(this.#engine.limits.bodyMs)
+      if (this.#isRequestRead) this.#clearDeadline()
+      else this.#setDeadline(this.#bodyMs)
       this.#upstream?.resume()
     }
   }
@@ -184,7 +201,22 @@ export class Exchange implements Transaction, UpstreamStreamUser {
     this.#guard(() => this.#giveUp())
   }
 
+  /** No later than the caller's own deadline. */
+  #setDeadline(delayMs: number, nowMs?: number): void {
+    if (this.#calledUntilMs === Number.POSITIVE_INFINITY) return this.#downstream.setDeadline(delayMs, nowMs)
+    const now = nowMs ?? this.#engine.clock.monotonic()
+    this.#downstream.setDeadline(Math.max(0, Math.min(delayMs, this.#calledUntilMs - now)), now)
+  }
+
+  #clearDeadline(): void {
+    if (this.#calledUntilMs === Number.POSITIVE_INFINITY) this.#downstream.clearDeadline()
+    else this.#setDeadline(Number.POSITIVE_INFINITY)
+  }
+
   #giveUp(): void {
+    if (this.#engine.clock.monotonic() >= this.#calledUntilMs && this.#phase !== OVER) {
+      return this.#refuse(DEADLINE_EXCEEDED, { outcome: 'failed' })
+    }
     switch (this.#phase) {
       case DECIDING:
         return this.#refuse(DECISION_TIMEOUT, { outcome: 'failed' })
@@ -238,7 +270,7 @@ export class Exchange implements Transaction, UpstreamStreamUser {
   }
 
   #answer({ status, headers, body }: Answer): void {
-    this.#respond(status, headers, body, 'answered', undefined)
+    this.#respond({ status, headers, body }, 'answered', undefined)
   }
 
   #act(action: RouteAction): void {
@@ -260,10 +292,10 @@ export class Exchange implements Transaction, UpstreamStreamUser {
       case 'redirect': {
         const { site } = this.#downstream
         const location = redirectLocation(this.#route!.config, this.#view!, this.#head, site)
-        return this.#respond(action.status, [['location', location]], undefined, 'answered', undefined)
+        return this.#respond({ status: action.status, headers: [['location', location]] }, 'answered', undefined)
       }
       case 'respond':
-        return this.#respond(action.status, [], undefined, 'answered', undefined)
+        return this.#respond({ status: action.status, headers: [] }, 'answered', undefined)
     }
   }
 
@@ -322,7 +354,7 @@ export class Exchange implements Transaction, UpstreamStreamUser {
     stream.user = this
     this.#isHeadPending = true
     if (this.#isRequestRead) this.#send(NO_SLICES, undefined)
-    else this.#downstream.setDeadline(this.#engine.limits.bodyMs)
+    else this.#setDeadline(this.#bodyMs)
   }
 
   /** Sends what was just read of the body, behind the head if that is still to go: one write. */
@@ -345,7 +377,7 @@ export class Exchange implements Transaction, UpstreamStreamUser {
       this.#isWaitingForUpstream = true
       this.#downstream.pause()
     }
-    this.#downstream.setDeadline(this.#engine.limits.bodyMs)
+    this.#setDeadline(this.#bodyMs)
   }
 
   /** Undefined: something in it is no field value. */
@@ -384,14 +416,14 @@ export class Exchange implements Transaction, UpstreamStreamUser {
     const action = this.#route!.config.action
     const timeoutMs =
       action.kind === 'app' || action.kind === 'forward' ? action.requestTimeoutMs : this.#engine.limits.responseMs
-    if (timeoutMs === 0) this.#downstream.clearDeadline()
-    else this.#downstream.setDeadline(timeoutMs)
+    if (timeoutMs === 0) this.#clearDeadline()
+    else this.#setDeadline(timeoutMs)
   }
 
   onUpstreamDrain(): void {
     if (!this.#isWaitingForUpstream) return
     this.#isWaitingForUpstream = false
-    this.#downstream.setDeadline(this.#engine.limits.bodyMs)
+    this.#setDeadline(this.#bodyMs)
     this.#downstream.resume()
   }
 
@@ -415,7 +447,8 @@ export class Exchange implements Transaction, UpstreamStreamUser {
     this.#status = head.status
   }
 
-  onResponseBody(slices: readonly Buffer[], done: boolean, trailers: HeaderLines | undefined): void {
+  onResponseBody(slices: readonly Buffer[], done: boolean, received: HeaderLines | undefined): void {
+    const trailers = received && withoutLines(received, planOf(this.#route!).response.drop)
     let isFlowing: boolean
     if (this.#isResponseHeadSent) {
       isFlowing = this.#downstream.respondBody(slices, done, trailers)
@@ -423,14 +456,14 @@ export class Exchange implements Transaction, UpstreamStreamUser {
       const written = this.#downstream.respond(this.#responseToWrite(this.#response!), slices, done, trailers)
       if (typeof written !== 'boolean') return this.#refuse(UNWRITABLE_HEAD, { outcome: 'failed' })
       this.#isResponseHeadSent = true
-      if (!done && this.#isRequestRead) this.#downstream.clearDeadline()
+      if (!done && this.#isRequestRead) this.#clearDeadline()
       isFlowing = written
     }
     this.#bytesOut += totalLength(slices)
     if (done) return this.#onResponseDone()
     if (!isFlowing) {
       this.#upstream?.pause()
-      this.#downstream.setDeadline(this.#engine.limits.bodyMs)
+      this.#setDeadline(this.#bodyMs)
     }
   }
 
@@ -541,21 +574,19 @@ export class Exchange implements Transaction, UpstreamStreamUser {
   #refuse(denial: Denial, given: RefuseOptions = {}): void {
     const { outcome = 'denied', headers = [], detail } = given
     const refusal = given.refusal ?? { ...plainRefusal(denial), detail }
-    const told = tellRefusal(denial, headers, this.#facts.refusalForm, this.#decisionId)
-    this.#respond(told.status, told.headers, told.body, outcome, refusal)
+    const told = tellRefusal(denial, headers, this.#facts.refusalForm, this.#decisionId, this.#isGrpc)
+    this.#respond(told, outcome, refusal)
   }
 
   /** Answers here. Whatever upstream there is has no part in it. */
   #respond(
-    status: number,
-    headers: readonly HeaderPair[],
-    body: string | undefined,
+    { status, meaning = status, headers, body }: Answered,
     outcome: Outcome,
     refusal: Refusal | undefined,
   ): void {
     this.#dropUpstream()
     if (this.#isResponseHeadSent) return this.#abort(outcome, refusal)
-    this.#status = status
+    this.#status = meaning
     this.#outcome = outcome
     this.#refusal = refusal
     const { setResponseHeaders = [], addResponseHeaders = [] } = this.#facts
@@ -642,6 +673,15 @@ export class Exchange implements Transaction, UpstreamStreamUser {
 /** Whether anything can follow the head. */
 function hasBody({ framing }: RequestHead): boolean {
   return framing.kind === 'chunked' || (framing.kind === 'length' && framing.bytes > 0)
+}
+
+/** What is said in place of an upstream. */
+interface Answered {
+  readonly status: number
+  /** What the status stands for, where it says something else. */
+  readonly meaning?: number
+  readonly headers: readonly HeaderPair[]
+  readonly body?: string | undefined
 }
 
 interface RefuseOptions {

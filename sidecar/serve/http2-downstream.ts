@@ -150,8 +150,11 @@ export class Http2Downstream implements Downstream, Http2StreamUser {
   }
 
   respondLocally(answer: LocalAnswer): void {
-    const { message, body } = localMessage({ ...answer, toHead: this.#isToHead })
+    const { message: whole, body } = localMessage({ ...answer, toHead: this.#isToHead })
+    let message = whole
     const hasBody = body.length > 0
+    // The end of the stream says that there is no body; a length of 0 beside it would be one line too many for gRPC.
+    if (!hasBody && !this.#isToHead) message = { ...message, framing: NO_BODY }
     if (this.#stream.sendResponse(message, !hasBody) !== undefined) {
       // One of the headers would split: none of them is sent.
       const plain = localMessage({ ...answer, headers: [], toHead: this.#isToHead })

@@ -1,4 +1,5 @@
 import type { HeaderPair } from '../../../model/verdict.ts'
+import type { HeaderFilter } from './header-filter.ts'
 import { FOLDED_TOKEN, hashOfName, latin1, UNDERSCORE } from './octets.ts'
 
 /** Numbers that {@link HeaderLines} holds of each line. */
@@ -103,6 +104,20 @@ export class HeaderLines {
     }
     return true
   }
+}
+
+/** The lines whose names are not in the filter, of the same bytes. Undefined: none is left. */
+export function withoutLines(lines: HeaderLines, drop: HeaderFilter): HeaderLines | undefined {
+  const { block, origin, marks, neverIndexed } = lines
+  const kept: number[] = []
+  const never: number[] = []
+  for (let mark = 0; mark < marks.length; mark += MARKS_PER_LINE) {
+    if (drop.matches(marks[mark]!, block, origin + marks[mark + 1]!, origin + marks[mark + 2]!)) continue
+    if (neverIndexed?.includes(mark / MARKS_PER_LINE) === true) never.push(kept.length / MARKS_PER_LINE)
+    for (let at = mark; at < mark + MARKS_PER_LINE; at++) kept.push(marks[at]!)
+  }
+  if (kept.length === marks.length) return lines
+  return kept.length === 0 ? undefined : new HeaderLines(block, origin, kept, never.length === 0 ? undefined : never)
 }
 
 const NONE: readonly string[] = Object.freeze([])
