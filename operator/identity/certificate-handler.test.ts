@@ -341,6 +341,36 @@ describe('POST /v1/certificates', () => {
     assert.equal(statuses.filter((status) => status === 429).length, 16)
   })
 
+  it('T04: lets nobody wait for callers who never send what they announce', async (t) => {
+    const slow: ReturnType<typeof request>[] = []
+    const begun: Promise<void>[] = []
+    t.after(() => {
+      for (const call of slow) call.destroy()
+    })
+    for (let caller = 0; caller < 17; caller++) {
+      const { key, cert } = await joined(`slow-${caller}`)
+      for (let i = 0; i < 4; i++) {
+        const call = request({
+          ...{ host: '127.0.0.1', port, path: '/v1/certificates', method: 'POST', agent: false },
+          ...{ ca: trustAnchors, checkServerIdentity: () => undefined, key, cert },
+          headers: { 'content-type': 'application/json', 'content-length': 400 },
+        })
+        call.on('error', () => {})
+        begun.push(
+          new Promise((resolve) => {
+            call.once('socket', (socket) => socket.once('secureConnect', resolve))
+            call.once('close', resolve)
+          }),
+        )
+        call.flushHeaders()
+        slow.push(call)
+      }
+    }
+    await Promise.all(begun)
+    const { reply } = await joined('honest')
+    assert.equal(reply.status, 200)
+  })
+
   it('renews for who shows a current SVID', async () => {
     const holder = await joined('renews')
     const { csr } = newRequest()

@@ -32,7 +32,10 @@ export interface CertificateHandlerOptions {
 
 export type CertificateHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>
 
-/** Requests in work at once. Beyond, callers are told to come again (F04): each holds a body and a signature. */
+/**
+ * Requests in work at once: being authenticated or signed. Beyond, callers are told to come again (F04). Who is waited for,
+ * because the rest of the request has not come, takes no place: how many of those there are is bounded by caller.
+ */
 const MAX_PENDING = 64
 const BUSY_RETRY_SECONDS = 1
 const BODY_TIMEOUT_MS = 5_000
@@ -46,21 +49,29 @@ const BODY_TIMEOUT_MS = 5_000
  */
 export function createCertificateHandler(options: CertificateHandlerOptions): CertificateHandler {
   let pending = 0
-  return async (request, response) => {
-    if (pending >= MAX_PENDING) return refuse(response, busy(BUSY_RETRY_SECONDS))
+  const inTurn: InTurn = async (work) => {
+    if (pending >= MAX_PENDING) return busy(BUSY_RETRY_SECONDS)
     pending += 1
     try {
-      const outcome = await handle(request, options)
+      return await work()
+    } finally {
+      pending -= 1
+    }
+  }
+  return async (request, response) => {
+    try {
+      const outcome = await handle(request, options, inTurn)
       if ('reason' in outcome) refuse(response, outcome)
       else send(response, 200, 'application/json', outcome)
     } catch (err) {
       options.log.error('certificate request failed', { err })
       refuse(response, { status: 503, reason: 'internal', title: 'The certificate authority cannot answer now.' })
-    } finally {
-      pending -= 1
     }
   }
 }
+
+/** Does what takes a place; a refusal where there is none. */
+type InTurn = <T>(work: () => Promise<T>) => Promise<T | Refusal>
 
 interface Refusal {
   readonly status: number
@@ -72,6 +83,7 @@ interface Refusal {
 async function handle(
   request: IncomingMessage,
   options: CertificateHandlerOptions,
+  inTurn: InTurn,
 ): Promise<CertificateAnswer | Refusal> {
   const { authenticator, limit, log } = options
   if (request.method !== 'POST') return { status: 405, reason: 'method', title: 'Certificates are asked for by POST.' }
@@ -81,11 +93,9 @@ async function handle(
   const bearer = bearerOf(request)
   if (bearer === 'malformed') return { status: 401, reason: 'malformed-authorization', title: 'Bearer tokens only.' }
   const remoteAddress = request.socket.remoteAddress
-  const verdict = await authenticator.authenticate({
-    bearer,
-    certificate: verifiedCertificateOf(request.socket),
-    remoteAddress,
-  })
+  const certificate = verifiedCertificateOf(request.socket)
+  const verdict = await inTurn(() => authenticator.authenticate({ bearer, certificate, remoteAddress }))
+  if ('title' in verdict) return verdict
   if (!verdict.ok) {
     log.warn('certificate refused', { 'event.reason': verdict.reason, 'source.ip': remoteAddress })
     const { status, reason, retryAfterSeconds } = verdict
@@ -102,7 +112,7 @@ async function handle(
 
   const leaf = await readLeafRequest(request, caller, options)
   if ('reason' in leaf) return refusal(leaf)
-  return issue(leaf, caller, options)
+  return inTurn(() => issue(leaf, caller, options))
 }
 
 async function readLeafRequest(
