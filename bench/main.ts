@@ -137,3 +137,5 @@ try {
   process.stderr.write(isUsage ? `${error.message}\n\n${USAGE}` : `bench: ${(error as Error).stack}\n`)
   process.exitCode = isUsage ? 2 : 1
 }
+// Whoever was started and not stopped by a failure ends with this process, and does not keep it.
+process.exit()

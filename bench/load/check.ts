@@ -1,5 +1,5 @@
 import { type Refusal, type Stage, WrongAnswerError } from '../scenario.ts'
-import { ClosedError, type Probed, type ProbeRequest, probe } from './probe.ts'
+import { ClosedError, type Probed, type ProbeRequest, probe as probeHttp1 } from './probe.ts'
 import type { Load } from './wrk.ts'
 
 /** Takes one request in an hour, where there is a limit. */
@@ -15,10 +15,18 @@ const REFUSING: Readonly<Record<Exclude<Refusal, 'no-certificate' | 'foreign-cer
   'over-limit': [429],
 }
 
+/** How a probe is made, and what the application answers to it. */
+export interface Asking {
+  readonly probe: (request: ProbeRequest) => Promise<Probed>
+  /** Default: what the backend has at the path. */
+  readonly body?: string
+}
+
 /** Holds a contestant to its work: the answer that the generator will get, and every refusal. Gives that answer. */
 export async function checkAnswers(
   { world, contestant: { name, tokens, refuses }, peer: { port } }: Stage,
   load: Pick<Load, 'path' | 'headers' | 'postBytes' | 'isFresh' | 'isPlain'>,
+  { probe, body = world.backend.bodyOf(load.path) }: Asking = { probe: probeHttp1 },
 ): Promise<Probed> {
   const { root, client, stranger, foreign } = world.certificates
   const { path, headers, postBytes, isFresh = false, isPlain = false } = load
@@ -28,7 +36,7 @@ export async function checkAnswers(
   const answer = await probe(good)
   if (answer.status !== 200)
     throw new WrongAnswerError(`${name} answers ${answer.status}: ${answer.body.slice(0, 300)}`)
-  if (answer.body !== world.backend.bodyOf(path)) throw new WrongAnswerError(`${name} changes what the backend answers`)
+  if (answer.body !== body) throw new WrongAnswerError(`${name} changes what the backend answers`)
 
   const expectClosed = async (what: Refusal, request: ProbeRequest) => {
     const got = await probe(request).catch((error: unknown) => {

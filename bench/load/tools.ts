@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -11,6 +12,8 @@ const run = promisify(execFile)
 export interface Tools {
   /** A file of the first `count` good tokens, one a line; undefined when there are none. */
   tokenFile(count: number): Promise<string | undefined>
+  /** The same of tokens whose signature is altered. */
+  alteredTokenFile(count: number): Promise<string>
   /** Resolves with stdout. `as`: whose certificate; absent: the client's. `alpn`: what is offered, in order of preference. */
   run(
     command: readonly string[],
@@ -48,15 +51,13 @@ export async function makeTools({ directory, certificates, cores, tokens }: Worl
       const known = tokenFiles.get(count)
       if (known !== undefined) return known
       const file = join(directory, `tokens-${count}.txt`)
-      await writeFile(
-        file,
-        tokens.valid
-          .slice(0, count)
-          .map((token) => `${token}\n`)
-          .join(''),
-        { mode: 0o600 },
-      )
+      await writeLines(file, tokens.valid.slice(0, count))
       tokenFiles.set(count, file)
+      return file
+    },
+    async alteredTokenFile(count) {
+      const file = join(directory, `altered-${count}.txt`)
+      if (!existsSync(file)) await writeLines(file, tokens.altering(count))
       return file
     },
     async run(command, { alpn, as = certificates.client }) {
@@ -69,6 +70,10 @@ export async function makeTools({ directory, certificates, cores, tokens }: Worl
       return stdout
     },
   }
+}
+
+function writeLines(file: string, lines: readonly string[]): Promise<void> {
+  return writeFile(file, lines.map((line) => `${line}\n`).join(''), { mode: 0o600 })
 }
 
 /** RFC 7301, 3.1. */

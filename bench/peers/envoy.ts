@@ -177,6 +177,7 @@ function limit(requests: number, per: string) {
   return {
     '@type': `${HTTP}.http.local_ratelimit.v3.LocalRateLimit`,
     stat_prefix: 'limit',
+    rate_limited_as_resource_exhausted: true,
     token_bucket: { max_tokens: requests, tokens_per_fill: requests, fill_interval: per },
     filter_enabled: all,
     filter_enforced: all,

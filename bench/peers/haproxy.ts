@@ -10,19 +10,21 @@ export interface HaproxyOptions {
   readonly jwt?: boolean
   /** `grpc` is HTTP/2 to the application too. `tcp` passes octets on. Default: `http1`. */
   readonly protocol?: 'http1' | 'http2' | 'grpc' | 'tcp'
+  /** What is behind it. Default: what the protocol is for. */
+  readonly app?: 'echo'
 }
 
 /**
  * HAProxy with one thread, as fast as it can be configured for this: no log, no header rewritten, connections to the
  * backend shared. It is spared the rate limit, the identity rule and the forwarding headers that our rows have.
  */
-export function haproxy({ jwt = false, protocol = 'http1' }: HaproxyOptions = {}): Peer {
+export function haproxy({ jwt = false, protocol = 'http1', app }: HaproxyOptions = {}): Peer {
   return {
     programs: ['haproxy'],
     async start(world, directory) {
       const key = join(directory, 'jwt.pem')
       await writeFile(key, world.tokens.publicKeyPem)
-      const server = await serverOf(world, protocol)
+      const server = await serverOf(world, app === 'echo' ? 'tcp' : protocol)
       return startHaproxy(world, directory, 'mesh', {
         mode: protocol === 'tcp' ? 'tcp' : 'http',
         bind: `${await tlsFiles(world, directory)} verify required alpn ${ALPN[protocol]}`,
@@ -44,7 +46,7 @@ export function haproxyPair(): Peer {
       await writeFile(pem, client.chain + client.privateKey, { mode: 0o600 })
       const ca = join(directory, 'caller-root.pem')
       await writeFile(ca, root)
-      const tls = `ssl verify required ca-file ${ca} crt ${pem} alpn hauberk/http1,http/1.1 ciphersuites TLS_AES_256_GCM_SHA384 curves X25519:P-256`
+      const tls = `ssl verify required ca-file ${ca} crt ${pem} alpn hauberk/http1,http/1.1 ciphersuites TLS_AES_256_GCM_SHA384`
       const caller = await startHaproxy(world, directory, 'caller', {
         mode: 'http',
         bind: '',

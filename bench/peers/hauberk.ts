@@ -2,11 +2,12 @@ import { join } from 'node:path'
 import type { Resource } from '../../model/resource.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
 import { LOCAL_PORTS_ANNOTATION } from '../../operator/translate/workloads.ts'
+import { NotThereError } from '../scenario.ts'
 import { APP_ID, CLIENT_ID, GATEWAY_ID } from '../world/certificates.ts'
 import { freePort, untilListening } from '../world/process.ts'
 import type { World } from '../world/world.ts'
 import type { Peer, RunningPeer } from './peer.ts'
-import { readMesh, startSidecar } from './sidecar.ts'
+import { readMesh, runSidecar, startSidecar, UnsoundError, writeSidecar } from './sidecar.ts'
 
 export type Policy =
   /** A rule on the caller's SPIFFE ID. */
@@ -24,7 +25,7 @@ export interface HauberkOptions {
   /** The bundle to run; absent: that of this tree. */
   readonly bundle?: string | undefined
   /** What is behind it. Default: what the policy is for. */
-  readonly app?: 'backend' | 'echo'
+  readonly app?: 'backend' | 'echo' | 'grpc'
 }
 
 export const APP = 'bench/app' as WorkloadId
@@ -32,21 +33,32 @@ const CALLER = 'bench/client' as WorkloadId
 const CONTAINER_PORT = 8080
 
 /** A sidecar in front of the application: mutual TLS in, plaintext out. */
-export function hauberk({ policy, bundle, app }: HauberkOptions): Peer {
+export function hauberk({ policy, bundle, app = APPS[policy] }: HauberkOptions): Peer {
+  const prepare: NonNullable<Peer['prepare']> = async (world, directory) => {
+    const port = await freePort()
+    const options = await writeSidecar(world, directory, {
+      workload: APP,
+      spiffeId: APP_ID,
+      certificate: world.certificates.server,
+      placement: { inbound: [await inboundPlace(world, port, app)] },
+      resources: await readMesh(policy),
+    })
+    return async () => {
+      const { pid, stop, ...child } = await runSidecar(world, directory, options, bundle)
+      return { pids: [pid], port, stop, untilListening: () => untilListening(port, { pid, stop, ...child }) }
+    }
+  }
   return {
     programs: [],
+    prepare,
     async start(world, directory) {
-      const port = await freePort()
-      const child = await startSidecar(world, directory, {
-        workload: APP,
-        spiffeId: APP_ID,
-        certificate: world.certificates.server,
-        placement: { inbound: [await inboundPlace(world, port, app ?? APPS[policy])] },
-        resources: await readMesh(policy),
-        bundle,
+      const run = await prepare(world, directory).catch((cause: unknown) => {
+        if (policy !== 'grpc' || !(cause instanceof UnsoundError)) throw cause
+        throw new NotThereError('the operator does not take ports that speak HTTP/2 only', { cause })
       })
-      await untilListening(port, child)
-      return { pids: [child.pid], port, stop: child.stop }
+      const running = await run()
+      await running.untilListening?.()
+      return running
     },
   }
 }
@@ -66,6 +78,7 @@ export async function inboundPlace(world: World, port: number, app: 'backend' | 
 /** What the caller's own application says to its sidecar. */
 const CREDENTIAL = { username: 'client', password: 'bench-proxy-0123456789abcdef' }
 export const PAIR_HEADERS = {
+  Host: 'app',
   'Proxy-Authorization': `Basic ${Buffer.from(`${CREDENTIAL.username}:${CREDENTIAL.password}`).toString('base64')}`,
 }
 export const PAIR_ORIGIN = 'http://app'

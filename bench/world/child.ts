@@ -9,6 +9,8 @@ export interface Child<Ask, Answer> {
     ask: Ask,
     type: Type,
   ): Promise<Extract<Answer, { readonly type: Type }>>
+  /** Sends `ask`, to which there is no answer. */
+  tell(ask: Ask): void
   /** SIGKILL. Resolves when it is gone. */
   kill(): Promise<void>
 }
@@ -60,6 +62,9 @@ export async function startChild<Ask, Answer extends { readonly type: string }>(
       })
       child.send(ask as object)
       return answered as never
+    },
+    tell(ask) {
+      child.send(ask as object)
     },
     kill() {
       isKilled = true

@@ -23,7 +23,7 @@ export interface ProcessOptions {
 
 const STOP_MS = 5_000
 const START_MS = 15_000
-const POLL_MS = 20
+const POLL_MS = 5
 
 const running = new Set<ChildProcess>()
 
