@@ -51,6 +51,25 @@ describe('tellRefusal', () => {
       ['retry-after', '1'],
     ])
     const empty = tellRefusal(TOO_MANY, [['retry-after', '1']], form({ format: 'empty' }), 'd1')
-    assert.deepEqual(empty, { status: 429, headers: [['retry-after', '1']], body: undefined })
+    assert.deepEqual(empty, { meaning: 429, status: 429, headers: [['retry-after', '1']], body: undefined })
+  })
+
+  it('tells a call of gRPC by trailers alone, hidden or not, and keeps what it stands for', () => {
+    const told = tellRefusal(FORBIDDEN, CHALLENGE, undefined, 'd1', true)
+    assert.deepEqual(told, {
+      meaning: 403,
+      status: 200,
+      headers: [
+        ['content-type', 'application/grpc'],
+        ['grpc-status', '7'],
+        ['grpc-message', 'not-allowed: No. (d1)'],
+        ...CHALLENGE,
+      ],
+      body: undefined,
+    })
+    assert.deepEqual(
+      tellRefusal(FORBIDDEN, [], form({ hidesExistence: true, format: 'text' }), 'd1', true),
+      tellRefusal(NO_ROUTE, [], undefined, 'd1', true),
+    )
   })
 })

@@ -75,6 +75,7 @@ export function read(stream: ClientHttp2Stream): Promise<Http2TestResponse> {
     let trailers: IncomingHttpHeaders | undefined
     const chunks: Buffer[] = []
     const interim: number[] = []
+    let isWhole = false
     stream.on('headers', (headers) => interim.push(Number(headers[':status'])))
     stream.on('continue', () => interim.push(100))
     stream.on('response', (headers) => {
@@ -84,10 +85,13 @@ export function read(stream: ClientHttp2Stream): Promise<Http2TestResponse> {
       trailers = headers
     })
     stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+    stream.on('end', () => {
+      isWhole = stream.rstCode === 0
+    })
     stream.on('error', reject)
     stream.on('close', () => {
       if (received[':status'] === undefined) return reject(new Error(`closed with ${stream.rstCode}`))
-      if (stream.aborted) return reject(new Error(`aborted with ${stream.rstCode}`))
+      if (!isWhole) return reject(new Error(`broken off with ${stream.rstCode}`))
       const body = Buffer.concat(chunks).toString()
       resolve({ status: Number(received[':status']), headers: received, body, trailers, interim })
     })
