@@ -36,7 +36,14 @@ export function readClusterResources(options: ClusterResourcesOptions): ClusterR
   const store = createStore(2)
   const source = createKubernetesSource({ client, clock, random, log, metrics: reflectorMetrics })
   const secrets = createNamedSecrets({ client, clock, random, log, metrics, reflectorMetrics })
-  const followSecrets = () => secrets.follow(secretRefs(store.snapshot()))
+  const followSecrets = () => {
+    try {
+      secrets.follow(secretRefs(store.snapshot()))
+    } catch (err) {
+      // Tenants write what is looked at here: whatever it is, it ends no operator. Those that are followed already stay.
+      log.error('the Secrets that resources name could not be followed', { err })
+    }
+  }
   const reading = source.run(
     {
       apply: (changes) => store.apply(changes),

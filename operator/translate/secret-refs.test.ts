@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { resourcePath } from '../kubernetes/path.ts'
 import { snapshotOf } from '../store/snapshot.ts'
 import { secretRefs } from './secret-refs.ts'
 import { resourcesIn } from './testing/world.ts'
@@ -66,4 +67,40 @@ test('T29: the Secrets to be read are those that resources name and may refer to
 
 test('nothing that names a Secret is no Secret', () => {
   assert.deepEqual(secretRefs(snapshotOf([])), [])
+})
+
+test('T29: a reference to what no Secret is called leads nowhere, and stops nobody', () => {
+  const odd = [
+    '.',
+    '..',
+    '',
+    '../../nodes',
+    'a,metadata.name!=b',
+    'A',
+    'a b',
+    'a\u001b[2J',
+    'a..b',
+    '-a',
+    'x'.repeat(254),
+  ]
+  const refs = JSON.stringify([...odd.map((name) => ({ name })), { name: 'a', namespace: '..' }, { name: 'tls.v2' }])
+  const world = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: hauberk}
+spec: {controllerName: hauberk.dev/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: shop}
+spec:
+  gatewayClassName: hauberk
+  listeners: [{name: a, port: 443, protocol: HTTPS, tls: {certificateRefs: ${refs}}}]
+`
+  const found = secretRefs(snapshotOf(resourcesIn(world)))
+  assert.deepEqual(
+    found.map(({ namespace, name }) => `${namespace}/${name}`),
+    ['shop/tls.v2'],
+  )
+  for (const { namespace, name } of found) resourcePath({ apiVersion: 'v1', plural: 'secrets', namespace, name })
 })

@@ -13,6 +13,10 @@ export interface NamedSecret extends SecretRef {
 }
 
 const GATEWAY_API = 'gateway.networking.k8s.io'
+
+/** RFC 1123: a label, as namespaces have it, and a subdomain, as Secrets do. */
+const NAMESPACE = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/
+const SECRET = /^(?=.{1,253}$)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/
 const readTokenIssuer = structuralReader<{ readonly spec: TokenIssuerSpec }>({
   type: 'object',
   required: ['spec'],
@@ -23,11 +27,13 @@ const readTokenIssuer = structuralReader<{ readonly spec: TokenIssuerSpec }>({
  * The Secrets that resources name, by namespace and name: all that the operator has to read.
  *
  * Those that a reference may not lead to are left out (T29): what no ReferenceGrant lets a tenant use is not fetched for
- * them either. That a Secret is there is not asked: one that comes later is followed from the start.
+ * them either. That a Secret is there is not asked: one that comes later is followed from the start. But a name that none
+ * can have (Gateway API lets a reference say anything) is nothing to ask for.
  */
 export function secretRefs(snapshot: Snapshot): readonly NamedSecret[] {
   const wanted = new Map<string, SecretRef & { readonly by: Set<string> }>()
   const want = (namespace: string, name: string, by: Resource) => {
+    if (!NAMESPACE.test(namespace) || !SECRET.test(name)) return
     const key = `${namespace}/${name}`
     const known = wanted.get(key) ?? { namespace, name, by: new Set<string>() }
     wanted.set(key, known)
