@@ -35,6 +35,8 @@ import { createDecisionRing } from './observe/decision-ring.ts'
 import { createDryRunReport } from './observe/dry-run-report.ts'
 import { createSidecarMetrics } from './observe/sidecar-metrics.ts'
 import { type Capture, createDataPlane, type DataPlane } from './serve/data-plane.ts'
+import { maxConnectionsByDescriptors } from './serve/descriptor-limit.ts'
+import { DEFAULT_LIMITS } from './serve/limits.ts'
 import { createMemoryWatch } from './serve/memory-watch.ts'
 import type { Placement } from './serve/placement.ts'
 
@@ -286,6 +288,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       clock,
       log,
       memory: createMemoryWatch(),
+      limits: { maxConnections: Math.min(DEFAULT_LIMITS.maxConnections, maxConnectionsByDescriptors() ?? Infinity) },
       random,
       ...(options.appRootPid === undefined ? {} : { appRootPid: options.appRootPid }),
     })

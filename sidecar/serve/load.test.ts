@@ -71,6 +71,8 @@ test('memory is tight near what the container may have, or near the end of the h
   reading = { ...plenty, resident: 86, maxResident: Number.POSITIVE_INFINITY }
   for (let nowMs = 300; nowMs < 400; nowMs++) assert.equal(watch.isTight(nowMs), false)
   assert.equal(readings, 4)
+  reading = { ...plenty, resident: undefined }
+  assert.equal(watch.isTight(500), false)
   // Of this very process, whatever it may have.
   assert.equal(createMemoryWatch().isTight(0), false)
 })

@@ -12,7 +12,8 @@ const READ_EVERY_MS = 100
 
 /** What a process has and may have, in bytes. */
 export interface MemoryReading {
-  readonly resident: number
+  /** Undefined: it cannot be read now. */
+  readonly resident: number | undefined
   /** Infinite where nobody sets a limit. */
   readonly maxResident: number
   readonly heap: number
@@ -33,6 +34,8 @@ export function createMemoryWatch(read: () => MemoryReading = readMemory): Memor
       if (nowMs - readAtMs < READ_EVERY_MS) return isTight
       readAtMs = nowMs
       const { resident, maxResident, heap, maxHeap } = read()
+      // Without a descriptor to read it by (F17) nothing new is known.
+      if (resident === undefined) return isTight
       isTight = resident > maxResident * TIGHT_SHARE || heap > maxHeap * TIGHT_HEAP_SHARE
       return isTight
     },
@@ -45,5 +48,14 @@ function readMemory(): MemoryReading {
   const constrained = process.constrainedMemory()
   // 0 or beyond all there is: nobody set one.
   const maxResident = constrained > 0 && constrained < totalmem() ? constrained : Number.POSITIVE_INFINITY
-  return { resident: process.memoryUsage.rss(), maxResident, heap, maxHeap }
+  return { resident: residentNow(), maxResident, heap, maxHeap }
+}
+
+/** It stands in a file of /proc. */
+function residentNow(): number | undefined {
+  try {
+    return process.memoryUsage.rss()
+  } catch {
+    return undefined
+  }
 }
