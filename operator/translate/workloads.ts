@@ -180,7 +180,8 @@ function templateOf(pods: readonly { readonly resource: Resource; readonly pod: 
  */
 export function ownerName({ metadata }: Pick<Resource, 'metadata'>): string {
   const owner = metadata.ownerReferences?.[0]
-  if (owner === undefined) return metadata.name
+  // What comes from files, or from an API server in trouble, may be anything.
+  if (typeof owner?.name !== 'string') return metadata.name
   switch (owner.kind) {
     case 'Node':
       return metadata.name
