@@ -267,6 +267,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     await control.restore()
     const plane = createDataPlane({
       placement: options.placement(control.pipeline),
+      pod: options.pod,
       ...(options.capture === undefined ? {} : { capture: options.capture }),
       pipeline: control.pipeline,
       endpoints: control.endpoints,

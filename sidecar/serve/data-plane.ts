@@ -16,6 +16,7 @@ import { createInboundPort } from './inbound.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { createLoad } from './load.ts'
 import type { MemoryWatch } from './memory-watch.ts'
+import { Mirrors } from './mirrors.ts'
 import type { Observer } from './observation.ts'
 import { OpenTunnels } from './open-tunnels.ts'
 import { createProxyPort } from './outbound/proxy-port.ts'
@@ -48,6 +49,8 @@ export interface DataPlaneOptions {
   appRootPid?(): number | undefined
   /** In a pod whose traffic the kernel redirects. */
   readonly capture?: Capture
+  /** `namespace/pod` of this proxy: endpoints say by it which zone it is in. Absent: it is in none. */
+  readonly pod?: string
 }
 
 /** Where captured connections arrive, and how the sidecar reaches its own pod. */
@@ -129,10 +132,11 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   }
   let isRetiring = false
   let isDraining = false
+  const upstreams = new Upstreams(poolDeps, random, (address) => capture?.dialHost(address), options.pod)
   const engine: Engine = {
     pipeline: () => options.pipeline(),
     endpoints: () => options.endpoints(),
-    upstreams: new Upstreams(poolDeps, random, (address) => capture?.dialHost(address)),
+    upstreams,
     poolDeps,
     identity,
     observer,
@@ -141,8 +145,10 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     limits,
     deadlines,
     tunnels: new OpenTunnels(() => options.pipeline()),
+    mirrors: new Mirrors(upstreams, clock, deadlines, random),
     load: createLoad(clock, limits, options.memory),
     newId: createIdSource(),
+    random,
     isDraining: () => isDraining || isRetiring,
   }
   const table = new ConnectionTable(limits.maxConnections, options.memory)
@@ -262,6 +268,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       const cancel = clock.setTimer(deadlineMs, () => table.destroy())
       await table.whenEmpty()
       cancel()
+      engine.mirrors.close()
       engine.upstreams.close()
       engine.load.stop()
     },

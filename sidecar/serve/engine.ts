@@ -8,6 +8,7 @@ import type { PoolDeps } from '../upstream/pool.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
 import type { Limits } from './limits.ts'
 import type { Load } from './load.ts'
+import type { Mirrors } from './mirrors.ts'
 import type { Observer } from './observation.ts'
 import type { OpenTunnels } from './open-tunnels.ts'
 
@@ -25,7 +26,10 @@ export interface Engine {
   readonly deadlines: Deadlines
   readonly load: Load
   readonly tunnels: OpenTunnels
+  readonly mirrors: Mirrors
   newId(): string
+  /** Uniform in [0, 1). */
+  random(): number
   /** True once the data plane drains: every response says `Connection: close`. */
   isDraining(): boolean
 }

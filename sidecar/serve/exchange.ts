@@ -1,19 +1,26 @@
+import type { HashKey, RetryCondition, Session } from '../../contract/traffic.ts'
 import type { RouteAction } from '../../contract/workload-config.ts'
 import type { Facts } from '../../model/request.ts'
 import type { Answer, Denial, Deny, HeaderPair } from '../../model/verdict.ts'
+import type { CancelTimer } from '../../runtime/clock.ts'
 import { type Decision, decide } from '../compile/decide.ts'
 import type { Chain, CompiledRoute, Pipeline, Step } from '../compile/pipeline.ts'
 import type { ByteStream } from '../upstream/byte-stream.ts'
 import { ConnectError } from '../upstream/connect.ts'
+import type { Gate, GateWaiter } from '../upstream/gate.ts'
+import { hashText } from '../upstream/hash-ring.ts'
 import { type EndpointPool, type OpenedStream, PoolFullError } from '../upstream/pool.ts'
 import { mayRetry } from '../upstream/retry.ts'
+import type { UpstreamGroup } from '../upstream/upstream-group.ts'
 import type { UpstreamFailure, UpstreamStream, UpstreamStreamUser } from '../upstream/upstream-stream.ts'
+import type { Delivery } from './delivery.ts'
 import {
   BACKEND_UNRESOLVED,
   connectDenial,
   DEADLINE_EXCEEDED,
   DECISION_TIMEOUT,
   denialOf,
+  GRPC_NEEDS_HTTP2,
   NO_ENDPOINTS,
   NOT_SERVING,
   OVERLOADED,
@@ -39,13 +46,16 @@ import { type HeaderLines, withoutLines } from './http1/header-lines.ts'
 import type { RequestHead, ResponseHead } from './http1/message.ts'
 import type { Problem } from './http1/problem.ts'
 import type { RequestToWrite, ResponseToWrite } from './http1/write-head.ts'
+import type { Copy } from './mirrors.ts'
 import type { Evidence, Outcome, Refusal, RequestRecord } from './observation.ts'
 import type { Judged } from './open-tunnels.ts'
 import { redirectLocation } from './redirect.ts'
 import { HttpRequestView } from './request-view.ts'
 import { type HeaderPlan, headersToSet, planOf, type RoutePlan, rewritePath, withoutIdentity } from './route-plan.ts'
+import { cookieOf, sessionHeader, sessionOf } from './session.ts'
 import { isDeny } from './site.ts'
 import { tellRefusal } from './tell-refusal.ts'
+import { Tries } from './tries.ts'
 
 /** 1xx responses to one request that are passed on; more are no answer (F14). */
 const MAX_INTERIM = 8
@@ -59,6 +69,8 @@ const DECIDING = 0
 const CONNECTING = 1
 const STREAMING = 2
 const OVER = 3
+/** For its turn at the upstream, or to be tried again. */
+const WAITING = 4
 
 /**
  * One request and its response: judged, refused or answered or forwarded, told of once. What is spoken on either side is
@@ -66,7 +78,7 @@ const OVER = 3
  *
  * All of it runs synchronously as long as the checks do and a kept connection is there.
  */
-export class Exchange implements Transaction, UpstreamStreamUser {
+export class Exchange implements Transaction, UpstreamStreamUser, GateWaiter {
   readonly #head: RequestHead
   readonly #decisionId: string
   readonly #engine: Engine
@@ -91,6 +103,21 @@ export class Exchange implements Transaction, UpstreamStreamUser {
   #isRequestRead: boolean
   #pool: EndpointPool | undefined
   #upstreamName = ''
+  #group: UpstreamGroup | undefined
+  #delivery: Delivery | undefined
+  /** Undefined where no policy has it tried again. */
+  #tries: Tries | undefined
+  #gate: Gate | undefined
+  #isInGate = false
+  #copy: Copy | undefined
+  /** The endpoint that the request's session is with. */
+  #sessionPool: EndpointPool | undefined
+  #cancelPause: CancelTimer | undefined
+  /** When no more is waited for a response, and for this try's: monotonic, 0 while it is not settled. */
+  #dueMs = 0
+  #tryDueMs = 0
+  /** When the whole request had gone out. */
+  #sentAtMs = 0
   #connecting: { abort(): void } | undefined
   #upstream: UpstreamStream | undefined
   #isHeadPending = false
@@ -164,7 +191,10 @@ export class Exchange implements Transaction, UpstreamStreamUser {
   onRequestBody(slices: readonly Buffer[], done: boolean, trailers: HeaderLines | undefined): void {
     for (const slice of slices) this.#bytesIn += slice.length
     this.#isRequestRead = done
-    if (this.#phase === STREAMING) this.#send(slices, trailers && withoutLines(trailers, IDENTITY_DROP))
+    if (this.#phase !== STREAMING) return
+    this.#tries?.keep(slices, trailers !== undefined)
+    this.#copy?.add(slices)
+    this.#send(slices, trailers && withoutLines(trailers, IDENTITY_DROP))
   }
 
   onRequestProblem(problem: Problem): void {
@@ -220,7 +250,11 @@ export class Exchange implements Transaction, UpstreamStreamUser {
     switch (this.#phase) {
       case DECIDING:
         return this.#refuse(DECISION_TIMEOUT, { outcome: 'failed' })
+      case WAITING:
+        return this.#refuse(UPSTREAM_TIMEOUT, { outcome: 'failed' })
       case CONNECTING:
+        this.#failEndpoint()
+        if (this.#tryAgain('timeout', 'unseen')) return
         return this.#refuse(UPSTREAM_TIMEOUT, { outcome: 'failed' })
       case STREAMING:
         // Nobody takes what was written (T20).
@@ -230,6 +264,7 @@ export class Exchange implements Transaction, UpstreamStreamUser {
           return this.#refuse(REQUEST_TIMEOUT, { outcome: 'failed' })
         }
         this.#failEndpoint()
+        if (this.#tryAgain('timeout', 'seen')) return
         return this.#refuse(UPSTREAM_TIMEOUT, { outcome: 'failed' })
     }
   }
@@ -279,16 +314,10 @@ export class Exchange implements Transaction, UpstreamStreamUser {
         const { app } = this.#downstream.site
         if (app === undefined) return this.#refuse(NO_ENDPOINTS, { outcome: 'failed' })
         this.#upstreamName = 'app'
-        return this.#attempt(app)
+        return this.#attempt(app, this.#startMs)
       }
-      case 'forward': {
-        this.#plan = planOf(this.#route!)
-        this.#upstreamName = this.#plan.nextBackend()
-        if (this.#upstreamName === '') return this.#refuse(BACKEND_UNRESOLVED, { outcome: 'failed' })
-        const pool = this.#pick(undefined)
-        if (pool === undefined) return this.#refuse(NO_ENDPOINTS, { outcome: 'failed', headers: RETRY_AFTER })
-        return this.#attempt(pool)
-      }
+      case 'forward':
+        return this.#forward(action)
       case 'redirect': {
         const { site } = this.#downstream
         const location = redirectLocation(this.#route!.config, this.#view!, this.#head, site)
@@ -299,25 +328,96 @@ export class Exchange implements Transaction, UpstreamStreamUser {
     }
   }
 
-  #pick(except: EndpointPool | undefined): EndpointPool | undefined {
+  #forward({ session, mirrors }: Extract<RouteAction, { kind: 'forward' }>): void {
+    const engine = this.#engine
+    const plan = planOf(this.#route!)
+    this.#plan = plan
+    if (session !== undefined) this.#findSession(session)
+    if (this.#upstreamName === '') this.#upstreamName = plan.nextBackend()
+    if (this.#upstreamName === '') return this.#refuse(BACKEND_UNRESOLVED, { outcome: 'failed' })
+    const group = engine.upstreams.get(this.#upstreamName)
+    if (group === undefined) return this.#refuse(NO_ENDPOINTS, { outcome: 'failed', headers: RETRY_AFTER })
+    this.#group = group
+    const delivery = plan.deliveryTo(this.#upstreamName, group.traffic)
+    this.#delivery = delivery
+    if (delivery.retry !== undefined) {
+      group.budget.request(this.#startMs)
+      this.#tries = new Tries(delivery.retry, this.#head.method)
+    }
+    if (mirrors !== undefined) this.#copy = engine.mirrors.begin(mirrors)
+    const { gate } = group
+    if (gate === undefined) return this.#begin()
+    const said = gate.enter(this)
+    if (said === 'full') {
+      const detail = `${gate.inFlight} requests are under way, and ${gate.waiting} wait`
+      return this.#refuse(UPSTREAM_OVERFLOW, { outcome: 'failed', headers: RETRY_AFTER, detail })
+    }
+    this.#gate = gate
+    if (said === 'in') {
+      this.#isInGate = true
+      return this.#begin()
+    }
+    this.#phase = WAITING
+    this.#waitForResponse(this.#startMs)
+  }
+
+  /** The endpoint that the client was told of, if it is one of the route's. */
+  #findSession(session: Session): void {
     const { upstreams } = this.#engine
+    const token = sessionOf(session, this.#head.headers, this.#timeMs)
+    if (token === undefined) return
+    for (const upstream of this.#plan!.upstreams) {
+      this.#sessionPool = upstreams.get(upstream)?.ofSession(token, this.#startMs)
+      if (this.#sessionPool === undefined) continue
+      this.#upstreamName = upstream
+      return
+    }
+  }
+
+  onAdmitted(): void {
+    this.#isInGate = true
+    this.#guard(() => {
+      this.#begin()
+      this.#downstream.resume()
+    })
+  }
+
+  #begin(): void {
+    const pool = this.#sessionPool ?? this.#pick(undefined, this.#startMs)
+    if (pool === undefined) return this.#refuse(NO_ENDPOINTS, { outcome: 'failed', headers: RETRY_AFTER })
+    this.#attempt(pool, this.#startMs)
+  }
+
+  #pick(except: EndpointPool | undefined, nowMs: number): EndpointPool | undefined {
     const { site } = this.#downstream
     if (site.endpoint !== undefined) {
       const only = site.endpoint(this.#upstreamName)
       return only === except ? undefined : only
     }
-    return upstreams.get(this.#upstreamName)?.pick(this.#startMs, except)
+    const group = this.#group
+    const hash = group?.traffic?.hash
+    return group?.pick(nowMs, except, hash === undefined ? undefined : this.#hashOf(hash))
   }
 
-  #attempt(pool: EndpointPool): void {
+  /** Undefined: the request has nothing to go by. */
+  #hashOf({ from, name }: HashKey): number | undefined {
+    const { headers } = this.#head
+    const value = from === 'header' ? headers.get(name) : cookieOf(headers, name)
+    return value === undefined ? undefined : hashText(value)
+  }
+
+  /** `nowMs` is monotonic, and not long ago. */
+  #attempt(pool: EndpointPool, nowMs: number): void {
     this.#pool = pool
-    const stream = pool.takeStream(this.#startMs, this.#downstream.version)
+    this.#tryDueMs = 0
+    const stream = pool.takeStream(nowMs, this.#downstream.version)
     if (stream === undefined) this.#open(pool)
     else this.#attach(stream)
   }
 
   #open(pool: EndpointPool): void {
     this.#phase = CONNECTING
+    if (this.#isRequestRead) this.#waitForResponse(this.#engine.clock.monotonic())
     this.#connecting = pool.openStream(this.#downstream.version, (opened) => this.#guard(() => this.#onOpened(opened)))
   }
 
@@ -338,12 +438,16 @@ export class Exchange implements Transaction, UpstreamStreamUser {
       return this.#refuse(UPSTREAM_OVERFLOW, { outcome: 'failed', headers: RETRY_AFTER, detail: failure.message })
     }
     this.#failEndpoint()
-    const other = this.#hasTriedOther || this.#upstreamName === 'app' ? undefined : this.#pick(this.#pool)
+    // Nobody has seen it: to ask somebody else once costs nobody anything, and no budget.
+    const nowMs = this.#engine.clock.monotonic()
+    const isDone = this.#hasTriedOther || this.#upstreamName === 'app' || this.#tries?.isOff === true
+    const other = isDone ? undefined : this.#pick(this.#pool, nowMs)
     if (other !== undefined) {
       this.#hasTriedOther = true
-      this.#attempt(other)
+      this.#attempt(other, nowMs)
       return this.#downstream.resume()
     }
+    if (this.#tryAgain('connect-failure', 'unseen')) return
     const detail = `${failure.reason}: ${failure.message}`
     this.#refuse(connectDenial(failure), { outcome: failure.reason === 'forbidden' ? 'denied' : 'failed', detail })
   }
@@ -352,8 +456,12 @@ export class Exchange implements Transaction, UpstreamStreamUser {
     this.#phase = STREAMING
     this.#upstream = stream
     stream.user = this
+    if (this.#isGrpc && stream.version === 'http1' && this.#downstream.version === 'http2') {
+      return this.#refuse(GRPC_NEEDS_HTTP2, { outcome: 'failed' })
+    }
     this.#isHeadPending = true
-    if (this.#isRequestRead) this.#send(NO_SLICES, undefined)
+    const sentBefore = this.#tries?.body ?? NO_SLICES
+    if (this.#isRequestRead || sentBefore.length > 0) this.#send(sentBefore, undefined)
     else this.#setDeadline(this.#bodyMs)
   }
 
@@ -413,11 +521,58 @@ export class Exchange implements Transaction, UpstreamStreamUser {
 
   #onRequestRead(): void {
     if (this.#isResponseHeadSent) return
-    const action = this.#route!.config.action
-    const timeoutMs =
-      action.kind === 'app' || action.kind === 'forward' ? action.requestTimeoutMs : this.#engine.limits.responseMs
-    if (timeoutMs === 0) this.#clearDeadline()
-    else this.#setDeadline(timeoutMs)
+    const nowMs = this.#engine.clock.monotonic()
+    this.#sentAtMs = nowMs
+    this.#waitForResponse(nowMs)
+    const copy = this.#copy
+    if (copy === undefined) return
+    this.#copy = undefined
+    const message = this.#requestToWrite()
+    if (message !== undefined) this.#engine.mirrors.send(copy, message, this.#downstream.version)
+  }
+
+  /** For no longer than the request, and this try of it, may take. */
+  #waitForResponse(nowMs: number): void {
+    if (this.#dueMs === 0) this.#dueMs = nowMs + orForEver(this.#requestTimeoutMs())
+    if (this.#tryDueMs === 0) this.#tryDueMs = nowMs + orForEver(this.#delivery?.tryTimeoutMs ?? 0)
+    const dueMs = this.#phase === WAITING ? this.#dueMs : Math.min(this.#dueMs, this.#tryDueMs)
+    if (dueMs === Number.POSITIVE_INFINITY) this.#clearDeadline()
+    else this.#setDeadline(Math.max(0, dueMs - nowMs), nowMs)
+  }
+
+  #requestTimeoutMs(): number {
+    if (this.#delivery !== undefined) return this.#delivery.requestTimeoutMs
+    const { action } = this.#route!.config
+    return action.kind === 'app' ? action.requestTimeoutMs : this.#engine.limits.responseMs
+  }
+
+  /**
+   * Has the request tried again if the policy, the budget and the time allow it, after a try that ended so; false: it is up
+   * to the caller to end it.
+   */
+  #tryAgain(event: RetryCondition | number, request: UpstreamFailure['request']): boolean {
+    const tries = this.#tries
+    if (tries === undefined || this.#isResponseHeadSent) return false
+    const nowMs = this.#engine.clock.monotonic()
+    if (!tries.mayFollow(event, request, this.#hasSentBody) || (this.#dueMs > 0 && nowMs >= this.#dueMs)) return false
+    if (!this.#group!.budget.take(nowMs)) return false
+    this.#dropUpstream()
+    this.#response = undefined
+    this.#isEarly = false
+    this.#status = 0
+    this.#isWaitingForUpstream = false
+    this.#phase = WAITING
+    this.#waitForResponse(nowMs)
+    const { clock, random } = this.#engine
+    this.#cancelPause = clock.setTimer(tries.next(random), () => this.#guard(() => this.#try()), { keepAlive: false })
+    return true
+  }
+
+  #try(): void {
+    this.#cancelPause = undefined
+    const nowMs = this.#engine.clock.monotonic()
+    this.#attempt(this.#pick(this.#pool, nowMs) ?? this.#pool!, nowMs)
+    this.#downstream.resume()
   }
 
   onUpstreamDrain(): void {
@@ -441,7 +596,7 @@ export class Exchange implements Transaction, UpstreamStreamUser {
   }
 
   onResponseHead(head: ResponseHead): void {
-    this.#pool!.health.succeed(this.#engine.clock.monotonic())
+    if (this.#group !== undefined && this.#noteResponse(head.status)) return
     this.#response = head
     this.#isEarly = !this.#isRequestRead
     this.#status = head.status
@@ -475,7 +630,26 @@ export class Exchange implements Transaction, UpstreamStreamUser {
 
   #responseHeadersToSet(received: HeaderLines, plan: HeaderPlan): readonly HeaderPair[] {
     const { setResponseHeaders, addResponseHeaders } = this.#facts
-    return headersToSet(received, plan, setResponseHeaders, addResponseHeaders)
+    const added = this.#withSession(addResponseHeaders)
+    return headersToSet(received, plan, setResponseHeaders, added)
+  }
+
+  /** Tells the client which endpoint it is with, where that is another one than it believes. */
+  #withSession(added: readonly HeaderPair[] | undefined): readonly HeaderPair[] | undefined {
+    const { action } = this.#route!.config
+    if (action.kind !== 'forward' || action.session === undefined || this.#pool === this.#sessionPool) return added
+    const { isSecure } = this.#downstream.client
+    return [...(added ?? []), sessionHeader(action.session, this.#pool!.sessionToken, isSecure, this.#timeMs)]
+  }
+
+  /** What a response says of its endpoint. True: the request is tried again in its place. */
+  #noteResponse(status: number): boolean {
+    const pool = this.#pool!
+    const nowMs = this.#engine.clock.monotonic()
+    if (this.#sentAtMs > 0) pool.latency.observe(nowMs - this.#sentAtMs, nowMs)
+    if (status < 500) pool.health.succeed(nowMs)
+    else pool.health.failToServe(nowMs)
+    return status >= 400 && this.#tryAgain(status, 'seen')
   }
 
   #onResponseDone(): void {
@@ -503,10 +677,11 @@ export class Exchange implements Transaction, UpstreamStreamUser {
       request,
       method: this.#head.method,
       hasBody: this.#head.framing.kind !== 'none',
-      hasSentBody: this.#hasSentBody,
+      hasSentBody: this.#hasSentBody && this.#tries?.canRepeatBody !== true,
     }
     if (!mayRetry(attempt)) {
       this.#failEndpoint()
+      if (this.#tryAgain(request === 'unseen' ? 'refused-stream' : 'reset', request)) return
       return this.#refuse(denial, { outcome: 'failed', detail })
     }
     // A kept connection that turns out to be closed says nothing of the endpoint: a new one will.
@@ -536,7 +711,7 @@ export class Exchange implements Transaction, UpstreamStreamUser {
 
   onSwitched(head: ResponseHead, upstream: ByteStream, early: Buffer): void {
     this.#upstream = undefined
-    this.#pool!.health.succeed(this.#engine.clock.monotonic())
+    if (this.#group !== undefined) this.#noteResponse(head.status)
     const about = {
       decisionId: this.#decisionId,
       upstream: this.#upstreamName,
@@ -617,6 +792,8 @@ export class Exchange implements Transaction, UpstreamStreamUser {
   }
 
   #dropUpstream(): void {
+    this.#cancelPause?.()
+    this.#cancelPause = undefined
     const connecting = this.#connecting
     this.#connecting = undefined
     connecting?.abort()
@@ -631,6 +808,7 @@ export class Exchange implements Transaction, UpstreamStreamUser {
     this.#phase = OVER
     const engine = this.#engine
     if (this.#isCounted) engine.load.leave()
+    this.#leaveGate()
     const head = this.#head
     const { client, site } = this.#downstream
     const facts = this.#facts
@@ -658,9 +836,16 @@ export class Exchange implements Transaction, UpstreamStreamUser {
       subject: facts.token?.subject,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
-      retried: this.#resends > 0 || this.#hasTriedOther,
+      retried: this.#resends > 0 || this.#hasTriedOther || (this.#tries?.made ?? 0) > 0,
     }
     engine.observer.request(record, this.#evidence())
+  }
+
+  #leaveGate(): void {
+    const gate = this.#gate
+    this.#gate = undefined
+    if (this.#isInGate) gate?.leave()
+    else gate?.cancel(this)
   }
 
   #evidence(): Evidence | undefined {
@@ -668,6 +853,11 @@ export class Exchange implements Transaction, UpstreamStreamUser {
     const { id, chain } = this.#route!
     return { request: this.#view!, facts: this.#facts, chain, route: id }
   }
+}
+
+/** Milliseconds, where 0 is no limit. */
+function orForEver(limitMs: number): number {
+  return limitMs === 0 ? Number.POSITIVE_INFINITY : limitMs
 }
 
 /** Whether anything can follow the head. */

@@ -1,7 +1,9 @@
+import type { UpstreamTraffic } from '../../contract/traffic.ts'
 import type { RouteAction, RouteConfig, HeaderEdits as RouteEdits } from '../../contract/workload-config.ts'
 import type { HeaderPair } from '../../model/verdict.ts'
 import type { CompiledRoute } from '../compile/pipeline.ts'
 import { matchedPrefix } from '../compile/router.ts'
+import { type Delivery, settleDelivery } from './delivery.ts'
 import { IDENTITY_DROP, IDENTITY_HEADERS, isIdentityHeader } from './forwarded.ts'
 import type { HeaderLines } from './http1/header-lines.ts'
 import { compileDrop, type DropFilter } from './http1/write-head.ts'
@@ -12,6 +14,10 @@ export interface RoutePlan {
   readonly response: HeaderPlan
   /** Name of the upstream for the next request, by weight: smooth, not at random. Empty: this share goes nowhere. */
   nextBackend(): string
+  /** Those that get a share, by name. */
+  readonly upstreams: readonly string[]
+  /** How requests to one of its upstreams are made. */
+  deliveryTo(upstream: string, traffic: UpstreamTraffic | undefined): Delivery
 }
 
 export interface HeaderPlan {
@@ -37,6 +43,31 @@ function makePlan({ requestHeaders, responseHeaders, action }: RouteConfig): Rou
     request: headerPlan(requestHeaders),
     response: headerPlan(responseHeaders),
     nextBackend: action.kind === 'forward' ? backendPicker(action.backends) : () => '',
+    upstreams: action.kind === 'forward' ? shareholders(action.backends) : [],
+    deliveryTo: action.kind === 'forward' ? deliveryFinder(action) : () => NO_DELIVERY,
+  }
+}
+
+function shareholders(backends: Extract<RouteAction, { kind: 'forward' }>['backends']): readonly string[] {
+  return backends.flatMap(({ upstream, weight }) => (weight > 0 && upstream !== '' ? [upstream] : []))
+}
+
+const NO_DELIVERY: Delivery = { requestTimeoutMs: 0, tryTimeoutMs: 0, retry: undefined }
+
+/** Settles each once: plans live as long as the config that both parts are of. */
+function deliveryFinder(action: Extract<RouteAction, { kind: 'forward' }>): RoutePlan['deliveryTo'] {
+  const known = new Map<string, { readonly traffic: UpstreamTraffic | undefined; readonly delivery: Delivery }>()
+  let last: { readonly upstream: string; readonly traffic: UpstreamTraffic | undefined; readonly delivery: Delivery }
+  return (upstream, traffic) => {
+    if (last?.upstream === upstream && last.traffic === traffic) return last.delivery
+    const before = known.get(upstream)
+    const found =
+      before?.traffic === traffic && before !== undefined
+        ? before
+        : { traffic, delivery: settleDelivery(action, traffic) }
+    known.set(upstream, found)
+    last = { upstream, ...found }
+    return found.delivery
   }
 }
 
