@@ -15,8 +15,28 @@ export interface FilterDeps {
    * the new pipeline asks for is forgotten. Name the policy and all that shapes the value in the key.
    */
   remember<T>(key: string, create: () => T): T
+  /**
+   * As `remember`, what all workers of a pod count by together. Absent: there is one, and what it remembers is all there is.
+   */
+  readonly sharedTimes?: (name: string) => SharedTimes
   /** Counts something of interest, by a fixed set of names; the sidecar turns it into `hauberk_<name>_total`. */
   count(name: FilterCounter, issuer?: string): void
+}
+
+/**
+ * Times by key that several workers keep together: whole numbers above 0, in whatever unit their name stands for. Nothing is
+ * locked: who changes one says what it was.
+ */
+export interface SharedTimes {
+  /** `nowMs` is monotonic. */
+  get(key: string, nowMs: number): number | undefined
+  /**
+   * Puts `time` in the place of `before`, which `get` gave. `moved`: another worker did so first, and nothing was changed.
+   * `forgot`: a key that mattered had to be forgotten for this one. After `idleAtMs` the time says nothing that matters.
+   */
+  set(key: string, time: number, before: number | undefined, idleAtMs: number): 'set' | 'forgot' | 'moved'
+  /** Takes back what was added. */
+  subtract(key: string, amount: number, nowMs: number): void
 }
 
 export type FilterCounter = 'tokens_cached' | 'tokens_verified' | 'tokens_rejected' | 'rate_limit_keys_evicted'

@@ -8,7 +8,7 @@ import { readWire } from '../read-wire.ts'
 import { type Buckets, createBuckets } from './buckets.ts'
 import { type ClientKey, compileClientKey, type Variables } from './client-key.ts'
 import { type Limit, RateLimitConfig } from './config.ts'
-import { type Gcra, gcra } from './gcra.ts'
+import { type Gcra, gcra, TICKS_PER_REQUEST } from './gcra.ts'
 
 /** The client has called too often. */
 export const RATE_LIMITED: Denial = {
@@ -90,16 +90,34 @@ interface LiveLimit extends CompiledLimit {
   readonly buckets: Buckets
 }
 
-function checkOf(compiled: readonly CompiledLimit[], { clock, count, remember }: FilterDeps): Check {
-  const limits = compiled.map(
-    (one): LiveLimit => ({ ...one, buckets: remember(bucketsName(one.limit), createBuckets) }),
-  )
+function checkOf(compiled: readonly CompiledLimit[], { clock, count, remember, sharedTimes }: FilterDeps): Check {
+  const limits = compiled.map((one): LiveLimit => {
+    const name = bucketsName(one.limit)
+    return { ...one, buckets: sharedTimes?.(name) ?? remember(name, createBuckets) }
+  })
   // A check runs to its end before the next one starts, so one set of notes serves all requests.
   const keys: (string | undefined)[] = limits.map(() => undefined)
   const ticks = limits.map(() => 0)
   const tats: (number | undefined)[] = limits.map(() => undefined)
 
-  return (request, facts): Verdict => {
+  /** False: another worker has counted a request of one of these clients since it was looked at, and nothing is counted. */
+  const countAll = (nowMs: number): boolean => {
+    for (let i = 0; i < limits.length; i++) {
+      const key = keys[i]
+      if (key === undefined) continue
+      const { buckets, gcra: rate } = limits[i] as LiveLimit
+      const now = ticks[i] as number
+      const next = rate.next(tats[i], now)
+      const outcome = buckets.set(key, next, tats[i], nowMs + rate.duration(next - now))
+      if (outcome === 'forgot') count('rate_limit_keys_evicted')
+      if (outcome !== 'moved') continue
+      for (let j = 0; j < i; j++) takeBack(limits[j] as LiveLimit, keys[j], nowMs)
+      return false
+    }
+    return true
+  }
+
+  const check = (request: RequestView, facts: Facts): Verdict => {
     const nowMs = clock.monotonic()
     let refusing: LiveLimit | undefined
     let waitMs = 0
@@ -110,7 +128,7 @@ function checkOf(compiled: readonly CompiledLimit[], { clock, count, remember }:
       if (variables === undefined) continue
       const key = live.clientKey(request, facts, variables)
       const nowTicks = live.gcra.ticksAt(nowMs)
-      const tat = live.buckets.get(key)
+      const tat = live.buckets.get(key, nowMs)
       const early = live.gcra.earliness(tat, nowTicks)
       if (early <= 0) {
         keys[i] = key
@@ -127,14 +145,13 @@ function checkOf(compiled: readonly CompiledLimit[], { clock, count, remember }:
       }
     }
     if (refusing !== undefined) return refusal(refusing.limit, waitMs)
-    for (let i = 0; i < limits.length; i++) {
-      const key = keys[i]
-      if (key === undefined) continue
-      const { buckets, gcra: rate } = limits[i] as LiveLimit
-      if (buckets.set(key, rate.next(tats[i], ticks[i] as number))) count('rate_limit_keys_evicted')
-    }
-    return CONTINUE
+    return countAll(nowMs) ? CONTINUE : check(request, facts)
   }
+  return check
+}
+
+function takeBack({ buckets }: LiveLimit, key: string | undefined, nowMs: number): void {
+  if (key !== undefined && 'subtract' in buckets) buckets.subtract(key, TICKS_PER_REQUEST, nowMs)
 }
 
 /** Buckets outlive every push that leaves their limit what it is. */

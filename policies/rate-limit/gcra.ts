@@ -23,7 +23,8 @@ export interface Gcra {
   duration(ticks: number): number
 }
 
-const TICKS_PER_REQUEST = 4096
+/** What one request adds to an arrival time. */
+export const TICKS_PER_REQUEST = 4096
 
 export function gcra({ requests, perMs, burst }: Rate): Gcra {
   const ticksPerMs = (TICKS_PER_REQUEST * requests) / perMs

@@ -56,14 +56,17 @@ export function compile(
     const known = checks.get(key) ?? adopt(key)
     if (known !== undefined) return { ...common, check: known.check, config: decoded.value }
     const remembers: string[] = []
+    // A dry run remembers apart from what is enforced: it has buckets of its own.
+    const scopedName = (name: string) => `${filter.name} ${slot.mode} ${name}`
+    const { sharedTimes } = deps
     const compiled = filter.compile(decoded.value, {
       ...deps,
       remember(name, create) {
-        // A dry run remembers apart from what is enforced: it has buckets of its own.
-        const scoped = `${filter.name} ${slot.mode} ${name}`
+        const scoped = scopedName(name)
         remembers.push(scoped)
         return remember(scoped, create)
       },
+      ...(sharedTimes && { sharedTimes: (name) => sharedTimes(scopedName(name)) }),
     })
     if (!compiled.ok) {
       issues.push(...compiled.issues.map((found) => under(`${path}.config`, found)))
