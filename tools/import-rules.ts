@@ -144,7 +144,7 @@ export const TEST_FOLDER_PACKAGES: Readonly<Record<string, readonly string[]>> =
   policies: ['ajv', 'ajv-formats', 'yaml'],
   operator: ['ws', 'yaml'],
   samples: ['yaml'],
-  sidecar: ['@peculiar/x509', 'jose', 'reflect-metadata', 'ws'],
+  sidecar: ['@grpc/grpc-js', '@peculiar/x509', 'jose', 'reflect-metadata', 'ws'],
 }
 
 /** Files where the environment may be read. Samples are programs of their own and keep the same rule. */

@@ -8,6 +8,7 @@ import type { Engine } from './engine.ts'
 import { Exchange } from './exchange.ts'
 import { closeAtExpiry } from './expiry.ts'
 import { IDENTITY_HEADERS } from './forwarded.ts'
+import { isGrpc } from './grpc.ts'
 import type { RequestHead } from './http1/message.ts'
 import type { Problem } from './http1/problem.ts'
 import type { Http2Handler, SessionEnd } from './http2/handler.ts'
@@ -89,7 +90,9 @@ export class Http2Connection implements Http2Wire, Http2Handler, Served {
     const request = stream.isTunnel ? withKey(head) : head
     const { framing } = request
     const hasBody = !hasEnded && (framing.kind === 'chunked' || (framing.kind === 'length' && framing.bytes > 0))
-    downstream.begin(new Exchange(this.engine, downstream, request), { method: request.method, hasBody })
+    const { method, headers } = request
+    const isConversation = hasBody && isGrpc(headers)
+    downstream.begin(new Exchange(this.engine, downstream, request), { method, hasBody, isConversation })
   }
 
   onGoaway(): void {}

@@ -1,9 +1,11 @@
 import type { ByteStream } from '../upstream/byte-stream.ts'
 import type { Deadline } from '../upstream/deadlines.ts'
 import { StreamBytes } from '../upstream/stream-bytes.ts'
+import { BodyPace } from './body-pace.ts'
 import type { Client } from './client.ts'
 import type { Downstream, LocalAnswer, Transaction, TunnelRecord } from './downstream.ts'
 import type { Engine } from './engine.ts'
+import { totalLength } from './http1/chunk.ts'
 import type { HeaderLines } from './http1/header-lines.ts'
 import { NO_BODY } from './http1/message.ts'
 import type { Problem } from './http1/problem.ts'
@@ -27,6 +29,14 @@ export interface Http2Wire {
   tunnelled(): void
 }
 
+/** What a request is, as far as its stream is concerned. */
+export interface RequestKind {
+  readonly method: string
+  readonly hasBody: boolean
+  /** Its body may take its time: it is no upload. */
+  readonly isConversation: boolean
+}
+
 /** One stream of a client's connection: a request and its response. */
 export class Http2Downstream implements Downstream, Http2StreamUser {
   readonly version = 'http2'
@@ -42,6 +52,8 @@ export class Http2Downstream implements Downstream, Http2StreamUser {
   #isHandedOver: boolean
   /** Bytes that were handed over and did not go on yet. */
   #owed = 0
+  /** Of a body that has to come in time, until the response begins: then it is a conversation. */
+  #pace: BodyPace | undefined
   #isSettling = false
   #isToHead = false
   #isFinished = false
@@ -61,10 +73,11 @@ export class Http2Downstream implements Downstream, Http2StreamUser {
     return this.#wire.site
   }
 
-  begin(transaction: Transaction, { method, hasBody }: { readonly method: string; readonly hasBody: boolean }): void {
+  begin(transaction: Transaction, { method, hasBody, isConversation }: RequestKind): void {
     this.#transaction = transaction
     this.#isToHead = method === 'HEAD'
     if (!hasBody) this.#isHandedOver = true
+    else if (!isConversation) this.#pace = new BodyPace(this.#wire.engine.limits)
     transaction.begin()
     if (!this.#isHandedOver) this.#settleLater()
   }
@@ -84,10 +97,23 @@ export class Http2Downstream implements Downstream, Http2StreamUser {
     const done = this.#hasEnded
     if (slices.length === 0 && !done) return transaction.flush()
     this.#waiting = []
-    for (const slice of slices) this.#owed += slice.length
+    const bytes = totalLength(slices)
+    this.#owed += bytes
     this.#isHandedOver = done
     transaction.onRequestBody(slices, done, this.#trailers)
+    if (done) this.#pace = undefined
     if (transaction.wantsBody || done) this.#giveWindowBack()
+    this.#keepPace(transaction, bytes)
+  }
+
+  #keepPace(transaction: Transaction, bytes: number): void {
+    const pace = this.#pace
+    if (pace === undefined) return
+    const nowMs = this.#wire.engine.clock.monotonic()
+    const isInTime = pace.took(bytes, nowMs)
+    if (!transaction.wantsBody) return
+    if (isInTime) pace.waits(nowMs)
+    else transaction.onDeadline()
   }
 
   #giveWindowBack(): void {
@@ -136,6 +162,7 @@ export class Http2Downstream implements Downstream, Http2StreamUser {
     done: boolean,
     trailers: HeaderLines | undefined,
   ): boolean | Problem {
+    this.#pace = undefined
     const endsHere = done && slices.length === 0 && trailers === undefined
     const problem = this.#stream.sendResponse(message, endsHere)
     if (problem !== undefined) return problem
@@ -167,6 +194,7 @@ export class Http2Downstream implements Downstream, Http2StreamUser {
 
   resume(): void {
     this.#giveWindowBack()
+    this.#pace?.waits(this.#wire.engine.clock.monotonic())
     if (!this.#isSettling) this.settle()
   }
 
@@ -245,6 +273,7 @@ export class Http2Downstream implements Downstream, Http2StreamUser {
 
   #leave(): void {
     this.#transaction = undefined
+    this.#pace = undefined
     this.#giveWindowBack()
     let dropped = 0
     for (const slice of this.#waiting) dropped += slice.length
