@@ -1,6 +1,6 @@
 import { connect as connectPlain, type NetConnectOpts, type OnReadOpts, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
-import type { MeshAlpn } from '../../contract/alpn.ts'
+import { MESH_ALPN, type MeshAlpn } from '../../contract/alpn.ts'
 import type { SpiffeId } from '../../model/spiffe-id.ts'
 import type { PeerIdentity } from '../../model/x509/svid.ts'
 import type { Clock } from '../../runtime/clock.ts'
@@ -19,11 +19,15 @@ export interface PlainTarget {
   readonly kind: 'plain'
   readonly host: string
   readonly port: number
+  /** What it takes requests in, HTTP/2 with prior knowledge. Default HTTP/1.1. */
+  readonly speaks?: 'http2' | undefined
 }
 
 export interface UnixTarget {
   readonly kind: 'unix'
   readonly path: string
+  /** As a {@link PlainTarget}. */
+  readonly speaks?: 'http2' | undefined
 }
 
 /** Another sidecar: mutual TLS, and it must prove one of `spiffeIds`. */
@@ -33,6 +37,8 @@ export interface MeshTarget {
   readonly port: number
   readonly spiffeIds: ReadonlySet<SpiffeId>
   readonly alpn: MeshAlpn
+  /** What the application there takes, and so whoever is in front of it. Default: what the request came in. */
+  readonly speaks?: 'http2' | undefined
   /** What is dialled in place of `host`: the sidecar's own way to its own pod. */
   readonly dialHost?: string
 }
@@ -56,6 +62,8 @@ export interface ConnectDeps {
 export interface Connected {
   readonly socket: Socket
   readonly peer: PeerIdentity | undefined
+  /** What was agreed upon with another sidecar. */
+  readonly alpn?: MeshAlpn
   /** Milliseconds in which it may take new requests; infinite for plaintext. */
   readonly usableMs: number
 }
@@ -74,6 +82,12 @@ export class ConnectError extends Error {
 /** Seconds of silence after which the kernel asks whether the peer is still there (F15). */
 const KEEP_ALIVE_PROBE_MS = 15_000
 
+export interface ConnectOptions {
+  readonly allowHalfOpen?: boolean
+  /** Offers HTTP/2 to another sidecar, before what its target says; `Connected.alpn` tells which it took. */
+  readonly preferHttp2?: boolean
+}
+
 /**
  * Connects, and calls `done` once. `onRead` gets what arrives from then on: a buffer that is only lent, and how much of it
  * is filled. The caller listens to `error` and `close` from `done` on.
@@ -83,7 +97,7 @@ export function connect(
   deps: ConnectDeps,
   onRead: (length: number, lent: Buffer) => void,
   done: (result: Connected | ConnectError) => void,
-  { allowHalfOpen = false }: { readonly allowHalfOpen?: boolean } = {},
+  { allowHalfOpen = false, preferHttp2 = false }: ConnectOptions = {},
 ): { abort(): void } {
   const onread: OnReadOpts = {
     buffer: deps.readBuffer,
@@ -93,6 +107,8 @@ export function connect(
     },
   }
   const startedWith = deps.identity.current()
+  const offered: MeshAlpn[] = target.kind === 'mesh' ? [target.alpn] : []
+  if (preferHttp2) offered.unshift(MESH_ALPN.http2)
   let socket: Socket
   let settled = false
   let failure: Error | undefined
@@ -131,16 +147,15 @@ export function connect(
     } as const
     const peer = peerSpiffeId(socket as TLSSocket, expected)
     if (!peer.ok) return settle(new ConnectError('identity', `peer identity refused: ${peer.reason}`))
-    if ((socket as TLSSocket).alpnProtocol !== target.alpn) {
-      return settle(new ConnectError('identity', `the peer does not speak ${target.alpn}`))
-    }
-    settle({ socket, peer, usableMs: msUntilRetire(startedWith.notAfterMs, peer.notAfterMs, nowMs) })
+    const alpn = offered.find((name) => name === (socket as TLSSocket).alpnProtocol)
+    if (alpn === undefined) return settle(new ConnectError('identity', `the peer does not speak ${target.alpn}`))
+    settle({ socket, peer, alpn, usableMs: msUntilRetire(startedWith.notAfterMs, peer.notAfterMs, nowMs) })
     deps.meshConnections?.add(socket as TLSSocket)
   }
 
   if (target.kind === 'mesh') {
     const options: ConnectionOptions & { onread: OnReadOpts; allowHalfOpen: boolean } = {
-      ...clientTlsOptions(startedWith, target.spiffeIds, { alpn: target.alpn, now: () => deps.clock.now() }),
+      ...clientTlsOptions(startedWith, target.spiffeIds, { alpn: offered, now: () => deps.clock.now() }),
       host: target.dialHost ?? target.host,
       port: target.port,
       allowHalfOpen,

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { MeshAlpn } from '../../contract/alpn.ts'
 import type { ByteStream, ByteStreamUser } from './byte-stream.ts'
 import type { Connected } from './connect.ts'
 import type { Deadline } from './deadlines.ts'
@@ -20,6 +21,8 @@ export class UpstreamConnection implements ByteStream {
   /** In monotonic time: from then on it takes no new request. */
   readonly retireAtMs: number
   readonly peerSpiffeId: string | undefined
+  /** What was agreed upon with another sidecar. */
+  readonly alpn: MeshAlpn | undefined
   /** While it is idle. */
   idleDeadline: Deadline | undefined
   isClosed = false
@@ -29,11 +32,12 @@ export class UpstreamConnection implements ByteStream {
   readonly #owner: ConnectionOwner
   #error: Error | undefined
 
-  constructor({ socket, peer }: Connected, retireAtMs: number, owner: ConnectionOwner) {
+  constructor({ socket, peer, alpn }: Connected, retireAtMs: number, owner: ConnectionOwner) {
     this.#socket = socket
     this.#owner = owner
     this.retireAtMs = retireAtMs
     this.peerSpiffeId = peer?.spiffeId
+    this.alpn = alpn
     socket.on('error', (error: Error) => {
       this.#error = error
     })
@@ -53,6 +57,11 @@ export class UpstreamConnection implements ByteStream {
 
   write(bytes: Buffer): boolean {
     holdWrites(this.#socket)
+    return this.#socket.write(bytes)
+  }
+
+  /** For whoever has gathered the writes of a turn already. */
+  writeNow(bytes: Buffer): boolean {
     return this.#socket.write(bytes)
   }
 

@@ -1,3 +1,4 @@
+import { MESH_ALPN } from '../../contract/alpn.ts'
 import type { Candidate } from './balancer.ts'
 import { type ConnectDeps, ConnectError, connect, describeTarget, type Target } from './connect.ts'
 import { type ConnectionOwner, UpstreamConnection } from './connection.ts'
@@ -5,6 +6,7 @@ import type { RingMember } from './hash-ring.ts'
 import { PassiveHealth } from './health.ts'
 import { Http1Stream } from './http1-stream.ts'
 import { PeakEwma } from './latency.ts'
+import { SessionPool } from './session-pool.ts'
 import type { HttpVersion, UpstreamStream } from './upstream-stream.ts'
 
 /** Bounds of the connections to one endpoint. */
@@ -76,6 +78,7 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
   readonly #connectMs: number
   #mayOpen: PoolSettings['mayOpen']
   readonly #idle: UpstreamConnection[] = []
+  #sessions: SessionPool | undefined
   #open = 0
   #isClosed = false
 
@@ -105,7 +108,8 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
   }
 
   get outstanding(): number {
-    return this.#open - this.#idle.length
+    const alone = this.#open - this.#idle.length
+    return this.#sessions === undefined ? alone : alone - this.#sessions.count + this.#sessions.streams
   }
 
   isAvailable(nowMs: number): boolean {
@@ -117,14 +121,41 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
   }
 
   /** What a request can be sent on now, without waiting. `came`: what the request is written in where it came from. */
-  takeStream(nowMs: number, _came: HttpVersion): UpstreamStream | undefined {
+  takeStream(nowMs: number, came: HttpVersion): UpstreamStream | undefined {
+    if (this.#speaksHttp2(came, nowMs)) return this.#sessions?.take(nowMs)
     const kept = this.take(nowMs)
     return kept === undefined ? undefined : this.#streamOn(kept)
   }
 
   /** Makes what a request can be sent on; `done` is called once, never before this returns. */
-  openStream(_came: HttpVersion, done: (opened: OpenedStream) => void): { abort(): void } {
+  openStream(came: HttpVersion, done: (opened: OpenedStream) => void): { abort(): void } {
+    if (this.#speaksHttp2(came, this.#deps.clock.monotonic())) {
+      this.#sessions ??= this.#makeSessions()
+      return this.#sessions.open(done)
+    }
     return this.open((opened) => done(opened instanceof UpstreamConnection ? this.#streamOn(opened) : opened))
+  }
+
+  /** Another sidecar is spoken to as whoever asks speaks; everybody else as he was declared. */
+  #speaksHttp2(came: HttpVersion, nowMs: number): boolean {
+    const { target } = this
+    if (target.kind === 'mesh' && target.speaks === undefined) {
+      return came === 'http2' && target.alpn === MESH_ALPN.http && this.#sessions?.isHttp1Only(nowMs) !== true
+    }
+    return target.kind !== 'outside' && target.speaks === 'http2'
+  }
+
+  #makeSessions(): SessionPool {
+    const { clock, deadlines, limits, connectMs } = this.#deps
+    return new SessionPool({
+      clock,
+      deadlines,
+      idleMs: this.target.kind === 'mesh' ? limits.upstreamIdleMs : limits.appIdleMs,
+      settingsMs: connectMs,
+      connect: (done) => this.open(done, this.target.kind === 'mesh'),
+      streamOn: (connection) => this.#streamOn(connection),
+      openHttp1: (done) => this.openStream('http1', done),
+    })
   }
 
   #streamOn(connection: UpstreamConnection): UpstreamStream {
@@ -147,7 +178,7 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
   }
 
   /** Makes a new connection; `done` is called once, never before this returns. */
-  open(done: (opened: Opened) => void): { abort(): void } {
+  open(done: (opened: Opened) => void, preferHttp2 = false): { abort(): void } {
     if (this.#open >= this.#deps.limits.maxConnectionsPerEndpoint || this.#mayOpen?.() === false) {
       let isAborted = false
       process.nextTick(() => {
@@ -178,6 +209,7 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
         made.uses = 1
         done(made)
       },
+      { preferHttp2 },
     )
   }
 
@@ -200,7 +232,7 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
   /** Closes the connection that has waited longest for a request; false: none waits. */
   closeIdle(): boolean {
     const connection = this.#idle.shift()
-    if (connection === undefined) return false
+    if (connection === undefined) return this.#sessions?.closeIdle() === true
     this.#leaveIdle(connection)
     connection.destroy()
     return true
@@ -213,6 +245,7 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
       this.#leaveIdle(connection)
       connection.destroy()
     }
+    this.#sessions?.close()
   }
 
   onIdleData(connection: UpstreamConnection): void {

@@ -55,7 +55,8 @@ export class StreamBytes implements ByteStream, Http2StreamUser {
   onHead(): void {}
 
   onData(chunk: Buffer, start: number, end: number): void {
-    const slice = chunk.subarray(start, end)
+    // What comes is lent: of an upstream's connection it is read over with the next read of any of them.
+    const slice = Buffer.from(chunk.subarray(start, end))
     if (this.#isPaused || this.user === undefined) this.#waiting.push(slice)
     else this.#pass(slice)
   }

@@ -121,24 +121,27 @@ function sessionTokenOf(pod: string): string {
 }
 
 /** All that a connection depends on: another expectation of who is there is another pool. */
-function poolKey(name: string, { tls, protocol, spiffeIds }: Upstream, address: string, port: number): string {
-  return JSON.stringify([name, tls, protocol, [...spiffeIds].sort(), address, port])
+function poolKey(name: string, upstream: Upstream, address: string, port: number): string {
+  const { tls, protocol, appProtocol, spiffeIds } = upstream
+  return JSON.stringify([name, tls, protocol, appProtocol, [...spiffeIds].sort(), address, port])
 }
 
 function targetOf(
-  { tls, protocol, spiffeIds }: Upstream,
+  { tls, protocol, appProtocol, spiffeIds }: Upstream,
   host: string,
   port: number,
   dialHost: string | undefined,
 ): Target {
-  if (tls === 'plaintext') return { kind: 'plain', host, port }
+  if (tls === 'plaintext') return { kind: 'plain', host, port, speaks: appProtocol }
   return {
     kind: 'mesh',
     host,
     port,
     // The contract carries them as plain text; a peer's own id is parsed, so a malformed one here equals none.
     spiffeIds: new Set(spiffeIds as SpiffeId[]),
-    alpn: protocol === 'tcp' ? MESH_ALPN.tcp : MESH_ALPN.http,
+    // A sidecar that does not read HTTP/2 yet carries it to its application as bytes (F20).
+    alpn: protocol === 'tcp' || appProtocol !== undefined ? MESH_ALPN.tcp : MESH_ALPN.http,
+    speaks: appProtocol,
     ...(dialHost === undefined ? {} : { dialHost }),
   }
 }

@@ -73,10 +73,14 @@ export const OUTSIDE_LIMITS: Http2Limits = Object.freeze({
   floods: Object.freeze(FLOODS),
 })
 
-/** Between sidecars: one connection carries the calls of many clients, each of whom the dialling side bounds. */
+/**
+ * Between sidecars: one connection carries the calls of many clients, each of whom the dialling side bounds. Its window has
+ * room for that of each stream: whoever does not take what was sent to him holds up nobody else.
+ */
 export const MESH_LIMITS: Http2Limits = Object.freeze({
   ...OUTSIDE_LIMITS,
   maxConcurrentStreams: 1_000,
-  connectionWindowBytes: 8_388_608,
+  streamWindowBytes: 65_536,
+  connectionWindowBytes: 1_000 * 65_536,
   floods: Object.freeze({ ...FLOODS, resetsPerStream: 0.5, prematureMs: 1_000 }),
 })

@@ -333,6 +333,29 @@ test('a client opens as many streams as the server takes, and is told when there
   assert.equal(paper.session.room, 1)
 })
 
+test('streams of a client have ids in the order in which their requests go, and one without a request leaves no trace', () => {
+  const paper = new SessionOnPaper('client').begin()
+  const [first, second, third] = [1, 2, 3].map(() => paper.session.open(new Transcript())!)
+  assert.equal(paper.session.streams, 3)
+  second!.sendRequest(REQUEST, true)
+  // As after a request that could not be written.
+  assert.ok(third!.sendRequest({ ...REQUEST, target: '/ /' }, true) !== undefined)
+  third!.reset(ERROR_CODE.CANCEL)
+  first!.sendRequest(REQUEST, true)
+  assert.deepEqual(
+    paper.sent().map(({ type, id }) => [type, id]),
+    [
+      [HEADERS, 1],
+      [HEADERS, 3],
+    ],
+  )
+  assert.deepEqual([second!.id, first!.id, paper.session.streams], [1, 3, 2])
+  const waiting = new Transcript()
+  paper.session.open(waiting)
+  paper.receive(frame(GOAWAY, 0, 0, Buffer.concat([uint32(3), uint32(0)])))
+  assert.deepEqual(waiting.events, ['reset 7 refused'])
+})
+
 test('a client knows which requests a server that leaves has not looked at', () => {
   const paper = new SessionOnPaper('client').begin()
   const users = [new Transcript(), new Transcript(), new Transcript()]

@@ -98,6 +98,8 @@ export class Http2Session implements StreamOwner, Flushable {
   #unreadAnswers = 0
 
   readonly #streams = new Map<number, Http2Stream>()
+  /** Client role: opened, and nothing sent yet. */
+  readonly #unsent = new Set<Http2Stream>()
   /** Those that hold something back, in the order in which they began to. */
   readonly #blocked = new Set<Http2Stream>()
   /** Streams on which frames of the peer's may still be under way. */
@@ -161,13 +163,16 @@ export class Http2Session implements StreamOwner, Flushable {
 
   /** Streams open now. */
   get streams(): number {
-    return this.#streams.size
+    return this.#streams.size + this.#unsent.size
   }
 
   /** Client role: how many streams may be opened now. 0 after a GOAWAY of either side. */
   get room(): number {
-    if (this.isClosed || this.#hasPeerLeft || this.#goaway !== NOT_LEAVING || this.#nextId > MAX_STREAM_ID) return 0
-    return Math.max(0, Math.min(this.#peerMaxStreams, this.#limits.maxConcurrentStreams) - this.#streams.size)
+    const opened = this.#unsent.size
+    const isOver = this.isClosed || this.#hasPeerLeft || this.#goaway !== NOT_LEAVING
+    if (isOver || this.#nextId + 2 * opened > MAX_STREAM_ID) return 0
+    const most = Math.min(this.#peerMaxStreams, this.#limits.maxConcurrentStreams)
+    return Math.max(0, most - this.#streams.size - opened)
   }
 
   /** Client role: the peer's settings have come, and `room` is what it says. */
@@ -175,13 +180,13 @@ export class Http2Session implements StreamOwner, Flushable {
     return this.#hasSettings
   }
 
-  /** Client role: the next stream, undefined without `room`. Its `sendRequest` comes next, in the same turn. */
+  /** Client role: a stream, undefined without `room`. Until its `sendRequest` it keeps the room and no more. */
   open(user: Http2StreamUser): Http2Stream | undefined {
     if (this.room === 0) return undefined
     this.#guard.nowMs = this.#clock.monotonic()
     this.#guard.onStream()
-    const stream = this.#makeStream(this.#nextId)
-    this.#nextId += 2
+    const stream = this.#makeStream(0)
+    this.#unsent.add(stream)
     stream.user = user
     return stream
   }
@@ -274,6 +279,7 @@ export class Http2Session implements StreamOwner, Flushable {
         : this.#encoder.writeRequest(out.bytes, start + FRAME_HEAD_BYTES, message)
     if (typeof end !== 'number') return end
     if (!('status' in message)) {
+      this.#giveId(stream)
       stream.toHead = message.method === 'HEAD'
       stream.isTunnel = message.protocol !== undefined
     }
@@ -283,18 +289,18 @@ export class Http2Session implements StreamOwner, Flushable {
   }
 
   sendData(stream: Http2Stream, slices: readonly Buffer[], endStream: boolean): boolean {
-    if (!stream.isOpen || stream.hasSentEnd) return true
+    if (!stream.isOpen || stream.hasSentEnd || stream.id === 0) return true
     const total = totalLength(slices)
     if (endStream) stream.endsBehindHeld = true
     if (stream.heldBytes === 0) {
       if (total === 0) {
         if (endStream) this.#sendEnd(stream)
-        return this.isWritable
+        return true
       }
       const sent = this.#sendSlices(stream, slices, 0, total, Number.POSITIVE_INFINITY)
       if (sent === total) {
         if (endStream) this.#endSending(stream)
-        return this.isWritable
+        return true
       }
       if (this.isClosed) return true
       hold(stream, slices, sent)
@@ -307,7 +313,7 @@ export class Http2Session implements StreamOwner, Flushable {
   }
 
   sendTrailers(stream: Http2Stream, lines: HeaderLines, drop: HeaderFilter | undefined): void {
-    if (!stream.isOpen || stream.hasSentEnd) return
+    if (!stream.isOpen || stream.hasSentEnd || stream.id === 0) return
     if (stream.heldBytes > 0) {
       stream.trailersBehindHeld = lines
       stream.trailersDrop = drop
@@ -340,7 +346,7 @@ export class Http2Session implements StreamOwner, Flushable {
   reset(stream: Http2Stream, code: ErrorCode): void {
     if (!stream.isOpen) return
     stream.user = undefined
-    this.#writeReset(stream.id, code)
+    if (stream.id !== 0) this.#writeReset(stream.id, code)
     this.#remove(stream)
   }
 
@@ -815,8 +821,8 @@ export class Http2Session implements StreamOwner, Flushable {
     const code = readUint32(bytes, start + 4)
     this.#hasPeerLeft = true
     if (!this.#isServer) {
-      for (const stream of [...this.#streams.values()]) {
-        if (stream.id <= lastStreamId) continue
+      for (const stream of [...this.#unsent, ...this.#streams.values()]) {
+        if (stream.id !== 0 && stream.id <= lastStreamId) continue
         const { user } = stream
         stream.user = undefined
         this.#forget(stream)
@@ -1041,8 +1047,17 @@ export class Http2Session implements StreamOwner, Flushable {
 
   #makeStream(id: number): Http2Stream {
     const stream = new Http2Stream(this, id, this.#guard.nowMs, this.#peerInitialWindow, this.#limits.streamWindowBytes)
-    this.#streams.set(id, stream)
+    if (id !== 0) this.#streams.set(id, stream)
     return stream
+  }
+
+  #giveId(stream: Http2Stream): void {
+    if (stream.id !== 0) return
+    stream.id = this.#nextId
+    this.#nextId += 2
+    this.#unsent.delete(stream)
+    stream.sendWindow = this.#peerInitialWindow
+    this.#streams.set(stream.id, stream)
   }
 
   /** Whether nobody has opened it yet. */
@@ -1060,12 +1075,13 @@ export class Http2Session implements StreamOwner, Flushable {
   #remove(stream: Http2Stream): void {
     this.#forget(stream)
     if (this.isClosed) return
-    if (this.#streams.size === 0) this.#handler.onIdle()
+    if (this.streams === 0) this.#handler.onIdle()
     if (!this.isClosed && !this.#endIfDrained() && !this.#isServer) this.#handler.onRoom?.()
   }
 
   #forget(stream: Http2Stream): void {
     stream.isOpen = false
+    if (this.#unsent.delete(stream)) return
     this.#streams.delete(stream.id)
     this.#blocked.delete(stream)
     this.#recentlyClosed.add(stream.id)
@@ -1104,7 +1120,7 @@ export class Http2Session implements StreamOwner, Flushable {
   }
 
   #endIfDrained(): boolean {
-    if (this.#streams.size > 0 || (this.#goaway !== LEAVING && !this.#hasPeerLeft)) return false
+    if (this.streams > 0 || (this.#goaway !== LEAVING && !this.#hasPeerLeft)) return false
     if (this.#goaway !== LEAVING) this.#writeGoaway(this.#lastPeerId, ERROR_CODE.NO_ERROR)
     this.#end({ kind: 'drained', code: ERROR_CODE.NO_ERROR, reason: 'drained' })
     return true
@@ -1127,7 +1143,8 @@ export class Http2Session implements StreamOwner, Flushable {
     const { kind, code } = end
     const last = this.#out.take()
     if (kind !== 'disconnected' && last.length > 0) this.#write(last)
-    const streams = [...this.#streams.values()]
+    const streams = [...this.#unsent, ...this.#streams.values()]
+    this.#unsent.clear()
     this.#streams.clear()
     this.#blocked.clear()
     this.#section = NOTHING
@@ -1136,7 +1153,7 @@ export class Http2Session implements StreamOwner, Flushable {
       const { user } = stream
       stream.isOpen = false
       stream.user = undefined
-      user?.onReset(code, false)
+      user?.onReset(code, stream.id === 0)
     }
     this.#handler.onClose(end)
   }

@@ -6,7 +6,6 @@ import type { Http2Request, Http2Response, Http2StreamUser } from './handler.ts'
 
 /** What a stream asks of its session. */
 export interface StreamOwner {
-  readonly isWritable: boolean
   sendHead(stream: Http2Stream, message: Http2Request | Http2Response, endStream: boolean): Problem | undefined
   sendData(stream: Http2Stream, slices: readonly Buffer[], endStream: boolean): boolean
   sendTrailers(stream: Http2Stream, lines: HeaderLines, drop: HeaderFilter | undefined): void
@@ -16,7 +15,8 @@ export interface StreamOwner {
 
 /** One request and its response on a session. Only the session writes to its fields, but for `user`. */
 export class Http2Stream {
-  readonly id: number
+  /** Client role: 0 until its request is sent. Ids go up in the order in which requests do (RFC 9113, 5.1.1). */
+  id: number
   user: Http2StreamUser | undefined
   /** Monotonic milliseconds, as exact as the read that it was opened in. */
   readonly openedMs: number
@@ -63,9 +63,9 @@ export class Http2Stream {
     this.receiveWindow = receiveWindow
   }
 
-  /** False: what is sent now is held. */
+  /** False: something is held back, and `onDrain` will be called. */
   get isFlowing(): boolean {
-    return this.heldBytes === 0 && this.#owner.isWritable
+    return this.heldBytes === 0
   }
 
   /**
