@@ -13,7 +13,7 @@ import { missingOf } from './measure/programs.ts'
 import { type BenchOptions, readBenchOptions, USAGE, UsageError } from './options.ts'
 import { describeNoise, formatEnvironment, formatScenario, formatVerdicts } from './report.ts'
 import { runScenario, type ScenarioResult } from './rounds.ts'
-import type { Scenario } from './scenario.ts'
+import type { Contestant, Scenario } from './scenario.ts'
 import { SCENARIOS } from './scenarios/scenarios.ts'
 import { killChildren } from './world/child.ts'
 import { openWorld } from './world/open-world.ts'
@@ -23,7 +23,7 @@ const RESULTS = join(import.meta.dirname, 'results')
 
 const say = (text: string) => process.stdout.write(`${text}\n`)
 
-/** Exit codes: 0 measured, 1 not, 2 wrong usage. */
+/** Exit codes: 0 measured, 1 not or not all of it, 2 wrong usage. */
 async function main(args: readonly string[]): Promise<number> {
   const options = readBenchOptions(args)
   if (options.help) {
@@ -66,18 +66,19 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     const tools = await makeTools(world)
     const done: (readonly [Scenario, ScenarioResult])[] = []
+    const failed: string[] = []
     for (const scenario of able) {
       const progress = (line: string) => process.stderr.write(`${scenario.name}: ${line}\n`)
-      const result = await runScenario(world, scenario, tools, {
-        ...options,
-        progress,
-        lacks: ({ peer }) => {
-          const lacked = missingOf(peer.programs)
-          return lacked.length === 0 ? undefined : `${lacked.join(', ')} is not installed`
-        },
-      })
-      done.push([scenario, result])
-      say(`${formatScenario(scenario, result)}\n`)
+      try {
+        const result = await runScenario(world, scenario, tools, { ...options, progress, lacks })
+        done.push([scenario, result])
+        say(`${formatScenario(scenario, result)}\n`)
+      } catch (error) {
+        // What the others did is worth knowing all the same.
+        failed.push(`${scenario.name}: ${(error as Error).message}`)
+        say(`*** FAILED: ${failed.at(-1)} ***\n`)
+        process.stderr.write(`${(error as Error).stack}\n`)
+      }
     }
     say(`${formatVerdicts(done)}\n`)
     for (const { name, work } of scenarios.filter((scenario) => !able.includes(scenario))) {
@@ -89,14 +90,30 @@ async function main(args: readonly string[]): Promise<number> {
     const at = new Date().toISOString()
     const file = join(RESULTS, `${at.replaceAll(':', '-')}.json`)
     const { rounds, seconds, warmUpSeconds } = options
-    const written = { at, environment, rounds, seconds, warmUpSeconds, noise, missing, scenarios: done.map(asJson) }
+    const written = {
+      at,
+      environment,
+      rounds,
+      seconds,
+      warmUpSeconds,
+      noise,
+      missing,
+      failed,
+      scenarios: done.map(asJson),
+    }
     await writeFile(file, `${JSON.stringify(written, undefined, 2)}\n`)
     say(`Every round: ${file} (${((performance.now() - began) / 60_000).toFixed(1)} min)`)
-    return 0
+    if (failed.length > 0) say(`\n*** FAILED, and not in any table:\n${failed.map((why) => `- ${why}`).join('\n')}`)
+    return failed.length > 0 ? 1 : 0
   } finally {
     await close(options.keep)
     if (options.keep) say(`Configs and logs: ${world.directory}`)
   }
+}
+
+function lacks({ peer }: Contestant): string | undefined {
+  const lacked = missingOf(peer.programs)
+  return lacked.length === 0 ? undefined : `${lacked.join(', ')} is not installed`
 }
 
 function asJson([{ name, title, reference, goals }, result]: readonly [Scenario, ScenarioResult]) {

@@ -18,6 +18,8 @@ export type Policy =
   | 'grpc'
   /** A rule on the caller, for a port of opaque TCP. */
   | 'tcp'
+  /** A rule on the gateway's SPIFFE ID. */
+  | 'gateway'
 
 export interface HauberkOptions {
   /** A file of `bench/mesh/`. */
@@ -26,26 +28,43 @@ export interface HauberkOptions {
   readonly bundle?: string | undefined
   /** What is behind it. Default: what the policy is for. */
   readonly app?: 'backend' | 'echo' | 'grpc'
+  /** Whom it is connected to. Default: nobody answers, and it starts with what it was given before. */
+  readonly operator?: AskedOperator
 }
+
+/** Starts an operator with these resources. */
+export type AskedOperator = (
+  world: World,
+  directory: string,
+  resources: readonly Resource[],
+) => Promise<{ readonly port: number; readonly spiffeId: string; stop(): Promise<void> }>
 
 export const APP = 'bench/app' as WorkloadId
 const CALLER = 'bench/client' as WorkloadId
 const CONTAINER_PORT = 8080
 
 /** A sidecar in front of the application: mutual TLS in, plaintext out. */
-export function hauberk({ policy, bundle, app = APPS[policy] }: HauberkOptions): Peer {
+export function hauberk({ policy, bundle, app = APPS[policy], operator }: HauberkOptions): Peer {
   const prepare: NonNullable<Peer['prepare']> = async (world, directory) => {
     const port = await freePort()
+    const resources = await readMesh(policy)
+    const asked = await operator?.(world, directory, resources)
     const options = await writeSidecar(world, directory, {
       workload: APP,
       spiffeId: APP_ID,
       certificate: world.certificates.server,
       placement: { inbound: [await inboundPlace(world, port, app)] },
-      resources: await readMesh(policy),
+      resources,
+      ...(asked && { operator: asked }),
     })
     return async () => {
-      const { pid, stop, ...child } = await runSidecar(world, directory, options, bundle)
-      return { pids: [pid], port, stop, untilListening: () => untilListening(port, { pid, stop, ...child }) }
+      const child = await runSidecar(world, directory, options, bundle)
+      return {
+        pids: [child.pid],
+        port,
+        untilListening: () => untilListening(port, child),
+        stop: async () => void (await Promise.all([child.stop(), asked?.stop()])),
+      }
     }
   }
   return {
@@ -63,7 +82,7 @@ export function hauberk({ policy, bundle, app = APPS[policy] }: HauberkOptions):
   }
 }
 
-const APPS = { identity: 'backend', 'jwt-limit': 'backend', grpc: 'grpc', tcp: 'echo' } as const
+const APPS = { identity: 'backend', 'jwt-limit': 'backend', grpc: 'grpc', tcp: 'echo', gateway: 'backend' } as const
 
 /** Where a sidecar for {@link APP} listens, and what is behind it. */
 export async function inboundPlace(world: World, port: number, app: 'backend' | 'echo' | 'grpc') {
@@ -119,12 +138,8 @@ export interface GatewayOptions {
   /** Each for one of the routes. */
   readonly policies: number
   readonly bundle?: string | undefined
-  /** Asked for more, once it has what it starts with. */
-  readonly operator?: (
-    world: World,
-    directory: string,
-    resources: readonly Resource[],
-  ) => Promise<{ readonly port: number; readonly spiffeId: string; stop(): Promise<void> }>
+  /** Whom it is connected to. Default: nobody answers. */
+  readonly operator?: AskedOperator
 }
 
 /** As the workload of the Gateway `bench/edge` is named. */
@@ -141,7 +156,7 @@ export function hauberkGateway({ routes, policies, bundle, operator }: GatewayOp
   return {
     programs: [],
     async start(world, directory) {
-      const callee = await hauberk({ policy: 'identity', bundle }).start(world, join(directory, 'callee'))
+      const callee = await hauberk({ policy: 'gateway', bundle }).start(world, join(directory, 'callee'))
       const port = await freePort()
       const resources = [...(await readMesh('gateway')), ...routesOf(routes, policies), podOf('app', callee.port)]
       const asked = await operator?.(world, directory, resources)

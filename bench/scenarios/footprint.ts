@@ -1,15 +1,23 @@
 import { atRest, coldStart } from '../load/at-rest.ts'
 import { idleConnections } from '../load/idle.ts'
 import { slowReaders } from '../load/slow-readers.ts'
-import type { Figure, Scenario } from '../scenario.ts'
+import { hauberk } from '../peers/hauberk.ts'
+import { startOperator } from '../push/operator.ts'
+import type { Contestant, Figure, Scenario } from '../scenario.ts'
 import { ENVOY, HAPROXY, hauberkIdentity, hauberkJwt } from './rows.ts'
 
 const ANONYMOUS: Figure = { key: 'anonymous', title: 'RssAnon', unit: 'MiB' }
 const EACH: Figure = { key: 'kibEach', title: 'each', unit: 'KiB', isRatio: true }
 
+const CONNECTED: Contestant = {
+  ...hauberkIdentity(),
+  peer: hauberk({ policy: 'identity', operator: startOperator }),
+}
+
 export const rest: Scenario = {
   name: 'rest',
   title: 'Nobody calls',
+  notes: 'Ours is connected to an operator, as it is in a mesh.',
   work: atRest(),
   mostRounds: 3,
   figures: [
@@ -17,11 +25,10 @@ export const rest: Scenario = {
     ANONYMOUS,
     { key: 'resident', title: 'RSS', unit: 'MiB' },
   ],
-  contestants: [HAPROXY, hauberkIdentity(), hauberkJwt(1), ENVOY],
-  ours: (build) => [hauberkIdentity(build), hauberkJwt(1, build)],
+  contestants: [HAPROXY, CONNECTED, ENVOY],
   goals: [
-    { contestant: 'hauberk-jwt', figure: 'cpuShare', needed: 0.001, goal: 0.001 },
-    { contestant: 'hauberk-jwt', figure: 'anonymous', needed: 20, goal: 20 },
+    { contestant: 'hauberk', figure: 'cpuShare', needed: 0.001, goal: 0.001 },
+    { contestant: 'hauberk', figure: 'anonymous', needed: 20, goal: 20 },
   ],
 }
 
