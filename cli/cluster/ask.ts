@@ -6,6 +6,9 @@ import { ExecError } from './exec.ts'
 /** The body of an answer, or one sentence on why there is none. */
 export type Asked = { readonly ok: true; readonly body: string } | { readonly ok: false; readonly why: string }
 
+/** How often a program is started before it counts as silent: what has much to do may be late once. */
+const ATTEMPTS = 2
+
 /** A pod, and the container of it that is asked. */
 export interface AskedPod {
   readonly namespace: string
@@ -36,13 +39,15 @@ async function ask(
   program: string,
   path: string,
 ): Promise<Asked> {
-  try {
-    const { exitCode, stdout, stderr } = await exec(target, ['node', program, 'ask', path])
-    if (exitCode === 0) return { ok: true, body: stdout }
-    return { ok: false, why: printable(reasonIn(stderr) ?? `exit code ${exitCode}`) }
-  } catch (error) {
-    if (error instanceof ExecError) return { ok: false, why: error.message }
-    throw error
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const { exitCode, stdout, stderr } = await exec(target, ['node', program, 'ask', path])
+      if (exitCode === 0) return { ok: true, body: stdout }
+      return { ok: false, why: printable(reasonIn(stderr) ?? `exit code ${exitCode}`) }
+    } catch (error) {
+      if (!(error instanceof ExecError)) throw error
+      if (!error.isPassing || attempt === ATTEMPTS) return { ok: false, why: error.message }
+    }
   }
 }
 

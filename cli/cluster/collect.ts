@@ -6,12 +6,12 @@ import { WorkloadConfig } from '../../contract/workload-config.ts'
 import type { Resource } from '../../model/resource.ts'
 import { parseCertificates } from '../../model/x509/certificate.ts'
 import { WEBHOOK_CONFIGURATIONS } from '../../operator/admission/ca-bundle.ts'
+import type { ClusterReport } from '../../operator/cluster/cluster-report.ts'
 import { GATEWAY_API_CRDS } from '../../operator/gateways/class-status.ts'
 import { INJECT_LABEL } from '../../operator/inject/annotations.ts'
 import { resourcePath } from '../../operator/kubernetes/path.ts'
 import { KINDS } from '../../operator/resources/kinds.ts'
 import { MESH_CONFIG_NAME } from '../../operator/resources/mesh-config.ts'
-import type { StatusReport } from '../../operator/status/report.ts'
 import { snapshotOf } from '../../operator/store/snapshot.ts'
 import { OPERATOR_SERVICE_ACCOUNT, SYSTEM_NAMESPACE } from '../../operator/translate/gateways.ts'
 import { type NamedSecret, secretRefs } from '../../operator/translate/secret-refs.ts'
@@ -173,12 +173,12 @@ export async function askStatus(
   cluster: Cluster,
   lease: Lease | undefined,
   operatorPods: readonly Pod[],
-): Promise<StatusReport | { readonly silent: string }> {
+): Promise<ClusterFacts['status']> {
   const holder = lease?.spec?.holderIdentity ?? ''
   const leader = operatorPods.find(({ metadata: { name } }) => holder === name || holder.startsWith(`${name}_`))
   const asked = leader ?? operatorPods[0]
   if (asked === undefined) return { silent: 'no operator runs' }
-  const answer = parseAsked<StatusReport>(await askOperator(cluster, asked.metadata.name, '/status'))
+  const answer = parseAsked<ClusterReport>(await askOperator(cluster, asked.metadata.name, '/status'))
   return answer.ok ? answer.value : { silent: answer.why }
 }
 

@@ -20,6 +20,13 @@ export type Exec = (target: ContainerName, command: readonly string[]) => Promis
 /** Why no program ran: in one sentence. */
 export class ExecError extends Error {
   override readonly name = 'ExecError'
+  /** Whether the next try may well succeed: it took too long, or its connection broke. */
+  readonly isPassing: boolean
+
+  constructor(message: string, { cause, isPassing = false }: ErrorOptions & { readonly isPassing?: boolean } = {}) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.isPassing = isPassing
+  }
 }
 
 /** Milliseconds for one program, from the first byte of the connection to its exit code. */
@@ -60,7 +67,7 @@ async function execOnce(
   const status = Promise.withResolvers<V1Status>()
   // Whoever waits for the connection hears of a failure as well.
   status.promise.catch(() => {})
-  const fail = (message: string, cause?: unknown) => status.reject(new ExecError(message, { cause }))
+  const fail = (message: string, cause?: unknown) => status.reject(new ExecError(message, { cause, isPassing: true }))
   const timer = setTimeout(() => fail(`${where} did not answer in time`), EXEC_MS)
   const streams = [stdout.stream, stderr.stream, null] as const
   const opening = new Exec(config).exec(namespace, pod, container, [...command], ...streams, false, (said) =>

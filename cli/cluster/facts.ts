@@ -1,4 +1,5 @@
 import type { WorkloadConfig } from '../../contract/workload-config.ts'
+import type { ClusterReport } from '../../operator/cluster/cluster-report.ts'
 import type { StatusReport } from '../../operator/status/report.ts'
 import type { NamedSecret } from '../../operator/translate/secret-refs.ts'
 import type { CertificateRow } from '../certs/certificate-row.ts'
@@ -49,7 +50,7 @@ export interface ClusterFacts {
   /** What each operator says of itself. */
   readonly operators: readonly { readonly pod: string; readonly readiness: Asked }[]
   /** What the leading operator says of the mesh; a sentence when it says nothing. */
-  readonly status: StatusReport | { readonly silent: string }
+  readonly status: (StatusReport & Partial<Pick<ClusterReport, 'operator'>>) | { readonly silent: string }
   readonly sidecars: readonly SidecarFacts[]
   readonly secrets: readonly (NamedSecret & { readonly access: SecretAccess })[]
 }

@@ -174,6 +174,37 @@ test('F24: a watch that is too old is followed by a list, whichever way 410 come
   assert.deepEqual([removed, standings], [['shop/pod-0', 'shop/pod-1'], ['synced']])
 })
 
+test('F24: what is too old after the API server was away is listed soon, however often it was asked before', async (t) => {
+  const collection = filled(1)
+  let isAway = false
+  const server = await scriptServer(t, (asked, answer) => {
+    if (isAway) answer.refuse(503, 'ServiceUnavailable')
+    else collection.serve(asked, answer)
+  })
+  const waits = new Map<number, number>()
+  const clock: Clock = {
+    ...hasty,
+    setTimer(delayMs, run, options) {
+      if (delayMs <= 5_000) waits.set(server.asked.length, delayMs)
+      return hasty.setTimer(delayMs, run, options)
+    },
+  }
+  const { items } = mirrorOf(t, server, { clock })
+  await until(() => collection.watches.size === 1, 'it watches')
+  isAway = true
+  for (const watch of collection.watches) watch.drop()
+  await until(() => server.asked.length >= 10, 'it was asked again and again')
+  assert.ok(Math.max(...waits.values()) > 2_000, 'it waits longer and longer')
+  collection.set('shop', 'late', 7)
+  collection.compact()
+  isAway = false
+  await until(() => items.get('shop/late') === 7, 'the list was read')
+  const tooOld = server.asked.findLastIndex(
+    (asked, i) => isWatch(asked) && i < server.asked.indexOf(lists(server)[1] as Asked),
+  )
+  assert.equal(waits.get(tooOld + 1), 300)
+})
+
 test('F24: a dropped stream is taken up where it was, as told by events and bookmarks, without a list', async (t) => {
   const collection = filled(2)
   const server = await scriptServer(t, collection.serve)

@@ -87,6 +87,8 @@ export function runReflector<T>(options: ReflectorOptions<T>): Reflector {
   const known = new Set<string>()
   const backoff = createBackoff({ ...BACKOFF, random })
   const absent = createBackoff({ ...BACKOFF, maxMs: absentRetryMs, random })
+  /** Of 410: whoever says that is there, however long it was away before. */
+  const stale = createBackoff({ ...BACKOFF, random })
   const selectors = { labelSelector, fieldSelector }
   let hasSynced = false
   let standing: ReflectorStanding = 'starting'
@@ -156,6 +158,7 @@ export function runReflector<T>(options: ReflectorOptions<T>): Reflector {
     fruitless = 0
     backoff.reset()
     absent.reset()
+    stale.reset()
   }
 
   const watch = async (path: string, resourceVersion: string) => {
@@ -222,7 +225,7 @@ export function runReflector<T>(options: ReflectorOptions<T>): Reflector {
           // A watch that expired or ended early is part of life.
           if (from === undefined || !isLull(problem)) stand('failing', problem)
         } else if (from === undefined) stand('missing', problem)
-        const waiting = isNotFound(problem) || isForbidden(problem) ? absent : backoff
+        const waiting = isNotFound(problem) || isForbidden(problem) ? absent : isExpired(problem) ? stale : backoff
         await sleep(clock, waitOf(problem, waiting, random), { signal }).catch(() => {})
       }
     }

@@ -410,6 +410,18 @@ const CASES: readonly (readonly [
     /is not connected to any operator/,
   ],
   [
+    'sidecars-connected',
+    withStatus(({ workloads }) => ({
+      workloads: workloads.map((each) => ({ ...each, sidecars: [] })),
+      operator: {
+        ...{ name: 'operator-1', release: '0.1.0', contract: 1, leads: true, kinds: [], webhooksInPlace: true },
+        replicas: [],
+      },
+    })),
+    'warning',
+    /may be connected to operator-2, which has not told the leader/,
+  ],
+  [
     'sidecars-obey',
     withStatus(({ workloads }) => ({ workloads: workloads.map((each) => ({ ...each, version: 'v2' })) })),
     'warning',

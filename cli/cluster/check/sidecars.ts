@@ -96,14 +96,20 @@ function judgeRoots(facts: ClusterFacts): Judgement {
   return judged(problems)
 }
 
-function judgeConnected({ sidecars, status }: ClusterFacts): Judgement {
+function judgeConnected(facts: ClusterFacts): Judgement {
+  const { sidecars, status } = facts
   if ('silent' in status) return skipped('the operator does not say who is connected')
   if (sidecars.length === 0) return skipped(NOBODY)
+  const untold = operatorsUntold(facts)
   const connected = new Set(status.workloads.flatMap((workload) => workload.sidecars.map(({ pod }) => pod)))
   const problems = sidecars.flatMap((sidecar): Problem[] => {
     const { namespace, name, workload, isRunning } = sidecar.pod
     if (!isRunning || connected.has(`${namespace}/${name}`)) return []
     const known = status.workloads.some((each) => each.workload === workload)
+    if (known && untold.length > 0) {
+      const message = `may be connected to ${untold.join(' or ')}, which has not told the leader whom it serves`
+      return [warn(podOf(sidecar), message, 'that takes seconds after another operator leads: check again, or --wait')]
+    }
     const why = known ? 'it goes on with what it was told last' : `no operator knows a workload ${workload ?? 'of it'}`
     const fix = known
       ? 'see its log, and that port 15012 of hauberk-operator can be reached from its node'
@@ -111,6 +117,14 @@ function judgeConnected({ sidecars, status }: ClusterFacts): Judgement {
     return [error(podOf(sidecar), `is not connected to any operator: ${why}`, fix)]
   })
   return judged(problems, `${sidecars.length - problems.length}/${sidecars.length}`)
+}
+
+/** Operators whose sidecars the answer does not count, by pod: they connect to the leader anew, or nobody leads. */
+function operatorsUntold({ status, operators }: ClusterFacts): readonly string[] {
+  if ('silent' in status || status.operator === undefined) return []
+  const { name, replicas } = status.operator
+  const told = new Set([name, ...replicas.filter(({ self }) => self !== undefined).map(({ replica }) => replica)])
+  return operators.map(({ pod }) => pod).filter((pod) => !told.has(pod))
 }
 
 function judgeVersions(facts: ClusterFacts): Judgement {
