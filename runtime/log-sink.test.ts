@@ -7,6 +7,7 @@ import { after, test } from 'node:test'
 import { systemClock } from './clock.ts'
 import { createFileSink, createMemorySink } from './log-sink.ts'
 import { createManualClock } from './manual-clock.ts'
+import { createTurnMemory, openTurn } from './turns.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'hauberk-log-sink-'))
 after(() => rmSync(directory, { recursive: true }))
@@ -109,3 +110,20 @@ function drainPipe(fd: number, buffer: Buffer): string {
     }
   }
 }
+
+test('writes only while it has the turn, where others write to the same descriptor', async (t) => {
+  const path = join(directory, 'turns.log')
+  const fd = openSync(path, 'a')
+  t.after(() => closeSync(fd))
+  const memory = createTurnMemory()
+  const other = openTurn(memory, 2)
+  assert.equal(other.take(), undefined)
+  const sink = createFileSink({ fd, clock: systemClock, turn: openTurn(memory, 1) })
+  sink.write('a\n')
+  await new Promise(setImmediate)
+  assert.equal(readFileSync(path, 'utf8'), '')
+  other.give()
+  await sink.flush()
+  assert.equal(readFileSync(path, 'utf8'), 'a\n')
+  assert.equal(other.take(), undefined)
+})

@@ -1,5 +1,6 @@
 import { write, writeSync } from 'node:fs'
 import type { Clock } from './clock.ts'
+import type { Turn } from './turns.ts'
 
 /** Where finished log lines go. */
 export interface LogSink {
@@ -26,6 +27,8 @@ export interface FileSinkOptions {
   readonly clock: Clock
   /** Characters that may wait to be written; lines beyond are dropped. Default 1 MiB. */
   readonly maxQueuedChars?: number
+  /** Where other threads write to the same descriptor: a pipe tears what is longer than a page apart. */
+  readonly turn?: Turn
 }
 
 /**
@@ -33,7 +36,7 @@ export interface FileSinkOptions {
  * queue, and when the disk is full or the reader gone the lines are dropped and counted (F11). Once writing works again,
  * one line says how many were lost.
  */
-export function createFileSink({ fd, clock, maxQueuedChars = 1_048_576 }: FileSinkOptions): FileSink {
+export function createFileSink({ fd, clock, maxQueuedChars = 1_048_576, turn }: FileSinkOptions): FileSink {
   let queue: string[] = []
   let queuedChars = 0
   let writing = false
@@ -51,6 +54,12 @@ export function createFileSink({ fd, clock, maxQueuedChars = 1_048_576 }: FileSi
       return
     }
     writing = true
+    const wait = turn?.take()
+    if (wait === undefined) sendBatch()
+    else void wait.then(sendBatch)
+  }
+
+  function sendBatch(): void {
     const lines = queue.length
     send(Buffer.from(takeBatch()), 0, lines)
   }
@@ -76,6 +85,7 @@ export function createFileSink({ fd, clock, maxQueuedChars = 1_048_576 }: FileSi
         reportDropped()
       }
       writing = false
+      turn?.give()
       next()
     })
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createMetrics } from './metrics.ts'
+import { countersOf, createMetrics } from './metrics.ts'
 import { addProcessMetrics } from './process-metrics.ts'
 
 const linesOf = async (metrics: { text(): Promise<string> }, name: string) =>
@@ -127,4 +127,41 @@ test('the process says what it costs', async () => {
   assert.ok((await value('nodejs_eventloop_utilization')) <= 1)
   const started = await value('process_start_time_seconds')
   assert.ok(started > Date.now() / 1000 - 600 && started <= Date.now() / 1000)
+})
+
+test('what workers say is added up, series by series, and the busiest is the one that counts', async () => {
+  const create = () => {
+    const metrics = createMetrics()
+    return {
+      metrics,
+      requests: metrics.counter({ name: 'c_total', help: 'C.', labels: ['route'] }),
+      busy: metrics.gauge({ name: 'busy', help: 'B.', together: 'max' }).handle(),
+      durations: metrics.histogram({ name: 'h_seconds', help: 'H.', buckets: [1] }).handle(),
+    }
+  }
+  const [first, second] = [create(), create()]
+  first.requests.handle({ route: 'a' }).add(1)
+  second.requests.handle({ route: 'a' }).add(2)
+  second.requests.handle({ route: 'b' }).add(4)
+  first.busy.set(0.25)
+  second.busy.set(0.75)
+  first.durations.observe(0.5)
+  second.durations.observe(2)
+  first.metrics.include(async () => [structuredClone(second.metrics.snapshot())])
+  const text = (await first.metrics.text()).split('\n')
+  for (const line of [
+    ...['c_total{route="a"} 3', 'c_total{route="b"} 4', 'busy 0.75', 'h_seconds_count 2', 'h_seconds_sum 2.5'],
+    ...['h_seconds_bucket{le="1"} 1', 'h_seconds_bucket{le="+Inf"} 2'],
+  ]) {
+    assert.ok(text.includes(line), line)
+  }
+})
+
+test('of those that are gone the counters stay, and the gauges go', () => {
+  const metrics = createMetrics()
+  metrics.counter({ name: 'c_total', help: 'C.' }).handle().add(2)
+  metrics.gauge({ name: 'g', help: 'G.' }).handle().set(2)
+  const kept = countersOf([metrics.snapshot(), metrics.snapshot()])
+  assert.deepEqual(kept.get('c_total')?.samples, [{ labels: {}, value: 4 }])
+  assert.equal(kept.has('g'), false)
 })

@@ -10,10 +10,30 @@ export interface Metrics {
   histogram<L extends string = never>(options: HistogramOptions<L>): Histogram<L>
   /** Calls `refresh` before each exposition: for values that are cheaper to ask for than to keep. */
   beforeScrape(refresh: () => void): void
+  /** Everything as values, for those who {@link include} it. */
+  snapshot(): MetricsSnapshot
+  /** Adds to each series what others say of it, each time somebody asks: the workers of a process are one to whoever looks. */
+  include(others: () => Promise<readonly MetricsSnapshot[]>): void
   /** Everything, in the Prometheus text format. */
   text(): Promise<string>
   /** The Content-Type of `text()`. */
   readonly contentType: string
+}
+
+/** The samples of each metric, by its name. It can be posted to another thread. */
+export type MetricsSnapshot = ReadonlyMap<string, MetricSnapshot>
+
+export interface MetricSnapshot {
+  readonly kind: 'counter' | 'gauge' | 'histogram'
+  readonly samples: readonly Sample[]
+}
+
+/** One line of the exposition. */
+export interface Sample {
+  /** Where it is not that of the metric: `..._bucket`. */
+  readonly metricName?: string
+  readonly labels: Readonly<Record<string, string | number>>
+  readonly value: number
 }
 
 /** A metric's name, meaning and bounds. A name taken twice or malformed is a mistake in the program and throws. */
@@ -26,6 +46,8 @@ export interface MetricOptions<L extends string> {
    * Series this metric may have at once; the rest share one whose labels all say `overflow`. Default 1,000.
    */
   readonly maxSeries?: number
+  /** What several workers say comes to. Default: their sum. */
+  readonly together?: 'sum' | 'max'
 }
 
 export interface HistogramOptions<L extends string> extends MetricOptions<L> {
@@ -86,10 +108,14 @@ export function createMetrics(): Metrics {
   const registry = new Registry()
   const refreshers: (() => void)[] = []
   const names = new Set<string>()
+  const collectors = new Map<string, () => MetricSnapshot>()
+  let askOthers: (() => Promise<readonly MetricsSnapshot[]>) | undefined
+  /** What they said last: {@link Metrics.text} asks before it renders. */
+  let others: readonly MetricsSnapshot[] = []
 
   function family<L extends string, H>(
     kind: 'counter' | 'gauge' | 'histogram',
-    { name, help, labels = [], maxSeries = DEFAULT_MAX_SERIES }: MetricOptions<L>,
+    { name, help, labels = [], maxSeries = DEFAULT_MAX_SERIES, together = 'sum' }: MetricOptions<L>,
     create: () => H,
     render: (handle: H, labels: Labels) => Sample[],
   ): Family<L, H> {
@@ -106,9 +132,15 @@ export function createMetrics(): Metrics {
     const collect = () => {
       const values = [...series.values()].flatMap((one) => render(one.handle, one.labels))
       if (overflow !== undefined) values.push(...render(overflow, overflowLabels))
-      return { name, help, type: kind, aggregator: 'sum', values }
+      return values
     }
-    register(registry, { name, help, type: kind, aggregator: 'sum', get: async () => collect() })
+    collectors.set(name, () => ({ kind, samples: collect() }))
+    const everybodys = () => {
+      const theirs = others.flatMap((snapshot) => snapshot.get(name)?.samples ?? [])
+      return theirs.length === 0 ? collect() : addUp([...collect(), ...theirs], together)
+    }
+    const get = async () => ({ name, help, type: kind, aggregator: 'sum', values: everybodys() })
+    register(registry, { name, help, type: kind, aggregator: 'sum', get })
 
     const result: Family<L, H> = {
       handle(...[given]: readonly unknown[]) {
@@ -161,7 +193,15 @@ export function createMetrics(): Metrics {
     beforeScrape(refresh) {
       refreshers.push(refresh)
     },
-    text() {
+    snapshot() {
+      for (const refresh of refreshers) refresh()
+      return new Map([...collectors].map(([name, collect]) => [name, collect()]))
+    },
+    include(ask) {
+      askOthers = ask
+    },
+    async text() {
+      if (askOthers !== undefined) others = await askOthers()
       for (const refresh of refreshers) refresh()
       return registry.metrics()
     },
@@ -169,14 +209,37 @@ export function createMetrics(): Metrics {
   }
 }
 
-type Labels = Readonly<Record<string, string>>
-
-/** One line of the exposition. */
-interface Sample {
-  readonly metricName?: string
-  readonly labels: Readonly<Record<string, string | number>>
-  readonly value: number
+/**
+ * What several snapshots come to, less what is over with whoever took them: of those that are gone, the counters stay, for a
+ * counter never goes back.
+ */
+export function countersOf(snapshots: readonly MetricsSnapshot[]): MetricsSnapshot {
+  const samples = new Map<string, { readonly kind: MetricSnapshot['kind']; readonly samples: Sample[] }>()
+  for (const snapshot of snapshots) {
+    for (const [name, { kind, samples: own }] of snapshot) {
+      if (kind === 'gauge') continue
+      const known = samples.get(name)
+      if (known === undefined) samples.set(name, { kind, samples: [...own] })
+      else known.samples.push(...own)
+    }
+  }
+  return new Map([...samples].map(([name, one]) => [name, { ...one, samples: addUp(one.samples, 'sum') }]))
 }
+
+/** One sample for all that have the same name and labels, in the order in which they came first. */
+function addUp(samples: readonly Sample[], together: 'sum' | 'max'): Sample[] {
+  const sums = new Map<string, Sample>()
+  for (const sample of samples) {
+    const { metricName = '', labels, value } = sample
+    const key = JSON.stringify([metricName, ...Object.values(labels)])
+    const known = sums.get(key)
+    if (known === undefined) sums.set(key, sample)
+    else sums.set(key, { ...known, value: together === 'sum' ? known.value + value : Math.max(known.value, value) })
+  }
+  return [...sums.values()]
+}
+
+type Labels = Readonly<Record<string, string>>
 
 interface Source {
   readonly name: string

@@ -14,6 +14,21 @@ export function addProcessMetrics(metrics: Metrics): void {
     help: 'Start time of the process since the Unix epoch, in seconds.',
   })
   const resident = metrics.gauge({ name: 'process_resident_memory_bytes', help: 'Resident memory, in bytes.' })
+  const version = metrics.gauge({ name: 'nodejs_version_info', help: 'The runtime, as a label.', labels: ['version'] })
+
+  start.handle().set(Math.round(performance.timeOrigin) / 1000)
+  version.handle({ version: process.version }).set(1)
+  metrics.beforeScrape(() => {
+    const { user, system } = process.cpuUsage()
+    const spent = cpu.handle()
+    spent.add((user + system) / 1_000_000 - spent.value)
+    resident.handle().set(process.memoryUsage.rss())
+  })
+  addThreadMetrics(metrics)
+}
+
+/** The part of it that each thread has for itself. */
+export function addThreadMetrics(metrics: Metrics): void {
   const heap = metrics.gauge({ name: 'nodejs_heap_size_used_bytes', help: 'Heap in use, in bytes.' })
   const external = metrics.gauge({
     name: 'nodejs_external_memory_bytes',
@@ -22,19 +37,12 @@ export function addProcessMetrics(metrics: Metrics): void {
   const busy = metrics.gauge({
     name: 'nodejs_eventloop_utilization',
     help: 'Share of the time since the previous scrape in which the event loop was busy, 0 to 1.',
+    together: 'max',
   })
-  const version = metrics.gauge({ name: 'nodejs_version_info', help: 'The runtime, as a label.', labels: ['version'] })
-
-  start.handle().set(Math.round(performance.timeOrigin) / 1000)
-  version.handle({ version: process.version }).set(1)
   let previous = performance.eventLoopUtilization()
 
   metrics.beforeScrape(() => {
-    const { user, system } = process.cpuUsage()
-    const spent = cpu.handle()
-    spent.add((user + system) / 1_000_000 - spent.value)
     const memory = process.memoryUsage()
-    resident.handle().set(memory.rss)
     heap.handle().set(memory.heapUsed)
     external.handle().set(memory.external)
     const current = performance.eventLoopUtilization()

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { MemoryWatch } from './memory-watch.ts'
+import type { SharedCount } from './sharing.ts'
 
 /** A connection once it is known what it is for. */
 export interface Served {
@@ -36,13 +37,16 @@ export class ConnectionTable {
   readonly #entries = new Set<Accepted>()
   readonly #max: number
   readonly #memory: MemoryWatch | undefined
+  readonly #shared: SharedCount | undefined
   /** How many there were when memory became tight; undefined while it is not. */
   #tightMax: number | undefined
   #whenEmpty: (() => void) | undefined
 
-  constructor(max: number, memory?: MemoryWatch) {
+  /** `shared`: `max` is for all workers together. */
+  constructor(max: number, memory?: MemoryWatch, shared?: SharedCount) {
     this.#max = max
     this.#memory = memory
+    this.#shared = shared
   }
 
   get size(): number {
@@ -55,9 +59,10 @@ export class ConnectionTable {
    */
   admit(socket: Socket, nowMs: number): Accepted | undefined {
     const max = this.#maxNow(nowMs)
-    if (this.#entries.size >= max && !this.#shed(max)) return undefined
+    if (this.#total() >= max && !this.#shed(max)) return undefined
     const accepted = new Accepted(socket, nowMs)
     this.#entries.add(accepted)
+    this.#shared?.tell(this.#entries.size)
     socket.once('close', () => this.#remove(accepted))
     return accepted
   }
@@ -83,12 +88,17 @@ export class ConnectionTable {
 
   #remove(accepted: Accepted): void {
     this.#entries.delete(accepted)
+    this.#shared?.tell(this.#entries.size)
     if (this.#entries.size === 0) this.#whenEmpty?.()
+  }
+
+  #total(): number {
+    return this.#entries.size + (this.#shared?.others() ?? 0)
   }
 
   #maxNow(nowMs: number): number {
     const isTight = this.#memory?.isTight(nowMs) === true
-    this.#tightMax = isTight ? (this.#tightMax ?? Math.max(MIN_CONNECTIONS, this.#entries.size)) : undefined
+    this.#tightMax = isTight ? (this.#tightMax ?? Math.max(MIN_CONNECTIONS, this.#total())) : undefined
     return Math.min(this.#max, this.#tightMax ?? this.#max)
   }
 

@@ -23,6 +23,7 @@ import { createProxyPort } from './outbound/proxy-port.ts'
 import { createTcpPort } from './outbound/tcp-port.ts'
 import type { BindAddress, Placement } from './placement.ts'
 import type { Port } from './port.ts'
+import type { Sharing } from './sharing.ts'
 
 /** What the data plane is handed. Nothing is served before `pipeline()` returns one. */
 export interface DataPlaneOptions {
@@ -51,6 +52,8 @@ export interface DataPlaneOptions {
   readonly capture?: Capture
   /** `namespace/pod` of this proxy: endpoints say by it which zone it is in. Absent: it is in none. */
   readonly pod?: string
+  /** Where other workers listen on the same ports. Absent: this is the only one. */
+  readonly sharing?: Sharing
 }
 
 /** Where captured connections arrive, and how the sidecar reaches its own pod. */
@@ -146,12 +149,13 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     deadlines,
     tunnels: new OpenTunnels(() => options.pipeline()),
     mirrors: new Mirrors(upstreams, clock, deadlines, random),
-    load: createLoad(clock, limits, options.memory),
+    sharing: options.sharing,
+    load: createLoad(clock, limits, options.memory, options.sharing?.inFlight),
     newId: createIdSource(),
     random,
     isDraining: () => isDraining || isRetiring,
   }
-  const table = new ConnectionTable(limits.maxConnections, options.memory)
+  const table = new ConnectionTable(limits.maxConnections, options.memory, options.sharing?.connections)
   const open = new Map<string, OpenPort>()
 
   /** Everything that the placement has a place for and the pipeline a listener. */

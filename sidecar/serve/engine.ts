@@ -11,6 +11,7 @@ import type { Load } from './load.ts'
 import type { Mirrors } from './mirrors.ts'
 import type { Observer } from './observation.ts'
 import type { OpenTunnels } from './open-tunnels.ts'
+import type { Sharing } from './sharing.ts'
 
 /** What all connections of one data plane share. */
 export interface Engine {
@@ -27,6 +28,8 @@ export interface Engine {
   readonly load: Load
   readonly tunnels: OpenTunnels
   readonly mirrors: Mirrors
+  /** Undefined where this is the only worker. */
+  readonly sharing?: Sharing | undefined
   newId(): string
   /** Uniform in [0, 1). */
   random(): number

@@ -1,5 +1,6 @@
 import type { CancelTimer, Clock } from '../../runtime/clock.ts'
 import type { MemoryWatch } from './memory-watch.ts'
+import type { SharedCount } from './sharing.ts'
 
 /** How often the event loop is asked how late it is, in milliseconds, and only while requests are in flight. */
 const PROBE_MS = 100
@@ -18,12 +19,13 @@ export interface Load {
 
 /**
  * Counts requests in flight, and watches how late the event loop runs timers, and how much memory is left, while there are
- * any: an idle process has no timer, a busy one ten a second.
+ * any: an idle process has no timer, a busy one ten a second. `shared`: `maxInFlight` is for all workers together.
  */
 export function createLoad(
   clock: Clock,
   { maxInFlight, maxLagMs }: { readonly maxInFlight: number; readonly maxLagMs: number },
   memory?: MemoryWatch,
+  shared?: SharedCount,
 ): Load {
   let inFlight = 0
   let isLate = false
@@ -51,14 +53,17 @@ export function createLoad(
       return inFlight
     },
     enter() {
-      if (inFlight >= maxInFlight || isLate || (isTight && inFlight >= MIN_IN_FLIGHT)) return false
+      const total = shared === undefined ? inFlight : inFlight + shared.others()
+      if (total >= maxInFlight || isLate || (isTight && inFlight >= MIN_IN_FLIGHT)) return false
       inFlight += 1
+      shared?.tell(inFlight)
       wasBusy = true
       if (cancel === undefined) arm()
       return true
     },
     leave() {
       inFlight -= 1
+      shared?.tell(inFlight)
     },
     stop() {
       cancel?.()

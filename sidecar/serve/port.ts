@@ -51,6 +51,7 @@ export function createPort(
 ): Port {
   const addresses = Array.isArray(at) ? (at as readonly BindAddress[]) : [at as BindAddress]
   const servers: Server[] = []
+  let isClosed = false
   const accept = (socket: Socket): void => {
     const accepted = table.admit(socket, engine.clock.monotonic())
     if (accepted === undefined) {
@@ -61,7 +62,19 @@ export function createPort(
     socket.on('error', ignore)
     guard(engine, socket, () => serve(accepted))
   }
-  const listen = (address: BindAddress): Promise<BindAddress> => {
+  const ipv6Only = addresses.length > 1
+  const ports = engine.sharing?.ports
+  const open = async (address: BindAddress): Promise<BindAddress> => {
+    const name = `${label.direction} ${label.listener} ${address.host}:${address.port}`
+    if (ports === undefined) return listen(name, address)
+    const resolved = await ports.resolve(name, address, ipv6Only).catch((error: NodeJS.ErrnoException) => {
+      throw new ListenError(address, error)
+    })
+    // It may have been closed in the meantime.
+    if (isClosed) throw new ListenError(address, new Error('the port was closed'))
+    return listen(name, resolved)
+  }
+  const listen = (name: string, address: BindAddress): Promise<BindAddress> => {
     const server = createServer({
       allowHalfOpen: true,
       noDelay: true,
@@ -74,19 +87,21 @@ export function createPort(
       const fail = (error: Error) => reject(new ListenError(address, error))
       server.once('error', fail)
       const { host, port } = address
-      server.listen({ host, port, backlog: BACKLOG, ipv6Only: addresses.length > 1 }, () => {
+      server.listen({ host, port, backlog: BACKLOG, ipv6Only, reusePort: ports !== undefined }, () => {
         server.off('error', fail)
         // EMFILE and its like: the kernel's queue is emptied by libuv, and nobody dies of it (F17).
         server.on('error', (err) => engine.log.warn('listener failed to accept', { err }))
-        const bound = server.address()
-        resolve(typeof bound === 'object' && bound !== null ? { host: bound.address, port: bound.port } : address)
+        const found = server.address()
+        const bound = typeof found === 'object' && found !== null ? { host: found.address, port: found.port } : address
+        ports?.bound(name, bound)
+        resolve(bound)
       })
     })
   }
   return {
     label,
     async listen() {
-      const outcomes = await Promise.allSettled(addresses.map(listen))
+      const outcomes = await Promise.allSettled(addresses.map(open))
       const bound = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
       const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []))
       const [first] = bound
@@ -95,6 +110,7 @@ export function createPort(
       return first
     },
     close() {
+      isClosed = true
       for (const server of servers) server.close()
     },
   }
