@@ -51,4 +51,13 @@ for (const crd of CRDS) {
     })
     assert.deepEqual(loose, [])
   })
+
+  test(`${crd.metadata.name} has no field that YAML 1.1 reads as a boolean`, () => {
+    const names: string[] = []
+    walk(schema, '', (_, path) => names.push(/\.([^.[\]{}]+)$/.exec(path)?.[1] ?? ''))
+    assert.deepEqual(
+      names.filter((name) => /^(y|n|yes|no|on|off|true|false)$/i.test(name)),
+      [],
+    )
+  })
 }

@@ -40,7 +40,7 @@ export interface TrafficTimeouts {
 
 export interface TrafficRetry {
   readonly attempts?: number
-  readonly on?: readonly ('ConnectFailure' | 'RefusedStream' | 'Reset' | 'Timeout')[]
+  readonly conditions?: readonly ('ConnectFailure' | 'RefusedStream' | 'Reset' | 'Timeout')[]
   readonly statusCodes?: readonly number[]
   readonly methods?: readonly string[]
   readonly backoff?: { readonly base?: string; readonly max?: string }
@@ -52,7 +52,7 @@ export interface TrafficRetry {
 export const TRAFFIC_DEFAULTS = {
   retry: {
     attempts: 2,
-    on: ['ConnectFailure', 'RefusedStream', 'Reset'],
+    conditions: ['ConnectFailure', 'RefusedStream', 'Reset'],
     statusCodes: [],
     /** Safe to repeat: RFC 9110, 9.2.2. */
     methods: ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'],
@@ -129,13 +129,14 @@ const RETRY: JsonSchema = {
     attempts: integer('attempts is how many tries may follow the first. Default: 2.', 0, 10, {
       default: TRAFFIC_DEFAULTS.retry.attempts,
     }),
-    on: {
+    // Not `on`: YAML 1.1 reads that as true.
+    conditions: {
       type: 'array',
       description:
-        'on is what a try ended as: ConnectFailure (no connection), RefusedStream (an HTTP/2 peer has not looked at it), Reset (it broke off before the response began), Timeout (timeouts.try passed). Default: the first three.',
+        'conditions are what a try may have ended as: ConnectFailure (no connection), RefusedStream (an HTTP/2 peer has not looked at it), Reset (it broke off before the response began), Timeout (timeouts.try passed). Default: the first three.',
       maxItems: 4,
       'x-kubernetes-list-type': 'set',
-      default: TRAFFIC_DEFAULTS.retry.on,
+      default: TRAFFIC_DEFAULTS.retry.conditions,
       items: { type: 'string', enum: ['ConnectFailure', 'RefusedStream', 'Reset', 'Timeout'] },
     },
     statusCodes: {

@@ -9,7 +9,7 @@ import { attachToWorkloads, type InboundPort } from './attach.ts'
 import type { Reach } from './levels.ts'
 import { OUTBOUND_ANNOTATION, type OutboundRef, parseOutbound } from './outbound.ts'
 import type { PolicyReader, WorkloadPolicy } from './policy.ts'
-import { type PortProtocol, protocolOf } from './protocol.ts'
+import { protocolOf, type Spoken } from './protocol.ts'
 import { type ForeignService, type PortEndpoints, type ServiceFacts, type Serving, servicesOf } from './services.ts'
 import { type TrafficPolicyFacts, withTraffic } from './traffic.ts'
 import { type Workload, type WorkloadPod, workloadsOf, type Zones } from './workloads.ts'
@@ -47,9 +47,8 @@ export interface WorkloadFacts {
 }
 
 /** A port that a workload is reached on. */
-export interface InboundFacts {
+export interface InboundFacts extends Spoken {
   readonly port: number
-  readonly protocol: PortProtocol
   /** `Service/namespace/name:port`, or `Workload/namespace/name:port` where no Service leads to it. */
   readonly label: string
   readonly reaches: readonly Reach[]
@@ -184,7 +183,7 @@ function meshedAddresses(workloads: readonly Workload[], services: readonly Serv
 function portsOf(
   workload: Workload,
   servings: readonly Serving[],
-): ReadonlyMap<number, { readonly protocol: PortProtocol; readonly label: string }> {
+): ReadonlyMap<number, Spoken & { readonly label: string }> {
   const ours = servings.filter(({ workload: id }) => id === workload.id)
   const numbers = new Set([
     ...workload.ports.map(({ port }) => port),
@@ -198,13 +197,15 @@ function portsOf(
         const [first] = here
         if (first === undefined) {
           const { name } = workload.ports.find(({ port }) => port === number) ?? {}
-          const { protocol } = protocolOf({ containerName: name, number })
-          return [number, { protocol, label: `Workload/${workload.id}:${number}` }]
+          const spoken = protocolOf({ containerName: name, number })
+          return [number, { ...spoken, label: `Workload/${workload.id}:${number}` }]
         }
         return [
           number,
           {
             protocol: here.some(({ protocol }) => protocol === 'http') ? 'http' : 'tcp',
+            // Whoever says that it speaks HTTP/2 says what it takes; HTTP/1.1 is what goes without saying.
+            ...(here.some(({ appProtocol }) => appProtocol === 'http2') && { appProtocol: 'http2' as const }),
             label: `Service/${workload.namespace}/${first.service}:${first.port}`,
           },
         ]

@@ -1,16 +1,17 @@
 /** What a sidecar makes of a port: HTTP that it reads, or bytes that it carries. */
 export type PortProtocol = 'http' | 'tcp'
 
-/** How a protocol was found, and what its owner should know of that. */
-export interface ProtocolFinding {
+/** What is spoken on a port. */
+export interface Spoken {
   readonly protocol: PortProtocol
-  readonly warning?: string
+  /** What the application speaks there, where it is not HTTP/1.1. */
+  readonly appProtocol?: 'http2'
 }
 
 /** What HTTP/1.1 goes by, in `appProtocol` and as the first part of a port's name. */
 const HTTP = new Set(['http', 'http1', 'ws', 'kubernetes.io/ws', 'grpc-web'])
 
-/** HTTP/2 without TLS is not read yet; it is carried, so that it works, and the owner is told that HTTP rules do not apply. */
+/** HTTP/2 with prior knowledge: what gRPC goes over, too. */
 const HTTP2 = new Set(['http2', 'h2c', 'kubernetes.io/h2c', 'grpc'])
 
 const OPAQUE = new Set([
@@ -58,24 +59,19 @@ export function protocolOf(port: {
   readonly serviceName?: string | undefined
   readonly containerName?: string | undefined
   readonly number: number
-}): ProtocolFinding {
+}): Spoken {
   const byWord =
     ofWord(port.appProtocol) ?? ofWord(firstPart(port.serviceName)) ?? ofWord(firstPart(port.containerName))
   if (byWord !== undefined) return byWord
   return { protocol: OPAQUE_PORTS.has(port.number) ? 'tcp' : 'http' }
 }
 
-function ofWord(written: string | undefined): ProtocolFinding | undefined {
+function ofWord(written: string | undefined): Spoken | undefined {
   const word = written?.toLowerCase()
   if (word === undefined) return undefined
   if (HTTP.has(word)) return { protocol: 'http' }
   if (OPAQUE.has(word)) return { protocol: 'tcp' }
-  if (HTTP2.has(word)) {
-    return {
-      protocol: 'tcp',
-      warning: `${written} is carried without being read: rules about methods, paths and tokens do not apply to it`,
-    }
-  }
+  if (HTTP2.has(word)) return { protocol: 'http', appProtocol: 'http2' }
   return undefined
 }
 

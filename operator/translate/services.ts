@@ -4,7 +4,7 @@ import type { Resource } from '../../model/resource.ts'
 import { type Issue, issue } from '../../model/result.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
 import { clusterAddresses, readService, type ServicePort } from '../resources/service.ts'
-import { type PortProtocol, protocolOf } from './protocol.ts'
+import { protocolOf, type Spoken } from './protocol.ts'
 import type { ContainerPort, Workload, WorkloadPod } from './workloads.ts'
 
 /** A Service as its callers see it. Says nothing of its pods' addresses, which change most. */
@@ -16,10 +16,9 @@ export interface ServiceFacts {
   readonly ports: readonly ServicePortFacts[]
 }
 
-export interface ServicePortFacts {
+export interface ServicePortFacts extends Spoken {
   readonly port: number
   readonly name?: string
-  readonly protocol: PortProtocol
   /** What a peer that serves it may show; sorted. Empty: nobody can. */
   readonly spiffeIds: readonly string[]
   /** True when it has pods and none of them has a sidecar. */
@@ -37,11 +36,10 @@ export interface ForeignService {
 }
 
 /** Where a port of a Service is served. */
-export interface Serving {
+export interface Serving extends Spoken {
   readonly service: string
   readonly port: number
   readonly portName?: string
-  readonly protocol: PortProtocol
   readonly workload: WorkloadId
   readonly containerPort: number
 }
@@ -107,16 +105,13 @@ export function servicesOf(resources: readonly Resource[], workloads: readonly W
     for (const [i, port] of (spec.ports ?? []).entries()) {
       if (!isTcp(port)) continue
       const containerPort = selected.flatMap(({ ports }) => targetOf(port, ports) ?? [])[0]
-      const { protocol, warning } = protocolOf({
+      const spoken = protocolOf({
         appProtocol: port.appProtocol,
         serviceName: port.name,
         containerName: containerPort?.name,
         number: containerPort?.port ?? port.port,
       })
       const path = `spec.ports[${i}]`
-      if (warning !== undefined) {
-        issues.push({ resource, issue: { ...issue('opaque-http2', path, warning), severity: 'warning' } })
-      }
       const serving = selected.filter((workload) => targetOf(port, workload.ports) !== undefined)
       for (const workload of selected) {
         const target = targetOf(port, workload.ports)
@@ -138,7 +133,7 @@ export function servicesOf(resources: readonly Resource[], workloads: readonly W
           service: name,
           port: port.port,
           ...(port.name !== undefined && { portName: port.name }),
-          protocol,
+          ...spoken,
           workload: workload.id,
           containerPort: target.port,
         })
@@ -152,7 +147,7 @@ export function servicesOf(resources: readonly Resource[], workloads: readonly W
       ports.push({
         port: port.port,
         ...(port.name !== undefined && { name: port.name }),
-        protocol,
+        ...spoken,
         spiffeIds: [...new Set(serving.flatMap(({ spiffeIds }) => spiffeIds))].sort(),
         unmeshed: pods.length > 0 && pods.every(({ meshed }) => !meshed),
       })

@@ -62,7 +62,7 @@ export function translateSidecar(slice: SidecarSlice, rooms: Rooms, findIssuer: 
 }
 
 function inboundListener(
-  { port, protocol, label, reaches }: InboundFacts,
+  { port, protocol, appProtocol, label, reaches }: InboundFacts,
   { workload, mesh, meshPolicies }: SidecarSlice,
   rooms: Rooms,
   findIssuer: FindIssuer,
@@ -79,9 +79,16 @@ function inboundListener(
     ...(mesh.maxTokenLifetimeSeconds !== undefined && { maxTokenLifetimeSeconds: mesh.maxTokenLifetimeSeconds }),
     tokenIssuer: (name) => findIssuer(workload.namespace, name),
   }
-  const settled = slotsAt({ context, reaches, meshPolicies }, rooms)
+  const place = { context, reaches, meshPolicies }
+  const settled = slotsAt(place, rooms)
   findings.push(...settled.findings)
-  const common = { kind: 'inbound' as const, port, protocol, mtls: mtlsModeOf(settled.slots) }
+  const common = {
+    kind: 'inbound' as const,
+    port,
+    protocol,
+    ...(appProtocol !== undefined && { appProtocol }),
+    mtls: mtlsModeOf(settled.slots),
+  }
   if (protocol === 'tcp') return { ...common, routes: [], filters: settled.slots }
   return {
     ...common,
@@ -94,6 +101,8 @@ function inboundListener(
         action: { kind: 'app', port, requestTimeoutMs: 0 },
       },
     ],
-    filters: {},
+    // Sidecars that do not read HTTP/2 yet carry it, and judge its connections.
+    filters:
+      appProtocol === undefined ? {} : slotsAt({ ...place, context: { ...context, protocol: 'tcp' } }, rooms).slots,
   }
 }

@@ -56,7 +56,7 @@ test('parts that come to nothing beside each other are told, and hold all the sa
     readTrafficPolicy(written(spec)).issues.map(({ code, severity, path }) => `${severity} ${code} ${path}`)
   const warning = (path: string) => [`warning traffic-without-effect ${path}`]
   assert.deepEqual(told({ timeouts: { request: '1s', try: '2s' } }), warning('spec.timeouts.try'))
-  assert.deepEqual(told({ retry: { on: [] } }), warning('spec.retry.on'))
-  assert.deepEqual(told({ retry: { on: ['Timeout'] } }), warning('spec.retry.on'))
-  assert.deepEqual(told({ retry: { on: ['Timeout'] }, timeouts: { try: '1s' } }), [])
+  assert.deepEqual(told({ retry: { conditions: [] } }), warning('spec.retry.conditions'))
+  assert.deepEqual(told({ retry: { conditions: ['Timeout'] } }), warning('spec.retry.conditions'))
+  assert.deepEqual(told({ retry: { conditions: ['Timeout'] }, timeouts: { try: '1s' } }), [])
 })

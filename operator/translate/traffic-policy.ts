@@ -101,10 +101,14 @@ function reviewParts({ requestTimeoutMs = 0, tryTimeoutMs = 0, retry }: TrafficP
   }
   const settings = retry?.settings
   if (settings !== undefined && settings.attempts > 0 && settings.on.length + settings.statuses.length === 0) {
-    warn('spec.retry.on', 'is empty, and so is statusCodes: nothing is tried again', 'name what a try may end as')
+    warn(
+      'spec.retry.conditions',
+      'is empty, and so is statusCodes: nothing is tried again',
+      'name what a try may end as',
+    )
   }
   if (settings?.on.includes('timeout') === true && tryTimeoutMs === 0) {
-    warn('spec.retry.on', 'names Timeout, and no try has one', 'write timeouts.try')
+    warn('spec.retry.conditions', 'names Timeout, and no try has one', 'write timeouts.try')
   }
   return issues
 }
@@ -128,7 +132,7 @@ function partsOf({ timeouts = {}, retry, circuitBreaker, outlierEjection, loadBa
   return parts
 }
 
-const CONDITIONS: Readonly<Record<NonNullable<TrafficRetry['on']>[number], RetryCondition>> = {
+const CONDITIONS: Readonly<Record<NonNullable<TrafficRetry['conditions']>[number], RetryCondition>> = {
   ConnectFailure: 'connect-failure',
   RefusedStream: 'refused-stream',
   Reset: 'reset',
@@ -137,13 +141,13 @@ const CONDITIONS: Readonly<Record<NonNullable<TrafficRetry['on']>[number], Retry
 
 function retryOf({ backoff = {}, budget = {}, ...retry }: TrafficRetry): NonNullable<TrafficParts['retry']> {
   const defaults = TRAFFIC_DEFAULTS.retry
-  const { attempts = defaults.attempts, on = defaults.on, maxBodyBytes = defaults.maxBodyBytes } = retry
+  const { attempts = defaults.attempts, conditions = defaults.conditions, maxBodyBytes = defaults.maxBodyBytes } = retry
   const baseMs = backoff.base === undefined ? defaults.baseMs : millisecondsOf(backoff.base)
   const maxMs = backoff.max === undefined ? defaults.maxMs : millisecondsOf(backoff.max)
   return {
     settings: {
       attempts,
-      on: [...new Set(on.map((condition) => CONDITIONS[condition]))].sort(),
+      on: [...new Set(conditions.map((condition) => CONDITIONS[condition]))].sort(),
       statuses: [...new Set(retry.statusCodes ?? defaults.statusCodes)].sort((a, b) => a - b),
       methods: [...new Set(retry.methods ?? defaults.methods)].sort(),
       backoffMs: baseMs,

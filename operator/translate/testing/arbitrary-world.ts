@@ -153,7 +153,7 @@ function trafficPolicySpec(): fc.Arbitrary<object> {
         ],
       ),
       timeouts: fc.constantFrom({ request: '5s' }, { request: '1s', try: '2s' }, { connect: '100ms' }),
-      retry: fc.constantFrom({}, { statusCodes: [503], on: ['Timeout' as const] }),
+      retry: fc.constantFrom({}, { statusCodes: [503], conditions: ['Timeout' as const] }),
       outlierEjection: fc.constantFrom({}, { serverErrors: 1 }),
       loadBalancing: fc.constantFrom({ zonePreference: {} }, { hash: { header: 'X' } }, { warmUp: '10s' }),
     },
