@@ -6,7 +6,7 @@ import { WebSocketServer } from 'ws'
 import type { GatewayListener } from '../../contract/workload-config.ts'
 import { testId } from '../identity/testing/test-identity.ts'
 import type { Limits } from './limits.ts'
-import { type Backend, httpBackend, listen, rawBackend } from './testing/backend.ts'
+import { type Backend, http2Backend, httpBackend, listen, rawBackend } from './testing/backend.ts'
 import { dialMesh, dialPlain, dialTls, get } from './testing/client.ts'
 import { connectHttp2, connectHttp2Mesh, connectHttp2Tls, exchange, read } from './testing/http2-client.ts'
 import { until } from './testing/until.ts'
@@ -131,7 +131,7 @@ test('a peer in the mesh is known by its certificate on each of its streams, and
 })
 
 test('a port of an application that speaks HTTP/2 takes the preface and HTTP/1.1 in plaintext, another port no preface', async (t) => {
-  const app = await httpBackend(t, (request, response) => response.end(request.method))
+  const app = await http2Backend(t, (request, response) => response.end(request.method))
   const bind = { bind: LOOPBACK, app: { host: '127.0.0.1', port: app.port } }
   const plane = await startPlane(t, {
     config: workloadConfig([
@@ -158,7 +158,7 @@ test('a port of an application that speaks HTTP/2 takes the preface and HTTP/1.1
 })
 
 test('F20: a caller that carries HTTP/2 as opaque bytes is read all the same, by every policy', async (t) => {
-  const app = await httpBackend(t, (_request, response) => response.end('ok'))
+  const app = await http2Backend(t, (_request, response) => response.end('ok'))
   const plane = await startPlane(t, {
     config: workloadConfig([inbound(8080, { appProtocol: 'http2' }, { denyPath: '/no' })]),
     placement: { inbound: [{ containerPort: 8080, bind: LOOPBACK, app: { host: '127.0.0.1', port: app.port } }] },
@@ -249,6 +249,17 @@ test('T20: each stream has its own time: a body that does not come is 408, and t
   const answered = read(slow)
   assert.equal((await exchange(session, to('/'))).body, 'ok')
   assert.equal((await answered).status, 408)
+  assert.equal((await exchange(session, to('/'))).body, 'ok')
+})
+
+test('T20: a body that drips is 408 on its stream, however often it drips', async (t) => {
+  const app = await httpBackend(t, (request, response) => request.on('end', () => response.end('ok')).resume())
+  const { session } = await startPair(t, app, { limits: { bodyGraceMs: 200, minBodyBytesPerSecond: 1_000 } })
+  const slow = session.request(to('/slow', { ':method': 'POST' }), { endStream: false })
+  slow.on('error', () => {})
+  const drip = setInterval(() => slow.write('a'), 20)
+  t.after(() => clearInterval(drip))
+  assert.equal((await read(slow)).status, 408)
   assert.equal((await exchange(session, to('/'))).body, 'ok')
 })
 

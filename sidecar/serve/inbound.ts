@@ -5,7 +5,7 @@ import { serviceAccountOf } from '../../model/spiffe-id.ts'
 import type { InboundPipeline, Pipeline } from '../compile/pipeline.ts'
 import { followIdentity, serverTlsOptions } from '../identity/tls-options.ts'
 import { peerSpiffeId } from '../identity/trust.ts'
-import type { Target } from '../upstream/connect.ts'
+import type { PlainTarget, UnixTarget } from '../upstream/connect.ts'
 import { EndpointPool } from '../upstream/pool.ts'
 import type { Accepted, ConnectionTable } from './accepted.ts'
 import { type Client, meshClient, outsideClient } from './client.ts'
@@ -63,8 +63,12 @@ export function createInboundService(
   const label: PortLabel = { direction: 'inbound', listener: String(containerPort) }
   const app = targetOf(address)
   const current = (): InboundPipeline | undefined => engine.pipeline()?.inbound.get(containerPort)
+  const appPool = followAppProtocol(engine, app, () => current()?.listener.appProtocol)
   const site: HttpSite = {
-    ...inboundSite(containerPort, label.listener, new EndpointPool(app, engine.poolDeps)),
+    ...inboundSite(containerPort, label.listener, appPool.get()),
+    get app() {
+      return appPool.get()
+    },
     get takesPreface() {
       return current()?.listener.appProtocol === 'http2'
     },
@@ -145,7 +149,7 @@ export function createInboundService(
     serve,
     close() {
       unfollow()
-      site.app?.close()
+      appPool.close()
     },
   }
 }
@@ -171,7 +175,29 @@ export function inboundSite(containerPort: number, name: string, app: EndpointPo
   }
 }
 
-function targetOf(app: AppAddress): Target {
+/** The connections to the application: others, when it is said to speak something else. */
+function followAppProtocol(
+  engine: Engine,
+  app: PlainTarget | UnixTarget,
+  spoken: () => 'http2' | undefined,
+): { get(): EndpointPool; close(): void } {
+  let speaks = spoken()
+  let pool = new EndpointPool({ ...app, speaks }, engine.poolDeps)
+  return {
+    get() {
+      const now = spoken()
+      if (now !== speaks) {
+        pool.close()
+        speaks = now
+        pool = new EndpointPool({ ...app, speaks }, engine.poolDeps)
+      }
+      return pool
+    },
+    close: () => pool.close(),
+  }
+}
+
+function targetOf(app: AppAddress): PlainTarget | UnixTarget {
   return 'unixSocket' in app
     ? { kind: 'unix', path: app.unixSocket }
     : { kind: 'plain', host: app.host, port: app.port }

@@ -1,4 +1,5 @@
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
+import { createServer as createHttp2Server, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { until } from './until.ts'
@@ -44,6 +45,17 @@ export async function rawBackend(
 /** A backend of Node's own HTTP server. */
 export async function httpBackend(t: TestContext, handler: RequestListener): Promise<Backend> {
   const server = createHttpServer({ keepAliveTimeout: 60_000 }, handler)
+  const sockets: Socket[] = []
+  server.on('connection', (socket: Socket) => sockets.push(socket))
+  return { port: await listen(t, server, sockets), sockets }
+}
+
+/** A backend of Node's own HTTP/2 server, with prior knowledge: it takes nothing else. */
+export async function http2Backend(
+  t: TestContext,
+  handler: (request: Http2ServerRequest, response: Http2ServerResponse) => void,
+): Promise<Backend> {
+  const server = createHttp2Server(handler)
   const sockets: Socket[] = []
   server.on('connection', (socket: Socket) => sockets.push(socket))
   return { port: await listen(t, server, sockets), sockets }
