@@ -95,7 +95,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'rule-without-issuer': 'HBK0407',
   'allows-everybody': 'HBK0408',
   plaintext: 'HBK0409',
-  'opaque-http2': 'HBK0410',
+  // HBK0410 told of HTTP/2 while it was not read.
   'protocol-conflict': 'HBK0411',
   'section-failed': 'HBK0412',
   'not-the-default': 'HBK0413',
