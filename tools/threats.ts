@@ -58,9 +58,9 @@ export function rowTests(tree: SourceTree, pairs: Iterable<string>): readonly Ro
   return found.sort((a, b) => compare(a.row, b.row) || compare(a.file, b.file))
 }
 
-/** Scenarios are run under their titles, on whatever a mesh runs; what wants a cluster is run by `npm run e2e` and `npm run test:kind`. */
+/** Scenarios are run under their titles, on whatever a mesh runs; what wants a cluster is run by `npm run e2e` and `npm run test:kind`, faults by `npm run faults`. */
 function isTest(file: string): boolean {
-  return /\.(?:test|kind)\.ts$/.test(file) || /^e2e\/(?:cluster\/)?scenarios\//.test(file)
+  return /\.(?:test|kind)\.ts$/.test(file) || /^(?:e2e(?:\/cluster)?|bench\/faults)\/scenarios\//.test(file)
 }
 
 function namesIn(source: string): readonly string[] {

@@ -1,6 +1,6 @@
 /**
  * A process of `npm run faults`: opens idle connections of mutual TLS, as many as it is told, and holds them until it is
- * ended. Reads what it is told from its one argument, prints a line when all are open, and one each time that some were lost.
+ * ended. Reads what it is told from its one argument. On each of them a request is sent before the proxy would close it.
  */
 import { type ConnectionOptions, connect } from 'node:tls'
 
@@ -17,8 +17,11 @@ interface Given {
 /** Handshakes at once. */
 const AT_ONCE = 16
 
+/** Milliseconds between two requests on a connection: a proxy closes those that are idle for 60 s. */
+const ASK_EVERY_MS = 40_000
+const REQUEST = 'GET / HTTP/1.1\r\nHost: app.faults\r\n\r\n'
+
 const { port, count, key, cert, alpn, from } = JSON.parse(process.argv[2] ?? '') as Given
-let open = 0
 let begun = 0
 
 function openNext(): void {
@@ -35,20 +38,15 @@ function openNext(): void {
     ALPNProtocols: [alpn],
   }
   const socket = connect(options)
-  let isOpen = false
+  let asking: NodeJS.Timeout | undefined
   socket.once('secureConnect', () => {
-    isOpen = true
-    open += 1
-    if (open === count) process.stdout.write('open\n')
+    asking = setInterval(() => socket.write(REQUEST), ASK_EVERY_MS)
     openNext()
   })
   socket.on('error', () => {})
   socket.once('close', () => {
+    clearInterval(asking)
     begun -= 1
-    if (isOpen) {
-      open -= 1
-      process.stdout.write('lost\n')
-    }
     setTimeout(openNext, 100)
   })
   socket.resume()

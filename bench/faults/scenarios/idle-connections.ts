@@ -52,8 +52,9 @@ export const idleConnections: FaultScenario = {
       }
       const startedMs = performance.now()
       const open = async () => (await pod.metric('hauberk_open_connections')) >= count
-      await until(`${count} connections are open`, open, 240_000)
+      await until(`${count} connections are open`, open, 600_000)
       yield `${count} connections are open after ${Math.round((performance.now() - startedMs) / 1_000)} s`
+      await sleep(5_000)
       const probe = load.window()
       await sleep(5_000)
       const each = (pod.program.resident() - before) / (await pod.metric('hauberk_open_connections'))

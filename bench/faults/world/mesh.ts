@@ -283,8 +283,8 @@ export async function openMesh({ directory, bundle }: FaultTools, options: MeshO
       await pod.setReady(true)
       await pod.start()
     }
-    for (const service of Object.keys(options.services)) {
-      if ((options.services[service] ?? 0) > 0) await untilEndpoints(gateway, service, options.services[service] ?? 0)
+    for (const service of new Set((options.routes ?? [{ service: firstService }]).map((route) => route.service))) {
+      await untilEndpoints(gateway, service, options.services[service] ?? 0)
     }
     return {
       operator,
