@@ -32,6 +32,7 @@ import { createIdSource } from '../sidecar/serve/ids.ts'
 import { inboundSite } from '../sidecar/serve/inbound.ts'
 import { DEFAULT_LIMITS } from '../sidecar/serve/limits.ts'
 import { createLoad } from '../sidecar/serve/load.ts'
+import { Mirrors } from '../sidecar/serve/mirrors.ts'
 import type { RequestRecord } from '../sidecar/serve/observation.ts'
 import { OpenTunnels } from '../sidecar/serve/open-tunnels.ts'
 import { UpstreamConnection } from '../sidecar/upstream/connection.ts'
@@ -99,10 +100,13 @@ const decisions = createDecisionLog({
   clock,
 })
 let newest: RequestRecord | undefined
+const upstreamTable = new Upstreams(poolDeps, Math.random)
 const engine: Engine = {
   pipeline: () => pipeline,
   endpoints: () => undefined,
-  upstreams: new Upstreams(poolDeps, Math.random),
+  upstreams: upstreamTable,
+  mirrors: new Mirrors(upstreamTable, clock, deadlines, Math.random),
+  random: Math.random,
   poolDeps,
   identity: poolDeps.identity,
   observer: {

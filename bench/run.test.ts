@@ -11,7 +11,7 @@ const run = promisify(execFile)
 const MAIN = join(import.meta.dirname, 'main.ts')
 
 /** Of these, one measurement each: that they run, and that every answer and every refusal is right. No time is asserted. */
-const SCENARIOS = ['http1', 'rate-1000', 'tcp', 'start']
+const SCENARIOS = ['http1', 'tcp', 'start']
 
 test('a short bench runs, and every proxy that is installed answers and refuses as it must', async (t) => {
   const missing = missingOf(['nginx', 'gcc', 'taskset', 'wrk', 'haproxy'])
@@ -22,7 +22,7 @@ test('a short bench runs, and every proxy that is installed answers and refuses 
   }
   const { stdout } = await run(
     process.execPath,
-    [MAIN, '--only', SCENARIOS.join(','), '--rounds', '1', '--seconds', '1', '--warm-up', '1'],
+    [MAIN, '--only', SCENARIOS.join(','), '--rounds', '1', '--seconds', '1', '--warm-up', '0'],
     { timeout: 170_000, maxBuffer: 2 ** 24 },
   )
   const lacking = missingOf(['envoy', 'oha', 'h2load'])

@@ -2,12 +2,11 @@ import { join } from 'node:path'
 import type { Resource } from '../../model/resource.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
 import { LOCAL_PORTS_ANNOTATION } from '../../operator/translate/workloads.ts'
-import { NotThereError } from '../scenario.ts'
 import { APP_ID, CLIENT_ID, GATEWAY_ID } from '../world/certificates.ts'
 import { freePort, untilListening } from '../world/process.ts'
 import type { World } from '../world/world.ts'
 import type { Peer, RunningPeer } from './peer.ts'
-import { readMesh, runSidecar, startSidecar, UnsoundError, writeSidecar } from './sidecar.ts'
+import { readMesh, runSidecar, startSidecar, writeSidecar } from './sidecar.ts'
 
 export type Policy =
   /** A rule on the caller's SPIFFE ID. */
@@ -71,10 +70,7 @@ export function hauberk({ policy, bundle, app = APPS[policy], operator }: Hauber
     programs: [],
     prepare,
     async start(world, directory) {
-      const run = await prepare(world, directory).catch((cause: unknown) => {
-        if (policy !== 'grpc' || !(cause instanceof UnsoundError)) throw cause
-        throw new NotThereError('the operator does not take ports that speak HTTP/2 only', { cause })
-      })
+      const run = await prepare(world, directory)
       const running = await run()
       await running.untilListening?.()
       return running

@@ -113,16 +113,11 @@ export async function readMesh(name: string): Promise<readonly Resource[]> {
   return resources.map(({ resource }) => resource)
 }
 
-/** An operator has something to say against resources. */
-export class UnsoundError extends Error {
-  override readonly name = 'UnsoundError'
-}
-
-/** What an operator makes of the resources for one workload. Throws an {@link UnsoundError} when they are not sound. */
+/** What an operator makes of the resources for one workload. Throws when they are not sound. */
 export function translateFor(workload: WorkloadId, resources: readonly Resource[], root: string) {
   const { configs, endpoints, reports } = translate(snapshotOf(resources), { sha256, mesh: { roots: [root] } })
   const issues = [...reports.values()].flatMap((report) => report.issues)
-  if (issues.length > 0) throw new UnsoundError(`${workload}: ${issues.map(describeIssue).join('; ')}`)
+  if (issues.length > 0) throw new Error(`${workload}: ${issues.map(describeIssue).join('; ')}`)
   const config = configs.get(workload)
   if (config === undefined) throw new Error(`the resources have no ${workload}`)
   return { config, endpoints: endpoints.get(workload) }
