@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { IDENTITY_DROP } from '../serve/forwarded.ts'
+import { compileHeaderFilter, PROTECTED } from '../serve/http1/header-filter.ts'
 import { HeaderLines } from '../serve/http1/header-lines.ts'
 import type { ResponseHead } from '../serve/http1/message.ts'
 import { hashOfName } from '../serve/http1/octets.ts'
@@ -105,7 +105,7 @@ export class Http2UpstreamStream implements UpstreamStream, Http2StreamUser {
     const endsHere = done && trailers === undefined
     const isFlowing =
       slices.length === 0 && !endsHere ? this.#stream.isFlowing : this.#stream.sendData(slices, endsHere)
-    if (done && trailers !== undefined) this.#stream.sendTrailers(trailers, IDENTITY_DROP)
+    if (done && trailers !== undefined) this.#stream.sendTrailers(trailers, PROTECTED_NAMES)
     return isFlowing
   }
 
@@ -258,6 +258,9 @@ function withAccept(headers: HeaderLines, key: string): HeaderLines {
   const mark = [hashOfName(ACCEPT), length, length + ACCEPT.length, length + ACCEPT.length + 2, length + line.length]
   return new HeaderLines(lines, 0, [...marks, ...mark])
 }
+
+/** What decides anything is not said behind a body (T12). */
+const PROTECTED_NAMES = compileHeaderFilter(PROTECTED)
 
 const ACCEPT = 'sec-websocket-accept'
 const NOTHING = Buffer.alloc(0)

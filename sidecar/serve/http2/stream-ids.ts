@@ -1,18 +1,20 @@
-/** Ids of streams that are over, the newest of them: a ring. */
+/** Ids of streams that are over, the newest of them: a ring, which takes memory from the first one on. */
 export class StreamIds {
-  readonly #ids: Int32Array
+  readonly #size: number
+  #ids: Int32Array | undefined
   #next = 0
 
   constructor(size: number) {
-    this.#ids = new Int32Array(size)
+    this.#size = size
   }
 
   add(id: number): void {
+    this.#ids ??= new Int32Array(this.#size)
     this.#ids[this.#next] = id
-    this.#next = (this.#next + 1) % this.#ids.length
+    this.#next = (this.#next + 1) % this.#size
   }
 
   has(id: number): boolean {
-    return this.#ids.includes(id)
+    return this.#ids?.includes(id) === true
   }
 }
