@@ -22,7 +22,7 @@ test('the operator understands each argument that the chart gives it', WITH_HELM
   assert.deepEqual(metrics, { plaintext: false, client: { namespace: 'monitoring', serviceAccount: 'prometheus' } })
   assert.deepEqual(
     defaultResources.map(({ kind, metadata }) => `${kind} ${metadata.name}`),
-    ['GatewayClass hauberk'],
+    ['GatewayClass hauberk', 'MeshConfig default'],
   )
   assert.deepEqual(ports, { mesh: 15_012, webhook: 15_017, metrics: 15_014, probes: 15_020, admin: 15_000 })
 })
@@ -35,8 +35,7 @@ test('the operator understands what a value makes of them', WITH_HELM, async () 
     'sidecar.image.pullPolicy': 'Never',
     metrics: { plaintext: true, client: '' },
     'gatewayClass.create': false,
-    'meshConfig.create': true,
-    'meshConfig.spec': { trustDomain: 'prod.example' },
+    'meshConfig.spec': { trustDomain: 'prod.example', egress: [] },
   })
   assert.equal(drainDelayMs, 12_000)
   assert.equal(logLevel, 'debug')
@@ -48,6 +47,6 @@ test('the operator understands what a value makes of them', WITH_HELM, async () 
   assert.deepEqual(metrics, { plaintext: true })
   assert.deepEqual(
     defaultResources.map(({ kind, spec }) => [kind, spec]),
-    [['MeshConfig', { trustDomain: 'prod.example' }]],
+    [['MeshConfig', { trustDomain: 'prod.example', egress: [] }]],
   )
 })

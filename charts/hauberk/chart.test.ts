@@ -262,11 +262,15 @@ test('what the operator makes once is in its arguments as JSON', WITH_HELM, asyn
     return JSON.parse(text.slice('--default-resources='.length)) as readonly Manifest[]
   }
   const names = (manifests: readonly Manifest[]) => manifests.map(({ kind, metadata }) => `${kind} ${metadata.name}`)
-  assert.deepEqual(names(await argument({})), ['GatewayClass hauberk'])
-  assert.deepEqual(await argument({ 'gatewayClass.create': false }), [])
+  assert.deepEqual(names(await argument({})), ['GatewayClass hauberk', 'MeshConfig default'])
+  assert.deepEqual(await argument({ 'gatewayClass.create': false, 'meshConfig.create': false }), [])
   const spec = { trustDomain: 'prod.example', egress: [{ name: 'a', hosts: ['*.b.example'], ports: [443] }] }
-  const [, meshConfig] = await argument({ 'meshConfig.create': true, 'meshConfig.spec': spec })
+  const [, meshConfig] = await argument({ 'meshConfig.spec': spec })
   assert.deepEqual(meshConfig?.spec, spec)
+  // A value beside it leaves the way to the API server open.
+  const [, other] = await argument({ 'meshConfig.spec.trustDomain': 'prod.example' })
+  const egress = [{ name: 'kubernetes-api', hosts: ['kubernetes.default.svc'], ports: [443] }]
+  assert.deepEqual(other?.spec, { trustDomain: 'prod.example', egress })
 })
 
 test('monitors, dashboards and NetworkPolicies are there only where they are asked for', WITH_HELM, async () => {

@@ -52,6 +52,7 @@ test('T29: the operator may do this in the whole cluster, and nothing else', WIT
     'hauberk.dev/gatewayparameters/status: patch',
     'hauberk.dev/gatewayparameters: get list watch',
     'hauberk.dev/meshconfigs/status: patch',
+    'hauberk.dev/meshconfigs: create',
     'hauberk.dev/meshconfigs: get list watch',
     'hauberk.dev/meshsecuritypolicies/status: patch',
     'hauberk.dev/meshsecuritypolicies: get list watch',
@@ -127,8 +128,9 @@ test('what is made once wants a right only where it is made', WITH_HELM, async (
     linesOf(find(manifests, 'ClusterRole', 'hauberk-operator')).filter((line) =>
       /(classes|configs): create$/.test(line),
     )
-  assert.deepEqual(create(await render({ values: { 'gatewayClass.create': false } })), [])
-  assert.deepEqual(create(await render({ values: { 'meshConfig.create': true } })), [
+  const nothing = { 'gatewayClass.create': false, 'meshConfig.create': false }
+  assert.deepEqual(create(await render({ values: nothing })), [])
+  assert.deepEqual(create(await render()), [
     'gateway.networking.k8s.io/gatewayclasses: create',
     'hauberk.dev/meshconfigs: create',
   ])

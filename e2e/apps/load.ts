@@ -8,6 +8,8 @@ import { Agent, get } from 'node:http'
 export interface LoadRequest {
   readonly url: string
   readonly perSecond: number
+  /** What is to be answered. Default: any 2xx. */
+  readonly status?: number
 }
 export interface LoadResult {
   readonly sent: number
@@ -24,7 +26,7 @@ export interface LoadResult {
 const MAX_LOST_TOLD = 20
 const TIMEOUT_MS = 10_000
 
-const { url, perSecond } = JSON.parse(process.argv.at(-1) ?? '') as LoadRequest
+const { url, perSecond, status } = JSON.parse(process.argv.at(-1) ?? '') as LoadRequest
 const agent = new Agent({ keepAlive: true, maxSockets: 64, timeout: 4_000, scheduling: 'fifo' })
 const times: number[] = []
 const lost: { timeMs: number; why: string }[] = []
@@ -61,7 +63,8 @@ function ask(): void {
     response.once('error', (error) => over(String(error)))
     response.once('end', () => {
       const { statusCode = 0 } = response
-      over(statusCode >= 200 && statusCode < 300 ? undefined : `${statusCode} ${body}`)
+      const isOk = status === undefined ? statusCode >= 200 && statusCode < 300 : statusCode === status
+      over(isOk ? undefined : `${statusCode} ${body}`)
     })
   })
   request.setTimeout(TIMEOUT_MS, () => request.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)))

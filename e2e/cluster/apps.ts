@@ -12,11 +12,15 @@ export interface AppOptions {
   readonly annotations?: readonly string[]
   /** Who may call it: `namespace/account`; nobody, if it is empty. Absent: no policy. */
   readonly callers?: readonly string[]
+  /** The node that its pods run on, whatever taints it has. Default: any. */
+  readonly node?: string
+  /** True: the Service has an address of either family. */
+  readonly dualStack?: boolean
 }
 
 /** A Deployment that answers with what it was sent, its Service on port 80, and a policy. */
 export async function echoApp(options: AppOptions): Promise<string> {
-  const { namespace, name, replicas = 1, container = '', annotations = [], callers } = options
+  const { namespace, name, replicas = 1, container = '', annotations = [], callers, node, dualStack } = options
   const rule = callers?.length ? `{name: callers, from: {serviceAccounts: [${callers.join(', ')}]}}` : ''
   const policy =
     callers === undefined
@@ -37,7 +41,7 @@ apiVersion: v1
 kind: Service
 metadata: {name: ${name}, namespace: ${namespace}}
 spec:
-  selector: {app: ${name}}
+  selector: {app: ${name}}${dualStack ? '\n  ipFamilyPolicy: RequireDualStack' : ''}
   ports: [{name: http, appProtocol: http, port: 80, targetPort: 8080}]
 ---
 apiVersion: apps/v1
@@ -52,7 +56,7 @@ spec:
       labels: {app: ${name}}
       annotations: {${annotations.join(', ')}}
     spec:
-      serviceAccountName: ${name}
+      serviceAccountName: ${name}${placed(node)}
       containers:
       - name: app
         image: hauberk-shop:0.1.0
@@ -63,7 +67,7 @@ ${container}${policy}`
 }
 
 /** A Deployment that does nothing by itself: scenarios run what they want in it. */
-export function clientApp({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
+export function clientApp({ namespace, name, node }: Pick<AppOptions, 'namespace' | 'name' | 'node'>): string {
   return `apiVersion: v1
 kind: ServiceAccount
 metadata: {name: ${name}, namespace: ${namespace}}
@@ -77,11 +81,17 @@ spec:
     metadata:
       labels: {app: ${name}}
     spec:
-      serviceAccountName: ${name}
+      serviceAccountName: ${name}${placed(node)}
       terminationGracePeriodSeconds: 5
       containers:
       - name: app
         image: hauberk-shop:0.1.0
         command: [node, --eval, "process.on('SIGTERM', () => process.exit(0)); setInterval(() => {}, 1e6)"]
 `
+}
+
+/** YAML of a pod's specification. */
+function placed(node: string | undefined): string {
+  if (node === undefined) return ''
+  return `\n      nodeSelector: {kubernetes.io/hostname: ${node}}\n      tolerations: [{operator: Exists}]`
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Kubectl } from './kubectl.ts'
 
 /** Lines of each log that are kept. */
-const LOG_LINES = 2_000
+const LOG_LINES = 20_000
 
 /**
  * Keeps what a cluster looked like when something failed: resources, events, logs of every container. Secrets are not

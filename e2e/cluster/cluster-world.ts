@@ -366,7 +366,8 @@ async function gatewayAddress(kubectl: Kubectl): Promise<GatewayAddress> {
     httpsPort: nodePort(443),
     httpPort: nodePort(80),
     ca: anchors.data?.['ca.crt'] ?? '',
-    redirectsTo: 'https://shop.localhost',
+    // Whatever leads to the node port: the sample says 8443, as kind.yaml does.
+    redirectsTo: 'https://shop.localhost:8443',
   }
 }
 

@@ -18,6 +18,8 @@ export interface Helm {
   /** `helm upgrade --install --wait`, in hauberk-system. Rejects with what helm said. */
   install(values?: Readonly<Record<string, string>>, chart?: string): Promise<string>
   uninstall(): Promise<string>
+  /** To the revision before. */
+  rollback(): Promise<string>
   /** Runs the tests of the release. */
   test(): Promise<string>
 }
@@ -43,6 +45,7 @@ export function openHelm(context: string): Helm {
         ...Object.entries(values).flatMap(([name, value]) => ['--set', `${name}=${value}`]),
       ),
     uninstall: () => run('uninstall', RELEASE, '--wait', '--timeout', '120s'),
+    rollback: () => run('rollback', RELEASE, '--wait', '--timeout', '240s'),
     test: () => run('test', RELEASE, '--timeout', '120s'),
   }
 }

@@ -5,6 +5,9 @@ import { promisify } from 'node:util'
 const exec = promisify(execFile)
 const ROOT = resolve(import.meta.dirname, '../..')
 
+/** The tag that `npm run images` gives by itself. */
+const VERSION = '0.1.0'
+
 /** What the shop runs besides: loaded too where this machine has it, pulled by the cluster where not. */
 const SERVERS = ['postgres:15'] as const
 
@@ -27,4 +30,13 @@ export async function buildAndLoadImages(cluster: string | undefined): Promise<v
     )
     if (isHere) await exec('kind', ['load', 'docker-image', image, '--name', cluster], { timeout: 300_000 })
   }
+}
+
+/** Another image of the same sidecar, under this tag, in the nodes of a kind cluster: for whoever rolls one out. */
+export async function loadDerivedSidecar(tag: string, cluster: string): Promise<void> {
+  const image = `hauberk-sidecar:${tag}`
+  const built = exec('docker', ['build', '--tag', image, '-'], { timeout: 120_000 })
+  built.child.stdin?.end(`FROM hauberk-sidecar:${VERSION}\nLABEL hauberk.dev/e2e=${tag}\n`)
+  await built
+  await exec('kind', ['load', 'docker-image', image, '--name', cluster], { timeout: 300_000 })
 }

@@ -3,7 +3,9 @@ import { resolve } from 'node:path'
 import { promisify } from 'node:util'
 
 const exec = promisify(execFile)
-const KIND_CONFIG = resolve(import.meta.dirname, '../kind.yaml')
+export const KIND_CONFIG = resolve(import.meta.dirname, '../kind.yaml')
+/** Two nodes, IPv4 and IPv6. */
+export const KIND_MULTI_CONFIG = resolve(import.meta.dirname, '../kind-multi.yaml')
 
 /** What became of a wish for a cluster. */
 export interface KindCluster {
@@ -12,10 +14,9 @@ export interface KindCluster {
 }
 
 /**
- * The kind cluster of this name: the one that is there, whatever is in it, or a new one. `config` is a file of kind's;
- * default e2e/kind.yaml.
+ * The kind cluster of this name: the one that is there, whatever is in it, or a new one. `config` is a file of kind's.
  */
-export async function ensureKindCluster(name: string, config = KIND_CONFIG): Promise<KindCluster> {
+export async function ensureKindCluster(name: string, config: string): Promise<KindCluster> {
   const { stdout } = await exec('kind', ['get', 'clusters'])
   const context = `kind-${name}`
   const wasThere = stdout.split('\n').includes(name)
@@ -27,6 +28,11 @@ export async function ensureKindCluster(name: string, config = KIND_CONFIG): Pro
     await exec('kind', ['export', 'kubeconfig', '--name', name])
   }
   return { context, wasThere }
+}
+
+/** The name of the kind cluster that a context is of. */
+export function clusterOf(context: string): string {
+  return context.replace(/^kind-/, '')
 }
 
 export async function deleteKindCluster(name: string): Promise<void> {

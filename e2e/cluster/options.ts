@@ -1,5 +1,8 @@
 import { parseArgs } from 'node:util'
 
+/** The kind cluster that is used where nobody says another one. */
+export const DEFAULT_CLUSTER = 'hauberk'
+
 /** What `npm run e2e` is asked to be. */
 export type E2eRequest =
   | { readonly kind: 'help' }
@@ -39,7 +42,8 @@ Usage: npm run e2e [-- OPTIONS]
   --list            what there is
   --help            this
 
-Steps: look for what is needed, make the cluster, build and load the images, helm install --wait, the scenarios.
+Steps: look for what is needed, make the cluster, build and load the images, helm install --wait, the scenarios. What wants two
+nodes has a cluster of its own, hauberk-multi, made from e2e/kind-multi.yaml and taken away afterwards.
 
 Exit code: 0 if all passed, 1 if one did not, 2 for wrong usage, 3 if something is missing on this machine.
 
@@ -55,7 +59,7 @@ export function readE2eRequest(args: readonly string[]): E2eRequest {
       options: {
         all: { type: 'boolean', default: false },
         only: { type: 'string', multiple: true },
-        cluster: { type: 'string', default: 'hauberk' },
+        cluster: { type: 'string', default: DEFAULT_CLUSTER },
         context: { type: 'string' },
         'skip-images': { type: 'boolean', default: false },
         'skip-install': { type: 'boolean', default: false },

@@ -9,8 +9,8 @@ export interface ClusterScenario {
   readonly title: string
   /** True: part of the set that runs by default. */
   readonly core?: true
-  /** Not shown on a cluster of one node, or of one address family. */
-  readonly needs?: 'two-nodes'
+  /** `two-nodes`: not shown on a cluster of one node, or of one address family. `kind`: its nodes are containers of this machine. */
+  readonly needs?: 'two-nodes' | 'kind'
   run(world: ClusterWorld): AsyncIterable<Step>
 }
 

@@ -5,6 +5,7 @@ import { floor } from './floor.ts'
 import { gatewayCertificate } from './gateway-certificate.ts'
 import { identityTokens } from './identity-tokens.ts'
 import { job } from './job.ts'
+import { kubernetesApi } from './kubernetes-api.ts'
 import { manyPolicies } from './many-policies.ts'
 import { mutualTls } from './mutual-tls.ts'
 import { operatorsKilled } from './operators-killed.ts'
@@ -14,18 +15,24 @@ import { probes } from './probes.ts'
 import { refusedAtAdmission } from './refused-at-admission.ts'
 import { rollingRestarts } from './rolling-restarts.ts'
 import { rootRotation } from './root-rotation.ts'
+import { sidecarImage } from './sidecar-image.ts'
+import { twoNodes } from './two-nodes.ts'
 import { uninstall } from './uninstall.ts'
 import { unmeshedPod } from './unmeshed-pod.ts'
+import { upgrade } from './upgrade.ts'
+import { watchTrouble } from './watch-trouble.ts'
 import { webhookDown } from './webhook-down.ts'
 
 /** What only a cluster shows, in the order of the least disturbance. */
 export const CLUSTER_SCENARIOS: readonly ClusterScenario[] = [
   mutualTls,
   plaintextToPods,
+  twoNodes,
   policyAcknowledged,
   refusedAtAdmission,
   floor,
   job,
+  kubernetesApi,
   probes,
   identityTokens,
   unmeshedPod,
@@ -35,7 +42,10 @@ export const CLUSTER_SCENARIOS: readonly ClusterScenario[] = [
   operatorsKilled,
   webhookDown,
   manyPolicies,
+  sidecarImage,
+  upgrade,
   rootRotation,
+  watchTrouble,
   apiServerRestarted,
   uninstall,
 ]

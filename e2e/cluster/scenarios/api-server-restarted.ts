@@ -1,24 +1,21 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { until } from '../../world/until.ts'
+import { controlPlaneNode } from '../kind-node.ts'
 import { assertNoneLost, startLoadByNode } from '../load.ts'
 import { loadedPair } from '../loaded-pair.ts'
 import type { ClusterScenario } from '../scenario.ts'
 
-const exec = promisify(execFile)
 const NS = 'e2e-api-server'
 const AWAY_MS = 60_000
 
 export const apiServerRestarted: ClusterScenario = {
   name: 'api-server-restarted',
   title: 'F01: the API server is away for a minute: the data plane does not notice, and what is edited lands after',
+  needs: 'kind',
   async *run(world) {
     const { kubectl, inside } = world
     const { url } = await loadedPair(world, NS)
-    const [node] = await kubectl.list(['nodes', '-l', 'node-role.kubernetes.io/control-plane'])
-    const inNode = async (...command: readonly string[]) =>
-      (await exec('docker', ['exec', String(node?.metadata.name), ...command])).stdout.trim()
+    const { run: inNode } = await controlPlaneNode(kubectl)
     const ask = async () => (await inside(`${NS}/client`).ask({ url: `${url}edited` })).status
     const load = await startLoadByNode(await world.podOf(`${NS}/client`), 'app', { url, perSecond: 50 })
     const manifest = '/etc/kubernetes/manifests/kube-apiserver.yaml'

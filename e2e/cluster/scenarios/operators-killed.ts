@@ -13,6 +13,7 @@ export const operatorsKilled: ClusterScenario = {
   name: 'operators-killed',
   title: 'F02: the leader is killed, then both replicas: the lease is taken within 20 s, and nothing is lost',
   core: true,
+  needs: 'kind',
   async *run(world) {
     const { kubectl } = world
     const { client, url } = await loadedPair(world, NS)

@@ -58,11 +58,15 @@ test('a cluster gets the very resources of a laptop, but for what only a cluster
     'Deployment shop/orders-db',
     'Deployment shop/storefront',
     'Gateway shop/shop',
+    'HTTPRoute shop/to-https',
   ])
   const { infrastructure, ...spec } = find('Gateway shop/shop').spec
   assert.deepEqual(spec, base.find((manifest) => keyOf(manifest) === 'Gateway shop/shop')?.spec)
   const { kind, name } = infrastructure.parametersRef
   assert.ok(find(`${kind} shop/${name}`))
+  // The port of this machine that kind leads to the gateway's 443.
+  const [rule] = find('HTTPRoute shop/to-https').spec.rules
+  assert.deepEqual(rule.filters[0].requestRedirect, { scheme: 'https', statusCode: 308, port: 8443 })
 })
 
 test('the class is the one that is there when Hauberk is installed', WITH_KUBECTL, () => {
