@@ -64,15 +64,15 @@ function listenerText(listener: WorkloadConfig['listeners'][number]): string {
   return `${listener.port}/${listener.protocol} ${listener.mtls}`
 }
 
-/** Names of the policies behind anything that the config enforces or tries, without their generations. */
-function policiesOf({ listeners }: WorkloadConfig): readonly string[] {
+/** Names of the policies behind anything that the config enforces or tries, or keeps to when it calls others, without their generations. */
+function policiesOf({ listeners, upstreams }: WorkloadConfig): readonly string[] {
+  const nameOf = (origin: string) => origin.replace(/@[0-9]+$/, '')
   const names = (slots: FilterSlots) =>
-    Object.values(slots).flatMap((list) =>
-      list.flatMap(({ origins }) => origins.map((origin) => origin.replace(/@[0-9]+$/, ''))),
-    )
+    Object.values(slots).flatMap((list) => list.flatMap(({ origins }) => origins.map(nameOf)))
+  const ofTraffic = Object.values(upstreams).flatMap(({ traffic }) => (traffic?.origins ?? []).map(nameOf))
   const found = listeners.flatMap((listener) => [
     ...(listener.kind === 'inbound' ? names(listener.filters) : []),
     ...listener.routes.flatMap(({ filters }) => names(filters)),
   ])
-  return [...new Set(found)].sort()
+  return [...new Set([...found, ...ofTraffic])].sort()
 }

@@ -111,6 +111,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'route-not-attached': 'HBK0506',
   'incompatible-filters': 'HBK0507',
   'gateway-name-unusable': 'HBK0508',
+  'experimental-field': 'HBK0509',
   // Configurations
   'refused-by-sidecar': 'HBK0601',
   'does-not-compile': 'HBK0602',

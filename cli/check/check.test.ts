@@ -198,6 +198,37 @@ ${policyYaml('dry', '  mode: DryRun\n  authorization: {deny: [{name: never, to: 
   ])
 })
 
+test('what a cluster may not know of a route is told with the channel that it is of, and what a TrafficPolicy cannot mean', async (t) => {
+  const directory = await directoryOf(t, {
+    'orders.yaml': `${workloadYaml('orders')}---
+${policyYaml('orders', '  authorization: {allow: [{name: all}]}\n')}---
+apiVersion: hauberk.dev/v1alpha1
+kind: TrafficPolicy
+metadata: {name: orders, namespace: shop}
+spec:
+  targetRefs: [{kind: Service, name: orders}, {kind: Service, name: paymets}]
+  timeouts: {request: 1s, try: 2s}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: orders, namespace: shop}
+spec:
+  parentRefs: [{name: nobody}]
+  rules: [{retry: {attempts: 2}, backendRefs: [{name: orders, port: 80}]}]
+`,
+  })
+  const { stdout } = await runHauberk(['check', '-f', directory], { cwd: directory })
+  assert.match(
+    stdout,
+    /info +HBK0509 +HTTPRoute\/shop\/orders +spec\.rules\[0\]\.retry: is of Gateway API's experimental channel/,
+  )
+  assert.match(
+    stdout,
+    /warning +HBK0416 +TrafficPolicy\/shop\/orders +spec\.timeouts\.try: is longer than timeouts\.request/,
+  )
+  assert.match(stdout, /error +HBK0301 +TrafficPolicy\/shop\/orders +spec\.targetRefs: there is no Service paymets/)
+})
+
 test('what a schema can refuse by has a number', () => {
   const keywords = new Set<string>()
   const collect = (schema: JsonSchema) => {

@@ -2,6 +2,7 @@ import type { Issue } from '../../model/result.ts'
 import type { FileMesh } from '../file-mesh.ts'
 import { idOf } from './catalogue.ts'
 import { compileIssues } from './compiled.ts'
+import { experimentalFields } from './experimental.ts'
 import { exposureOf } from './exposure.ts'
 import { compareFindings, type Finding, findingOf } from './finding.ts'
 import { danglingNames } from './names.ts'
@@ -38,6 +39,7 @@ export function inspect(mesh: FileMesh): readonly Finding[] {
     ...reportedIssues(reports),
     ...compileIssues(configs.values()),
     ...danglingNames(mesh.snapshot, mesh.translation),
+    ...experimentalFields(mesh.snapshot),
     ...[...configs.values()].flatMap((config) => exposureOf(config, mesh.snapshot)),
   ].map(located)
   const isBroken = mesh.issues.some(({ severity }) => severity === 'error')

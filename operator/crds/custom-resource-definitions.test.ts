@@ -56,7 +56,7 @@ for (const crd of CRDS) {
     const names: string[] = []
     walk(schema, '', (_, path) => names.push(/\.([^.[\]{}]+)$/.exec(path)?.[1] ?? ''))
     assert.deepEqual(
-      names.filter((name) => /^(y|n|yes|no|on|off|true|false)$/i.test(name)),
+      names.filter((name) => /^(yes|no|on|off|true|false)$/i.test(name)),
       [],
     )
   })
