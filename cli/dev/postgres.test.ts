@@ -13,7 +13,11 @@ type Test = { after(fn: () => Promise<void>): void }
 
 async function options(t: Test): Promise<PostgresOptions & { lines: string[] }> {
   const directory = await mkdtemp(join(tmpdir(), 'pg-'))
-  t.after(() => rm(directory, { recursive: true, force: true }))
+  t.after(async () => {
+    // Hooks run in the order in which they were made: a server that still runs would write what is being removed.
+    await Promise.all((started.get(t) ?? []).map((running) => running.stop()))
+    await rm(directory, { recursive: true, force: true })
+  })
   await chmod(directory, 0o755)
   const passwordFile = join(directory, 'password')
   await writeFile(passwordFile, 'correct horse\n', { mode: 0o600 })
@@ -29,9 +33,12 @@ async function options(t: Test): Promise<PostgresOptions & { lines: string[] }> 
   }
 }
 
+/** By test: what runs until its end. */
+const started = new WeakMap<Test, RunningPostgres[]>()
+
 async function start(t: Test, given: PostgresOptions): Promise<RunningPostgres> {
   const running = await startPostgres(given)
-  t.after(() => running.stop())
+  started.set(t, [...(started.get(t) ?? []), running])
   return running
 }
 

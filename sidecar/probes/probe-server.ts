@@ -68,7 +68,11 @@ export function startProbeServer(options: ProbeServerOptions): Promise<ProbeServ
   })
   server.on('connection', (socket) => {
     if (waiting.size >= MAX_CONNECTIONS) waiting.keys().next().value?.destroy()
-    const cancel = clock.setTimer(HEAD_MS, () => socket.destroy(), { keepAlive: false })
+    const destroyIfWaiting = () => {
+      if (waiting.has(socket)) socket.destroy()
+    }
+    // What came while this process was busy with something else is read first: it is not the kubelet's fault.
+    const cancel = clock.setTimer(HEAD_MS, () => setImmediate(destroyIfWaiting), { keepAlive: false })
     const done = () => {
       cancel()
       waiting.delete(socket)
