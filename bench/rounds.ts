@@ -94,7 +94,10 @@ export async function runScenario(
     if (warmUpSeconds > 0) {
       for (const stage of stages) {
         progress(`warm-up: ${stage.contestant.title}`)
-        await measureOnce(stage, warmUpSeconds)
+        await measureOnce(stage, warmUpSeconds).catch((error: unknown) => {
+          if (!(error instanceof VoidRound)) throw error
+          progress(`warm-up was not as it should be: ${error.message}`)
+        })
       }
     }
     foreignCpus.length = 0

@@ -101,6 +101,9 @@ export interface WrkRun {
   readonly as?: KeyAndChain
 }
 
+/** What takes longer counts as broken. */
+const ANSWER_TIME = '10s'
+
 /** One run of wrk, with one thread: it has one core. */
 export async function wrk(
   tools: Tools,
@@ -111,7 +114,7 @@ export async function wrk(
   await writeFile(script, scriptFor(load, tokenFile, from), { mode: 0o600 })
   const stdout = await tools.run(
     [
-      ...['wrk', '-t', '1', '-c', String(connections), '-d', `${Math.ceil(seconds)}s`],
+      ...['wrk', '-t', '1', '-c', String(connections), '-d', `${Math.ceil(seconds)}s`, '--timeout', ANSWER_TIME],
       ...['-s', script, `${isPlain ? 'http' : 'https'}://127.0.0.1:${port}/`],
     ],
     { alpn: HTTP1_ALPN, ...(as !== undefined && { as }) },
