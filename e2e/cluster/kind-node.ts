@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import { until } from '../world/until.ts'
 import type { Kubectl } from './kubectl.ts'
 
 const exec = promisify(execFile)
@@ -36,18 +37,50 @@ export async function compactEtcd({ run }: KindNode): Promise<void> {
 }
 
 /** Ends the API server and waits until its successor answers: what it remembered for watches is gone. */
-export async function restartApiServer(kubectl: Kubectl, { run }: KindNode): Promise<void> {
-  const id = async () => run('crictl', 'ps', '--name', 'kube-apiserver', '--quiet')
-  const before = await id()
-  await run('crictl', 'stop', '--timeout', '5', before)
-  const deadline = performance.now() + 120_000
-  for (;;) {
-    const isBack = await kubectl.run(['get', '--raw', '/readyz'], { timeoutMs: 3_000 }).then(
-      async () => ![before, ''].includes(await id()),
+export async function restartApiServer(kubectl: Kubectl, node: KindNode): Promise<void> {
+  await replaceApiServer(kubectl, node, async (id) => void (await node.run('crictl', 'stop', '--timeout', '5', id)))
+}
+
+const MANIFEST = '/etc/kubernetes/manifests/kube-apiserver.yaml'
+/** Not beside it: the kubelet would run that too. */
+const MANIFEST_BEFORE = '/var/tmp/kube-apiserver.before.yaml'
+
+/** Gives the API server an argument more, and returns how to take it away again. Each waits until it answers. */
+export async function withApiServerArgument(
+  kubectl: Kubectl,
+  node: KindNode,
+  argument: string,
+): Promise<() => Promise<void>> {
+  const { run } = node
+  await run('cp', MANIFEST, MANIFEST_BEFORE)
+  await replaceApiServer(kubectl, node, async () => {
+    await run('sed', '-i', `s#^    - kube-apiserver$#&\\n    - ${argument}#`, MANIFEST)
+  })
+  return () => replaceApiServer(kubectl, node, async () => void (await run('mv', MANIFEST_BEFORE, MANIFEST)))
+}
+
+/** A file below a directory that the API server sees, of the name given; the directory is made. */
+export async function writeForApiServer({ run }: KindNode, path: string, text: string): Promise<void> {
+  const encoded = Buffer.from(text).toString('base64')
+  await run('sh', '-c', `umask 077 && mkdir -p "$(dirname ${path})" && echo ${encoded} | base64 -d > ${path}`)
+}
+
+/** How long an API server may take to be replaced: a machine with two cores has all of its clients to answer as well. */
+const REPLACED_WITHIN_MS = 180_000
+
+async function replaceApiServer(
+  kubectl: Kubectl,
+  { run }: KindNode,
+  act: (id: string) => Promise<void>,
+): Promise<void> {
+  const running = () => run('crictl', 'ps', '--name', 'kube-apiserver', '--state', 'Running', '--quiet')
+  const before = await running()
+  await act(before)
+  const isReady = () =>
+    kubectl.run(['get', '--raw', '/readyz'], { timeoutMs: 3_000 }).then(
+      () => true,
       () => false,
     )
-    if (isBack) return
-    if (performance.now() > deadline) throw new Error('the API server did not come back within 120 s')
-    await new Promise((resolve) => setTimeout(resolve, 500))
-  }
+  const isReplaced = async () => ![before, ''].includes(await running()) && (await isReady())
+  await until('another API server answers', isReplaced, { withinMs: REPLACED_WITHIN_MS, everyMs: 500 })
 }

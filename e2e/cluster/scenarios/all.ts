@@ -21,6 +21,7 @@ import { uninstall } from './uninstall.ts'
 import { unmeshedPod } from './unmeshed-pod.ts'
 import { upgrade } from './upgrade.ts'
 import { watchTrouble } from './watch-trouble.ts'
+import { webhookClientCertificate } from './webhook-client-certificate.ts'
 import { webhookDown } from './webhook-down.ts'
 
 /** What only a cluster shows, in the order of the least disturbance. */
@@ -45,6 +46,7 @@ export const CLUSTER_SCENARIOS: readonly ClusterScenario[] = [
   sidecarImage,
   upgrade,
   rootRotation,
+  webhookClientCertificate,
   watchTrouble,
   apiServerRestarted,
   uninstall,
