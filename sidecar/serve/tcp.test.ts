@@ -3,10 +3,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { before, type TestContext, test } from 'node:test'
 import { MESH_ALPN } from '../../contract/alpn.ts'
-import type { OutboundService } from '../../contract/workload-config.ts'
+import type { UpstreamTraffic } from '../../contract/traffic.ts'
+import type { OutboundService, Upstream } from '../../contract/workload-config.ts'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
 import { testId } from '../identity/testing/test-identity.ts'
-import { type RawBackend, rawBackend } from './testing/backend.ts'
+import { freePort, type RawBackend, rawBackend } from './testing/backend.ts'
 import { dialMesh, dialPlain } from './testing/client.ts'
 import { until } from './testing/until.ts'
 import {
@@ -262,4 +263,66 @@ test('a slow reader holds its writer back: what waits in between is bounded', as
   assert.ok(process.memoryUsage().arrayBuffers - before < 16 * 1024 * 1024)
   client.socket.resume()
   await until(() => client.received.length === written, 'everything arrives in the end', 10_000)
+})
+
+async function startPlainCaller(
+  t: TestContext,
+  ports: readonly number[],
+  traffic: Omit<UpstreamTraffic, 'origins'> = {},
+): Promise<TestPlane> {
+  const upstream = 'shop/orders-db:5432'
+  const plaintext: Upstream = {
+    service: 'shop/orders-db',
+    port: 5432,
+    protocol: 'tcp',
+    tls: 'plaintext',
+    spiffeIds: [],
+    traffic: { origins: [], ...traffic },
+  }
+  return startPlane(t, {
+    config: workloadConfig([], {
+      upstreams: { [upstream]: plaintext },
+      outbound: { services: [ORDERS_DB], egress: [] },
+    }),
+    placement: { tcp: [{ upstream, bind: LOOPBACK }] },
+    identity: await mesh.identity('orders'),
+    endpoints: { [upstream]: ports.map((port) => endpoint(port)) },
+  })
+}
+
+test('connections go to the endpoint with fewer of them, and an endpoint that nobody reaches is put aside', async (t) => {
+  const [a, b] = [await rawBackend(t), await rawBackend(t)]
+  const spread = await startPlainCaller(t, [a.port, b.port])
+  for (let i = 1; i <= 10; i++) {
+    const client = await dialPlain(spread.port('shop/orders-db:5432'))
+    t.after(() => client.destroy())
+    await until(() => a.sockets.length + b.sockets.length === i, 'it is led on')
+  }
+  assert.deepEqual([a.sockets.length, b.sockets.length], [5, 5])
+
+  const gone = await startPlainCaller(t, [await freePort(), a.port])
+  for (let i = 1; i <= 10; i++) {
+    const client = await dialPlain(gone.port('shop/orders-db:5432'))
+    t.after(() => client.destroy())
+    await until(() => a.sockets.length === 5 + i, 'it is led on')
+  }
+})
+
+test('no more connections than an upstream may have are made, and one that ends makes room', async (t) => {
+  const backend = await rawBackend(t)
+  const caller = await startPlainCaller(t, [backend.port], { circuitBreaker: { maxConnections: 2, maxPending: 0 } })
+  const dial = async () => {
+    const client = await dialPlain(caller.port('shop/orders-db:5432'))
+    t.after(() => client.destroy())
+    return client
+  }
+  const first = await dial()
+  await dial()
+  await until(() => backend.sockets.length === 2, 'two are led on')
+  await (await dial()).closed()
+  assert.equal(caller.connections.at(-1)?.refusal?.denial, 'upstream-overflow')
+  first.socket.resetAndDestroy()
+  await until(() => caller.plane.stats().upstreamConnections === 1, 'one has ended')
+  await dial()
+  await until(() => backend.sockets.length === 3, 'there is room again')
 })

@@ -4,9 +4,10 @@ import { type Decision, decide } from '../compile/decide.ts'
 import type { Chain } from '../compile/pipeline.ts'
 import { ConnectError, type Connected, connect, describeTarget, type Target } from '../upstream/connect.ts'
 import { UpstreamConnection } from '../upstream/connection.ts'
+import { EndpointPool, PoolFullError } from '../upstream/pool.ts'
 import type { Accepted, Served } from './accepted.ts'
 import type { Client } from './client.ts'
-import { NOT_SERVING, PLAINTEXT_REFUSED, UPSTREAM_CONNECT } from './denials.ts'
+import { NOT_SERVING, PLAINTEXT_REFUSED, UPSTREAM_CONNECT, UPSTREAM_OVERFLOW } from './denials.ts'
 import type { Engine } from './engine.ts'
 import { refusalBy } from './exchange.ts'
 import { closeAtExpiry } from './expiry.ts'
@@ -72,38 +73,44 @@ export function serveInboundTcp(engine: Engine, connection: InboundTcpConnection
   })
 }
 
+/** Where a tunnel may lead: an endpoint of an upstream, whose connections are counted and whose health is kept, or any other place. */
+export type Way = Target | EndpointPool
+
 /**
- * Connects to the first of `targets` that takes it, and lets bytes pass both ways from then on. The client is not read
+ * Connects to the first of `ways` that takes it, and lets bytes pass both ways from then on. The client is not read
  * before that; if nobody takes it, it is closed without a byte.
  */
 export function joinWith(
   engine: Engine,
   accepted: Accepted,
   socket: Socket,
-  targets: readonly Target[],
+  ways: readonly Way[],
   about: TunnelAbout,
   judged: Judged,
 ): void {
   accepted.served = OPEN_TO_THE_END
   socket.pause()
   const attempt = (index: number): void => {
-    const target = targets[index]!
-    const { abort } = dial(engine, socket, target, (result) => {
+    const way = ways[index]!
+    const { abort } = dial(engine, socket, way, (result) => {
       socket.off('close', abort)
       if (result instanceof UpstreamConnection) {
         const tunnel = startTunnel(engine, new SocketBytes(socket), result, {
           ...about,
-          endpoint: describeTarget(target),
+          endpoint: describeWay(way),
         })
         engine.tunnels.add(tunnel, judged)
         socket.resume()
       } else if (socket.destroyed) {
         tellClosed(engine, about, 'failed', undefined)
-      } else if (index + 1 < targets.length) {
+      } else if (index + 1 < ways.length && !(result instanceof PoolFullError)) {
         attempt(index + 1)
       } else {
-        const refusal = refusalOf(UPSTREAM_CONNECT.name, `${result.reason}: ${result.message}`)
-        tellClosed(engine, { ...about, endpoint: describeTarget(target) }, 'failed', refusal)
+        const refusal =
+          result instanceof PoolFullError
+            ? refusalOf(UPSTREAM_OVERFLOW.name, result.message)
+            : refusalOf(UPSTREAM_CONNECT.name, `${result.reason}: ${result.message}`)
+        tellClosed(engine, { ...about, endpoint: describeWay(way) }, 'failed', refusal)
         socket.destroy()
       }
     })
@@ -116,23 +123,53 @@ export function joinWith(
 export function dial(
   engine: Engine,
   client: { destroy(): void },
-  target: Target,
-  done: (result: UpstreamConnection | ConnectError) => void,
+  way: Way,
+  done: (result: UpstreamConnection | ConnectError | PoolFullError) => void,
 ): { abort(): void } {
   let made: UpstreamConnection | undefined
-  const onConnected = (result: Connected | ConnectError) => {
+  const onDialled = (result: UpstreamConnection | ConnectError | PoolFullError) => {
     try {
-      if (result instanceof ConnectError) return done(result)
-      made = new UpstreamConnection(result, Number.POSITIVE_INFINITY, NO_POOL)
-      done(made)
+      if (result instanceof UpstreamConnection) made = result
+      done(result)
     } catch (err) {
       engine.log.error('connection failed in the proxy', { err })
       made?.destroy()
       client.destroy()
     }
   }
+  if (way instanceof EndpointPool) return dialEndpoint(engine, way, onDialled)
+  const onConnected = (result: Connected | ConnectError) =>
+    onDialled(
+      result instanceof ConnectError ? result : new UpstreamConnection(result, Number.POSITIVE_INFINITY, NO_POOL),
+    )
   const onRead = (length: number, lent: Buffer) => made?.onRead(length, lent)
-  return connect(target, engine.poolDeps, onRead, onConnected, { allowHalfOpen: true })
+  return connect(way, engine.poolDeps, onRead, onConnected, { allowHalfOpen: true })
+}
+
+export function describeWay(way: Way): string {
+  return way instanceof EndpointPool ? way.label : describeTarget(way)
+}
+
+function dialEndpoint(
+  { clock }: Engine,
+  pool: EndpointPool,
+  done: (result: UpstreamConnection | ConnectError | PoolFullError) => void,
+): { abort(): void } {
+  let isGivenUp = false
+  const { abort } = pool.open(
+    (result) => {
+      if (result instanceof UpstreamConnection) pool.health.succeed(clock.monotonic())
+      else if (result instanceof ConnectError && !isGivenUp) pool.health.fail(clock.monotonic())
+      done(result)
+    },
+    { allowHalfOpen: true },
+  )
+  return {
+    abort() {
+      isGivenUp = true
+      abort()
+    },
+  }
 }
 
 /** Tells of a connection that never became a tunnel. */

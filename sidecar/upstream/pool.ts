@@ -51,6 +51,13 @@ export interface PoolSettings {
   readonly mayOpen: (() => boolean) | undefined
 }
 
+/** How a connection is made. */
+export interface OpenOptions {
+  readonly preferHttp2?: boolean
+  /** For a tunnel: one direction may end before the other. */
+  readonly allowHalfOpen?: boolean
+}
+
 /** The endpoint has as many connections as it may. */
 export class PoolFullError extends Error {
   override readonly name = 'PoolFullError'
@@ -152,7 +159,7 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
       deadlines,
       idleMs: this.target.kind === 'mesh' ? limits.upstreamIdleMs : limits.appIdleMs,
       settingsMs: connectMs,
-      connect: (done) => this.open(done, this.target.kind === 'mesh'),
+      connect: (done) => this.open(done, { preferHttp2: this.target.kind === 'mesh' }),
       streamOn: (connection) => this.#streamOn(connection),
       openHttp1: (done) => this.openStream('http1', done),
     })
@@ -178,7 +185,7 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
   }
 
   /** Makes a new connection; `done` is called once, never before this returns. */
-  open(done: (opened: Opened) => void, preferHttp2 = false): { abort(): void } {
+  open(done: (opened: Opened) => void, options: OpenOptions = {}): { abort(): void } {
     if (this.#open >= this.#deps.limits.maxConnectionsPerEndpoint || this.#mayOpen?.() === false) {
       let isAborted = false
       process.nextTick(() => {
@@ -209,7 +216,7 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
         made.uses = 1
         done(made)
       },
-      { preferHttp2 },
+      options,
     )
   }
 

@@ -1,9 +1,9 @@
 import type { Deny } from '../../../model/verdict.ts'
 import type { Pipeline } from '../../compile/pipeline.ts'
-import type { Target } from '../../upstream/connect.ts'
-import { type ConnectError, describeTarget } from '../../upstream/connect.ts'
+import type { ConnectError } from '../../upstream/connect.ts'
 import { UpstreamConnection } from '../../upstream/connection.ts'
-import { connectDenial, NO_ENDPOINTS, NOT_SERVING, refusal } from '../denials.ts'
+import { PoolFullError } from '../../upstream/pool.ts'
+import { connectDenial, NO_ENDPOINTS, NOT_SERVING, refusal, UPSTREAM_OVERFLOW } from '../denials.ts'
 import type { Transaction } from '../downstream.ts'
 import type { Engine } from '../engine.ts'
 import type { RequestHead } from '../http1/message.ts'
@@ -12,7 +12,7 @@ import { PROBLEM_JSON, problemJson, writeLocalResponse } from '../local-response
 import type { Outcome, Refusal } from '../observation.ts'
 import type { Judged } from '../open-tunnels.ts'
 import type { HttpSite } from '../site.ts'
-import { dial, refusalOf } from '../tcp.ts'
+import { describeWay, dial, refusalOf, type Way } from '../tcp.ts'
 import type { Destinations, ServiceDestination } from './destinations.ts'
 import { NO_CREDENTIAL, UNKNOWN_HOST } from './refusals.ts'
 
@@ -71,7 +71,7 @@ export class ConnectTransaction implements Transaction {
     if (destination?.service.protocol === 'http') return this.#enter(destination)
     if (destination !== undefined) {
       this.#upstream = destination.service.upstream
-      return this.#dial(this.#targetsOf(destination.service.upstream))
+      return this.#dial(this.#waysTo(destination.service.upstream))
     }
     const egress = destinations.egress(host, port)
     if (egress === undefined) return this.#refuse(UNKNOWN_HOST, 'denied')
@@ -107,25 +107,28 @@ export class ConnectTransaction implements Transaction {
     this.#wire.enter(this.#rules.siteInside(destination))
   }
 
-  #targetsOf(upstream: string): readonly Target[] {
+  #waysTo(upstream: string): readonly Way[] {
     const group = this.#engine.upstreams.get(upstream)
     const first = group?.pick(this.#startMs)
     if (group === undefined || first === undefined) return []
     const second = group.pick(this.#startMs, first)
-    return second === undefined ? [first.target] : [first.target, second.target]
+    return second === undefined ? [first] : [first, second]
   }
 
-  #dial(targets: readonly Target[], attempt = 0): void {
-    const target = targets[attempt]
-    if (target === undefined) return this.#refuse(refusal(NO_ENDPOINTS, [['retry-after', '1']]), 'failed')
-    this.#endpoint = describeTarget(target)
+  #dial(ways: readonly Way[], attempt = 0): void {
+    const way = ways[attempt]
+    if (way === undefined) return this.#refuse(refusal(NO_ENDPOINTS, [['retry-after', '1']]), 'failed')
+    this.#endpoint = describeWay(way)
     const client = { destroy: () => this.#wire.abort() }
-    const { abort } = dial(this.#engine, client, target, (result) => {
+    const { abort } = dial(this.#engine, client, way, (result) => {
       this.#abort = undefined
       if (this.#isOver) return void (result instanceof UpstreamConnection && result.destroy())
       if (result instanceof UpstreamConnection) return this.#join(result)
       const next = attempt + 1
-      if (next < targets.length && next < MAX_ATTEMPTS) return this.#dial(targets, next)
+      if (result instanceof PoolFullError) {
+        return this.#refuse(refusal(UPSTREAM_OVERFLOW, [['retry-after', '1']]), 'failed', result.message)
+      }
+      if (next < ways.length && next < MAX_ATTEMPTS) return this.#dial(ways, next)
       this.#fail(result)
     })
     this.#abort = abort

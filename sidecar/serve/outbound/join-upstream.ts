@@ -38,6 +38,5 @@ export function joinUpstream(
     rule: undefined,
     wouldDeny: undefined,
   }
-  const targets = second === undefined ? [first.target] : [first.target, second.target]
-  joinWith(engine, accepted, socket, targets, about, judged)
+  joinWith(engine, accepted, socket, second === undefined ? [first] : [first, second], about, judged)
 }
