@@ -5,6 +5,7 @@ import { parseSpiffeId, type SpiffeId } from '../model/spiffe-id.ts'
 import { readFileCapped } from '../runtime/atomic-file.ts'
 import { LOG_LEVELS } from '../runtime/log.ts'
 import type { Placement } from './serve/placement.ts'
+import { MAX_WORKERS } from './workers/messages.ts'
 
 /** Everything that a sidecar or gateway is told at its start. It holds secrets by the names of their files only, except the proxy's credential: so the options file is 0600. */
 export interface SidecarOptions {
@@ -27,6 +28,8 @@ export interface SidecarOptions {
   readonly decisionLog: 'all' | 'denied' | 'off'
   /** Milliseconds that requests in flight are given at the end. */
   readonly drainMs: number
+  /** Threads that serve, from 1 to {@link MAX_WORKERS}. Default 1. */
+  readonly workers?: number
 }
 
 const port = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65535))
@@ -67,6 +70,7 @@ const Schema = v.strictObject({
   logLevel: v.optional(v.picklist(LOG_LEVELS), 'info'),
   decisionLog: v.optional(v.picklist(['all', 'denied', 'off']), 'all'),
   drainMs: v.optional(v.pipe(v.number(), v.minValue(0)), 10_000),
+  workers: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_WORKERS)), 1),
 })
 
 /** Reads the options file. Throws an Error that names every mistake in it. */

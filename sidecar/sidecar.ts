@@ -33,12 +33,15 @@ import { clientTlsOptions } from './identity/tls-options.ts'
 import { createDecisionLog } from './observe/decision-log.ts'
 import { createDecisionRing } from './observe/decision-ring.ts'
 import { createDryRunReport } from './observe/dry-run-report.ts'
+import { createObserver } from './observe/observer.ts'
 import { createSidecarMetrics } from './observe/sidecar-metrics.ts'
 import { type Capture, createDataPlane, type DataPlane } from './serve/data-plane.ts'
 import { maxConnectionsByDescriptors } from './serve/descriptor-limit.ts'
 import { DEFAULT_LIMITS } from './serve/limits.ts'
 import { createMemoryWatch } from './serve/memory-watch.ts'
 import type { Placement } from './serve/placement.ts'
+import type { WorkerPlace } from './workers/messages.ts'
+import type { Workers } from './workers/workers.ts'
 
 /** What every sidecar and gateway is told, wherever it runs. */
 export interface RunOptions {
@@ -69,6 +72,16 @@ export interface RunOptions {
   readonly decisionLog: 'all' | 'denied' | 'off'
   /** Milliseconds that requests in flight are given at the end. */
   readonly drainMs: number
+  /** Absent: one worker, this thread. */
+  readonly workers?: WorkersWanted
+}
+
+/** How many workers serve, and where, in values that can be handed to another thread. */
+export interface WorkersWanted {
+  /** From 1 to {@link MAX_WORKERS}. */
+  readonly count: number
+  /** As `placement`, `capture` and `appRootPid` say it of this thread. */
+  readonly place: WorkerPlace
 }
 
 /** A running sidecar. Its parts come one after another: identity, then data plane, then the session with the operator. */
@@ -77,6 +90,8 @@ export interface Sidecar {
   readonly log: Log
   readonly health: Health
   readonly metrics: Metrics
+  /** That was bound. */
+  readonly adminPort: number
   /** What happens at the end. Steps that are added here run after those of the sidecar itself. */
   readonly drain: Drain
   /** Resolves once there is a certificate, however long that takes; rejects when the signal aborts. */
@@ -99,7 +114,8 @@ const END_MS = 2_000
 export async function openSidecar(options: RunOptions, signal: AbortSignal): Promise<Sidecar> {
   const clock = systemClock
   const random = Math.random
-  const sink = createFileSink({ fd: 1, clock })
+  const shared = options.workers === undefined ? undefined : await shareAmong(options.workers)
+  const sink = createFileSink({ fd: 1, clock, ...(shared && { turn: shared.share.turn }) })
   const log = createLog({
     level: options.logLevel,
     service: 'hauberk-sidecar',
@@ -125,8 +141,11 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
   let keptIdentity: KeptIdentity | undefined
   let serving: ServingCertificates | undefined
   let dataPlane: DataPlane | undefined
+  let workers: Workers | undefined
   let session: Session | undefined
   let configTakenAtMs: number | undefined
+  /** What was taken last is in force once it resolves. */
+  let applied: Promise<void> | undefined
   const sidecarMetrics = createSidecarMetrics(metrics, {
     certificateNotAfterMs: () => identity?.current().notAfterMs,
     configVersion: () => control.pipeline()?.version,
@@ -138,7 +157,10 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     logLinesDropped: () => sink.dropped,
   })
   const keys = createIssuerKeys(clock, (issuer) => session?.send({ type: 'refresh-keys', issuer }) === true)
-  const deps: CompileDeps = { clock, crypto: openssl, keys, count: sidecarMetrics.count }
+  const deps: CompileDeps = {
+    ...{ clock, crypto: openssl, keys, count: sidecarMetrics.count },
+    ...(shared && { sharedTimes: shared.share.sharedTimes }),
+  }
   const ring = createDecisionRing()
   const dryRuns = createDryRunReport(
     clock,
@@ -151,6 +173,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     reviewCertificates()
   }
   const reviewCertificates = () => {
+    workers?.tell('certificates')
     const pipeline = control.pipeline()
     if (pipeline === undefined || serving === undefined) return
     const missing = [...meshHostnames(pipeline)].some((hostname) => serving?.get(hostname) === undefined)
@@ -162,13 +185,18 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     wantCertificates(pipeline)
     // What was kept over a restart says nothing of roots that the certificate, which may be newer, does not say.
     if (identity !== undefined && session !== undefined) void adoptRoots(identity, pipeline.config)
-    dataPlane?.apply(previous, pipeline).then(
-      () => configReady.pass(),
-      (err: unknown) => {
-        configReady.fail('a listener could not be opened')
-        log.error('a listener could not be opened', { err })
-      },
-    )
+    if (dataPlane !== undefined) applied = applyEverywhere(dataPlane, previous, pipeline)
+  }
+  /** Resolves in any case, once all workers obey the pipeline or a newer one does. */
+  const applyEverywhere = async (plane: DataPlane, previous: Pipeline | undefined, pipeline: Pipeline) => {
+    const [first] = await Promise.allSettled([plane.apply(previous, pipeline)])
+    workers?.tell('config')
+    const [others] = await Promise.allSettled([workers?.obeyed()])
+    if (control.pipeline() !== pipeline) return
+    const failed = [first, others].filter((outcome) => outcome.status === 'rejected')
+    if (failed.length === 0) return configReady.pass()
+    configReady.fail('a listener could not be opened')
+    for (const { reason: err } of failed) log.error('a listener could not be opened', { err })
   }
   const adoptRoots = async (store: IdentityStore, { trustBundle, distrustedRoots = [] }: WorkloadConfig) => {
     const adopted = await adoptTrustBundle(store, trustBundle, {
@@ -186,8 +214,15 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     lastGood: openLastGood(join(options.stateDirectory, 'last-good'), log),
     log,
     onPipeline,
-    onEndpoints: () => {},
+    onEndpoints: () => workers?.tell('endpoints'),
+    onKeys: () => workers?.tell('keys'),
   })
+  /** What a gateway shows for its hostnames, where the mesh's own CA issued it. */
+  const servingNow = () => {
+    const pipeline = control.pipeline()
+    const hostnames = pipeline === undefined ? [] : [...meshHostnames(pipeline)]
+    return hostnames.flatMap((hostname) => serving?.get(hostname) ?? [])
+  }
 
   const admin = await startAdminServer({
     port: options.admin.port,
@@ -196,25 +231,18 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     health,
     routes: adminRoutes({
       control,
-      ring,
+      explain: (decisionId) => ring.explain(decisionId) ?? workers?.explain(decisionId),
       workload: options.workload,
       identity: () => identity?.current(),
-      serving: () => {
-        const pipeline = control.pipeline()
-        const hostnames = pipeline === undefined ? [] : [...meshHostnames(pipeline)]
-        return new Map(
-          hostnames.flatMap((hostname) => {
-            const certificate = serving?.get(hostname)
-            return certificate === undefined ? [] : [[hostname, certificate] as const]
-          }),
-        )
-      },
+      serving: servingNow,
     }),
     log,
   })
   log.info('starting', { 'service.version': options.release, 'hauberk.admin_port': admin.port })
 
-  drain.step('data plane', () => dataPlane?.drain(options.drainMs))
+  drain.step('data plane', async () => {
+    await Promise.all([dataPlane?.drain(options.drainMs), workers?.drain(options.drainMs)])
+  })
   drain.step('session', () => {
     dryRuns.close()
     session?.close()
@@ -241,6 +269,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     const onVoid = () => identityReady.fail('nobody believes the certificate: it has expired, or its root is out')
     store.onChange((next) => {
       if (isVouchedFor(next)) identityReady.pass()
+      workers?.tell('identity')
     })
     const kept = keepIdentity(store, { ...identityOptions, onVoid })
     keptIdentity = kept
@@ -265,6 +294,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     if (identity === undefined || serving === undefined) throw new Error('the sidecar serves before it has an identity')
     const store = identity
     await control.restore()
+    const maxConnections = Math.min(DEFAULT_LIMITS.maxConnections, maxConnectionsByDescriptors() ?? Infinity)
     const plane = createDataPlane({
       placement: options.placement(control.pipeline),
       pod: options.pod,
@@ -273,28 +303,37 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       endpoints: control.endpoints,
       identity: store,
       certificates: serving,
-      observer: {
-        request(record, evidence) {
-          sidecarMetrics.request(record)
-          decisions.request(record)
-          if (record.wouldDeny !== undefined) dryRuns.add(record.wouldDeny)
-          if (evidence !== undefined) ring.add(record, evidence)
-        },
-        connection(record) {
-          sidecarMetrics.connection(record)
-          decisions.connection(record)
-          if (record.wouldDeny !== undefined) dryRuns.add(record.wouldDeny)
-        },
-      },
+      observer: createObserver({ metrics: sidecarMetrics, decisions, dryRuns, ring }),
       clock,
       log,
       memory: createMemoryWatch(),
-      limits: { maxConnections: Math.min(DEFAULT_LIMITS.maxConnections, maxConnectionsByDescriptors() ?? Infinity) },
+      limits: { maxConnections },
       random,
       ...(options.appRootPid === undefined ? {} : { appRootPid: options.appRootPid }),
+      ...(shared && { sharing: { ...shared.share, ports: shared.ports } }),
     })
     await plane.listen()
     dataPlane = plane
+    if (shared !== undefined) {
+      const { memory, ports, count, place } = shared
+      const { workload, pod, logLevel, decisionLog } = options
+      const beginning = shared.beginningOfTime()
+      workers = shared.startWorkers({
+        count,
+        start: { memory, beginning, place, workload, pod, logLevel, decisionLog, maxConnections },
+        newest: {
+          identity: () => store.current(),
+          certificates: servingNow,
+          keys: control.keys,
+          endpoints: control.endpoints,
+          config: () => control.pipeline()?.config,
+          ports: ports.entries,
+        },
+        refreshKeys: (issuer) => keys.refresh(issuer),
+        health: health.condition('workers', 'ready'),
+        ...{ decisions, dryRuns, metrics, clock, random, log },
+      })
+    }
     const restored = control.pipeline()
     if (restored !== undefined) {
       wantCertificates(restored)
@@ -313,6 +352,12 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     store.onChange(showRoot)
     serving.onChange(showRoot)
     return plane
+  }
+
+  /** Resolves once every worker obeys what was taken so far, or could not open a port: readiness says that. */
+  const inForce = async (others: Workers): Promise<void> => {
+    await applied
+    await others.obeyed().catch(() => undefined)
   }
 
   const connectToOperator = (store: IdentityStore): Session =>
@@ -342,11 +387,14 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
             const document = documentOf(message)
             const { version } = document
             const accepted = hasUsableRoots(message) ?? control.accept(message.type, document)
-            session?.send(
-              accepted.ok
-                ? { type: 'ack', document: message.type, version }
-                : { type: 'nack', document: message.type, version, issues: accepted.issues.slice(0, 64).map(forWire) },
-            )
+            if (accepted.ok) {
+              const acknowledge = () => session?.send({ type: 'ack', document: message.type, version })
+              if (workers === undefined) acknowledge()
+              else void inForce(workers).then(acknowledge)
+            } else {
+              const issues = accepted.issues.slice(0, 64).map(forWire)
+              session?.send({ type: 'nack', document: message.type, version, issues })
+            }
             return
           }
           case 'keys-checked':
@@ -363,10 +411,14 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     log,
     health,
     metrics,
+    adminPort: admin.port,
     drain,
     identify,
     serve,
-    retire: () => dataPlane?.retire(),
+    retire() {
+      dataPlane?.retire()
+      workers?.retire()
+    },
     async end() {
       drain.step('log', () => {
         decisions.flush()
@@ -376,6 +428,19 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       return report.clean ? 0 : 1
     },
   }
+}
+
+/** What several workers have in common. Loaded only where there are several. */
+async function shareAmong({ count, place }: WorkersWanted) {
+  if (count === 1) return undefined
+  const [{ createSharedMemory, openShare }, { startWorkers }, { claimPorts }, { beginningOfTime }] = await Promise.all([
+    import('./workers/shared-memory.ts'),
+    import('./workers/workers.ts'),
+    import('./serve/shared-ports.ts'),
+    import('../runtime/thread-clock.ts'),
+  ])
+  const memory = createSharedMemory(count)
+  return { count, place, memory, share: openShare(memory, 0), ports: claimPorts(), startWorkers, beginningOfTime }
 }
 
 /** A config whose roots cannot be used is refused: who acknowledges one trusts them. */

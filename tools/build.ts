@@ -25,8 +25,12 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   sidecar: 'sidecar/main.ts',
   'hauberk-operator': 'operator/bin.ts',
   'hauberk-sidecar': 'sidecar/bin.ts',
+  'sidecar-worker': 'sidecar/workers/thread.ts',
   'make-secrets': 'samples/shop/cluster/make-secrets.ts',
 }
+
+/** Programs that one starts by their names, from beside it. */
+const BESIDE: Readonly<Record<string, readonly string[]>> = { 'hauberk-sidecar': ['sidecar-worker'] }
 
 /** What the bundle leaves to be found at run time, if at all. */
 const EXTERNAL = [
@@ -47,7 +51,7 @@ const REQUIRE = [
 ].join('\n')
 
 export interface BuildOptions {
-  /** The one program to make. Default: every one that exists. */
+  /** The one program to make, with those that it starts. Default: every one that exists. */
   readonly only?: string | undefined
   /** Where what went into the bundles is written down, as esbuild's metafile. */
   readonly metafile?: string | undefined
@@ -57,7 +61,7 @@ export interface BuildOptions {
 export async function buildPrograms(outdir: string, options: BuildOptions = {}): Promise<readonly string[]> {
   const { only, metafile } = options
   const programs = Object.entries(PROGRAMS).filter(([name, entry]) =>
-    only === undefined ? existsSync(join(ROOT, entry)) : name === only,
+    only === undefined ? existsSync(join(ROOT, entry)) : name === only || BESIDE[only]?.includes(name) === true,
   )
   if (programs.length === 0)
     throw new Error(`there is no program ${only}: there are ${Object.keys(PROGRAMS).join(', ')}`)

@@ -29,9 +29,9 @@ test('nothing is told before there is anything to tell', async () => {
   const routes = adminRoutes({
     workload: 'shop/orders',
     control: { pipeline: () => undefined, endpoints: () => ENDPOINTS },
-    ring: createDecisionRing(),
+    explain: createDecisionRing().explain,
     identity: () => undefined,
-    serving: () => new Map(),
+    serving: () => [],
   })
   for (const path of ['/config', '/identity', '/decision']) assert.equal((await ask(routes, path)).status, 404, path)
 })
@@ -40,7 +40,7 @@ test('T31: whoever has the admin token sees certificates and configuration, and 
   const ca = await createTestCa()
   const identity = await testIdentity(ca, 'orders')
   const served = await ca.issue({ uris: [], dnsNames: ['shop.localhost'] })
-  const serving = new Map([['shop.localhost', { ...served, notAfterMs: 0, receivedAtMs: 0 }]])
+  const serving = [{ hostname: 'shop.localhost', ...served }]
   const config: WorkloadConfig = {
     contract: 1,
     version: 'v1',
@@ -74,7 +74,7 @@ test('T31: whoever has the admin token sees certificates and configuration, and 
   const routes = adminRoutes({
     workload: config.workload,
     control: { pipeline: () => compiled.value, endpoints: () => ENDPOINTS },
-    ring: createDecisionRing(),
+    explain: createDecisionRing().explain,
     identity: () => identity,
     serving: () => serving,
   })

@@ -1,20 +1,21 @@
 import { withoutPrivateKeys } from '../../contract/without-keys.ts'
 import type { AdminRoute } from '../../runtime/admin-server.ts'
 import type { Control } from '../control/control.ts'
-import type { Identity, KeyedCertificate } from '../identity/identity.ts'
-import type { DecisionRing } from '../observe/decision-ring.ts'
+import type { Identity } from '../identity/identity.ts'
+import type { ServingCertificate } from '../identity/serving-certificate.ts'
+import type { ExplainedDecision } from '../observe/decision-ring.ts'
 
 /** What a sidecar tells whoever holds its admin token. */
 export function adminRoutes(options: {
   readonly workload: string
   readonly control: Pick<Control, 'pipeline' | 'endpoints'>
-  readonly ring: DecisionRing
+  explain(decisionId: string): ExplainedDecision | undefined | Promise<ExplainedDecision | undefined>
   /** Undefined before the first certificate. */
   readonly identity: () => Identity | undefined
   /** What a gateway shows for its hostnames, where the mesh's own CA issued it. */
-  readonly serving: () => ReadonlyMap<string, KeyedCertificate>
+  readonly serving: () => readonly Pick<ServingCertificate, 'hostname' | 'chain'>[]
 }): readonly AdminRoute[] {
-  const { workload, control, ring, identity, serving } = options
+  const { workload, control, identity, serving } = options
   return [
     {
       method: 'GET',
@@ -29,8 +30,8 @@ export function adminRoutes(options: {
     {
       method: 'GET',
       path: '/decision',
-      handle({ query }) {
-        const explained = ring.explain(query.get('id') ?? '')
+      async handle({ query }) {
+        const explained = await options.explain(query.get('id') ?? '')
         if (explained === undefined) {
           return { status: 404, body: JSON.stringify({ error: 'no such decision, or it is too long ago' }) }
         }
@@ -53,7 +54,7 @@ export function adminRoutes(options: {
 function publicParts(
   workload: string,
   { spiffeId, chain, trustBundle, receivedAtMs }: Identity,
-  serving: ReadonlyMap<string, KeyedCertificate>,
+  serving: readonly Pick<ServingCertificate, 'hostname' | 'chain'>[],
 ) {
   return {
     workload,
@@ -61,6 +62,6 @@ function publicParts(
     chain,
     trustBundle,
     receivedAt: new Date(receivedAtMs).toISOString(),
-    serving: [...serving].map(([hostname, certificate]) => ({ hostname, chain: certificate.chain })),
+    serving: serving.map(({ hostname, chain: shown }) => ({ hostname, chain: shown })),
   }
 }

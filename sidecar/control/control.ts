@@ -13,6 +13,8 @@ import type { LastGood } from './last-good.ts'
 export interface Control {
   pipeline(): Pipeline | undefined
   endpoints(): EndpointsDocument
+  /** The keys of token issuers as they were taken last. */
+  keys(): KeysDocument | undefined
   /** Versions held, for the hello. */
   have(): { readonly config?: string; readonly endpoints?: string; readonly keys?: string }
   /** Takes a document; a failure means that nothing changed and the operator is to be told. */
@@ -31,6 +33,7 @@ export interface ControlOptions {
   /** Called after the reference was swapped. */
   readonly onPipeline: (previous: Pipeline | undefined, pipeline: Pipeline) => void
   readonly onEndpoints: (endpoints: EndpointsDocument) => void
+  readonly onKeys?: (document: KeysDocument) => void
 }
 
 const NO_ENDPOINTS: EndpointsDocument = { contract: CONTRACT_VERSION, version: '', endpoints: {} }
@@ -39,7 +42,7 @@ export function createControl(options: ControlOptions): Control {
   const { workload, deps, keys, lastGood, log } = options
   let pipeline: Pipeline | undefined
   let endpoints = NO_ENDPOINTS
-  let keysVersion: string | undefined
+  let keysDocument: KeysDocument | undefined
 
   const acceptConfig = (config: WorkloadConfig): Result<string> => {
     if (config.workload !== workload) {
@@ -63,8 +66,9 @@ export function createControl(options: ControlOptions): Control {
         options.onEndpoints(endpoints)
         return ok(endpoints.version)
       case 'keys':
-        keys.replace(document as KeysDocument)
-        keysVersion = document.version
+        keysDocument = document as KeysDocument
+        keys.replace(keysDocument)
+        options.onKeys?.(keysDocument)
         return ok(document.version)
     }
   }
@@ -72,10 +76,11 @@ export function createControl(options: ControlOptions): Control {
   return {
     pipeline: () => pipeline,
     endpoints: () => endpoints,
+    keys: () => keysDocument,
     have: () => ({
       ...(pipeline && { config: pipeline.version }),
       ...(endpoints.version !== '' && { endpoints: endpoints.version }),
-      ...(keysVersion !== undefined && { keys: keysVersion }),
+      ...(keysDocument !== undefined && { keys: keysDocument.version }),
     }),
     accept(kind, document) {
       const applied = apply(kind, document)

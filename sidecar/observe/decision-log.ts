@@ -21,11 +21,22 @@ export interface DecisionLogOptions {
   readonly workload: string
   readonly sink: LogSink
   readonly clock: Clock
+  /** Is told what is written once a second for each reason, in place of the sink: another thread gathers it. */
+  readonly tellThinned?: (refusals: ThinnedRefusals) => void
+}
+
+/** A line that stands for several refusals of one reason. It can be posted to another thread. */
+export interface ThinnedRefusals {
+  readonly reason: string
+  readonly line: Readonly<Record<string, unknown>>
+  readonly standsFor: number
 }
 
 export interface DecisionLog {
   request(record: RequestRecord): void
   connection(record: ConnectionRecord): void
+  /** What another thread has thinned. */
+  thinned(refusals: ThinnedRefusals): void
   /** Writes what has waited for its second to be over. */
   flush(): void
 }
@@ -36,13 +47,14 @@ type Line = Readonly<Record<string, unknown>>
  * One line a request or connection, but for refusals of a reason that was just written, in the Elastic Common Schema 8. It is written past the logger: at this rate a
  * general one costs more than the decision did. What is written was never secret: see `RequestRecord`.
  */
-export function createDecisionLog({ level, workload, sink, clock }: DecisionLogOptions): DecisionLog {
+export function createDecisionLog({ level, workload, sink, clock, tellThinned }: DecisionLogOptions): DecisionLog {
   const wanted = (refusal: Refusal | undefined, wouldDeny: Refusal | undefined) =>
     level === 'all' || (level === 'denied' && (refusal !== undefined || wouldDeny !== undefined))
   const print = (line: Line) => sink.write(`${JSON.stringify(line)}\n`)
-  const thinned = new OnceASecond<() => Line>(clock, (lineOf, standsFor) =>
-    print(standsFor === 1 ? lineOf() : { ...lineOf(), 'hauberk.refusals': standsFor }),
-  )
+  const thinned = new OnceASecond<() => Line>(clock, (lineOf, standsFor, reason) => {
+    if (tellThinned !== undefined) tellThinned({ reason, line: lineOf(), standsFor })
+    else print(standsFor === 1 ? lineOf() : { ...lineOf(), 'hauberk.refusals': standsFor })
+  })
   /** Who may not be told of each time is kept as what the line is made of: most of those are never made. */
   const write = (kind: string, { direction, refusal, wouldDeny }: Decided, lineOf: () => Line) => {
     const told = refusal ?? (level === 'denied' ? wouldDeny : undefined)
@@ -117,6 +129,7 @@ export function createDecisionLog({ level, workload, sink, clock }: DecisionLogO
         ...dryRunOf(record.wouldDeny),
       }))
     },
+    thinned: ({ reason, line, standsFor }) => thinned.add(reason, () => line, standsFor),
     flush: () => thinned.flush(),
   }
 }

@@ -6,6 +6,9 @@ export const QUIET_MS = 1_000
 /** Reasons told apart at once; those beyond share one place, so that nobody fills the log by making up new ones. */
 export const MAX_REASONS = 256
 
+/** Is told a line, how many it stands for, and of which reason. */
+export type Tell<Line> = (line: Line, standsFor: number, reason: string) => void
+
 /** A reason that was told, and what came of it since. */
 interface Told<Line> {
   atMs: number
@@ -21,11 +24,11 @@ interface Told<Line> {
  */
 export class OnceASecond<Line> {
   readonly #clock: Clock
-  readonly #tell: (line: Line, standsFor: number) => void
+  readonly #tell: Tell<Line>
   readonly #told = new Map<string, Told<Line>>()
   #cancel: CancelTimer | undefined
 
-  constructor(clock: Clock, tell: (line: Line, standsFor: number) => void) {
+  constructor(clock: Clock, tell: Tell<Line>) {
     this.#clock = clock
     this.#tell = tell
   }
@@ -35,16 +38,17 @@ export class OnceASecond<Line> {
     return this.#told.size
   }
 
-  add(reason: string, line: Line): void {
+  /** `standsFor`: how many lines it is already, where another one of these has thinned them. */
+  add(reason: string, line: Line, standsFor = 1): void {
     const key = this.#told.has(reason) || this.#told.size < MAX_REASONS ? reason : OTHERS
     const known = this.#told.get(key)
     if (known !== undefined) {
-      known.left += 1
+      known.left += standsFor
       known.newest = line
       return
     }
     this.#told.set(key, { atMs: this.#clock.monotonic(), left: 0, newest: undefined })
-    this.#tell(line, 1)
+    this.#tell(line, standsFor, key)
     this.#arm()
   }
 
@@ -52,7 +56,7 @@ export class OnceASecond<Line> {
   flush(): void {
     this.#cancel?.()
     this.#cancel = undefined
-    for (const told of this.#told.values()) this.#tellNewest(told)
+    for (const [reason, told] of this.#told) this.#tellNewest(told, reason)
     this.#told.clear()
   }
 
@@ -65,18 +69,18 @@ export class OnceASecond<Line> {
     const nowMs = this.#clock.monotonic()
     for (const [reason, told] of this.#told) {
       if (nowMs - told.atMs < QUIET_MS) continue
-      if (!this.#tellNewest(told)) this.#told.delete(reason)
+      if (!this.#tellNewest(told, reason)) this.#told.delete(reason)
       else told.atMs = nowMs
     }
     if (this.#told.size > 0) this.#arm()
   }
 
-  #tellNewest(told: Told<Line>): boolean {
+  #tellNewest(told: Told<Line>, reason: string): boolean {
     const { newest, left } = told
     if (newest === undefined) return false
     told.newest = undefined
     told.left = 0
-    this.#tell(newest, left)
+    this.#tell(newest, left, reason)
     return true
   }
 }

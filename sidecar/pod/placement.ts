@@ -9,7 +9,10 @@ import type { PodOptions } from './options.ts'
  * Where the listeners of a gateway are in its pod: on the pod's own addresses. Read anew for each configuration, so that a
  * new listener needs no new pod. A sidecar has none: what comes is captured.
  */
-export function podPlacement({ told, podIps }: PodOptions, pipeline: () => Pipeline | undefined): Placement {
+export function podPlacement(
+  { told, podIps }: Pick<PodOptions, 'told' | 'podIps'>,
+  pipeline: () => Pipeline | undefined,
+): Placement {
   const host = podIps.some((ip) => readIpAddress(ip)?.version === 6) ? '::' : '0.0.0.0'
   return {
     inbound: [],

@@ -1,0 +1,28 @@
+import type { Observer } from '../serve/observation.ts'
+import type { DecisionLog } from './decision-log.ts'
+import type { DecisionRing } from './decision-ring.ts'
+import type { DryRunReport } from './dry-run-report.ts'
+import type { SidecarMetrics } from './sidecar-metrics.ts'
+
+/** Tells all who want to know what the data plane did. */
+export function createObserver(parts: {
+  readonly metrics: SidecarMetrics
+  readonly decisions: DecisionLog
+  readonly dryRuns: DryRunReport
+  readonly ring: DecisionRing
+}): Observer {
+  const { metrics, decisions, dryRuns, ring } = parts
+  return {
+    request(record, evidence) {
+      metrics.request(record)
+      decisions.request(record)
+      if (record.wouldDeny !== undefined) dryRuns.add(record.wouldDeny)
+      if (evidence !== undefined) ring.add(record, evidence)
+    },
+    connection(record) {
+      metrics.connection(record)
+      decisions.connection(record)
+      if (record.wouldDeny !== undefined) dryRuns.add(record.wouldDeny)
+    },
+  }
+}
