@@ -59,7 +59,7 @@ export function withTraffic(
     for (const each of attached) {
       for (const part of Object.keys(each.policy.parts) as (keyof TrafficParts)[]) {
         const where = `port ${port.port} of Service ${service.name}`
-        if (port.protocol !== 'http' && HTTP_PARTS.includes(part)) {
+        if (port.protocol === 'tcp' && HTTP_PARTS.includes(part)) {
           say(notApplied, each.policy.key, `${PART_FIELDS[part]} says nothing on ${where}, which is not HTTP`)
           continue
         }

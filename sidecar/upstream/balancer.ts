@@ -65,10 +65,18 @@ export class Balancer<C extends Candidate> {
   }
 
   #choose(candidates: readonly C[], nowMs: number, except: C | undefined): C | undefined {
-    const a = this.#draw(candidates, nowMs, except, undefined)
-    if (a === undefined) return undefined
-    const b = candidates.length < 2 ? undefined : this.#draw(candidates, nowMs, except, a)
-    if (b === undefined) return a
+    const { length } = candidates
+    if (length < 2) return this.#draw(candidates, nowMs, except, undefined)
+    const first = Math.floor(this.#random() * length)
+    const second = first + 1 + Math.floor(this.#random() * (length - 1))
+    let a: C | undefined = candidates[first]!
+    let b: C | undefined = candidates[second < length ? second : second - length]!
+    const areUsable = a !== except && b !== except && a.isAvailable(nowMs) && b.isAvailable(nowMs)
+    if (!areUsable) {
+      a = this.#draw(candidates, nowMs, except, undefined)
+      b = a === undefined ? undefined : this.#draw(candidates, nowMs, except, a)
+      if (a === undefined || b === undefined) return a
+    }
     const { warmUpMs } = this.#settings
     if (warmUpMs > 0) {
       const shareOfA = shareAt(a, nowMs, warmUpMs)
@@ -116,11 +124,19 @@ function costOf(candidate: Candidate, other: Candidate, nowMs: number): number {
 }
 
 function isBetter(b: Candidate, a: Candidate, nowMs: number): boolean {
-  const costOfA = costOf(a, b, nowMs)
-  const costOfB = costOf(b, a, nowMs)
+  const ofA = a.outstanding
+  const ofB = b.outstanding
+  let costOfA = ofA + 1
+  let costOfB = ofB + 1
+  const aMs = a.latencyMs(nowMs)
+  const bMs = aMs === 0 ? 0 : b.latencyMs(nowMs)
+  if (bMs !== 0) {
+    costOfA *= LEAST_MS + aMs
+    costOfB *= LEAST_MS + bMs
+  }
   if (costOfB * TOLERANCE < costOfA) return true
   if (costOfA * TOLERANCE < costOfB) return false
-  return b.outstanding < a.outstanding
+  return ofB < ofA
 }
 
 function shareAt({ sinceMs }: Candidate, nowMs: number, warmUpMs: number): number {
