@@ -45,9 +45,9 @@ async function orders(notAfterMs = Date.now() + 3_600_000) {
       routes: adminRoutes({
         workload: 'shop/orders',
         control: { pipeline: () => pipeline, endpoints: () => ({ contract: 1, version: '', endpoints: {} }) },
-        ring,
+        explain: ring.explain,
         identity: () => known.value,
-        serving: () => new Map(),
+        serving: () => [],
       }),
     },
   }

@@ -40,6 +40,9 @@ export const PORTS = {
  */
 export const SELF_ADDRESS = '127.0.0.6'
 
+/** Threads that serve, of one sidecar or gateway at most. */
+export const MAX_WORKERS = 16
+
 /** The audience of the projected service-account token, and the only one that the operator has reviewed. */
 export const TOKEN_AUDIENCE = 'hauberk.dev/operator'
 
@@ -198,6 +201,8 @@ export const PodSidecar = v.pipe(
       /** Anybody may, without TLS. */
       plaintext: v.boolean(),
     }),
+    /** Threads that serve. Absent: one. */
+    workers: v.exactOptional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_WORKERS))),
     /** Seconds that requests in flight are given at the end. */
     drainSeconds: v.pipe(v.number(), v.minValue(0), v.maxValue(3_600)),
     decisionLog: v.picklist(['all', 'denied', 'off']),

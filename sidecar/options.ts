@@ -1,11 +1,11 @@
 import * as v from 'valibot'
 import { decode } from '../contract/codec.ts'
+import { MAX_WORKERS } from '../contract/pod.ts'
 import { describeIssue } from '../model/result.ts'
 import { parseSpiffeId, type SpiffeId } from '../model/spiffe-id.ts'
 import { readFileCapped } from '../runtime/atomic-file.ts'
 import { LOG_LEVELS } from '../runtime/log.ts'
 import type { Placement } from './serve/placement.ts'
-import { MAX_WORKERS } from './workers/messages.ts'
 
 /** Everything that a sidecar or gateway is told at its start. It holds secrets by the names of their files only, except the proxy's credential: so the options file is 0600. */
 export interface SidecarOptions {

@@ -78,7 +78,7 @@ export interface RunOptions {
 
 /** How many workers serve, and where, in values that can be handed to another thread. */
 export interface WorkersWanted {
-  /** From 1 to {@link MAX_WORKERS}. */
+  /** From 1 to `MAX_WORKERS`. */
   readonly count: number
   /** As `placement`, `capture` and `appRootPid` say it of this thread. */
   readonly place: WorkerPlace

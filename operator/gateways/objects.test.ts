@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { parseAllDocuments } from 'yaml'
 import { read } from '../../contract/codec.ts'
-import { PodSidecar } from '../../contract/pod.ts'
+import { MAX_WORKERS, PodSidecar } from '../../contract/pod.ts'
+import { checkGatewayParameters } from '../resources/gateway-parameters.ts'
 import type { GatewayFacts } from '../translate/gateways.ts'
 import { gatewayObjects, type ObjectsOf } from './objects.ts'
 import { gatewayIn, SETTINGS } from './testing/world.ts'
@@ -65,6 +66,23 @@ test('the pod is told what the sidecar reads', () => {
   assert.ok(decoded.ok, JSON.stringify(decoded))
   assert.equal(decoded.value.workload, 'hauberk-system/gateway-shop-edge')
   assert.equal(decoded.value.role, 'gateway')
+})
+
+test('parameters say how many workers a pod has, as many as a sidecar takes and no more', () => {
+  const toldOf = (parameters: string) => {
+    const { env } = objectsOf(gatewayIn(withParameters(parameters)))['Deployment'].spec.template.spec.containers[0]
+    return JSON.parse(env.find(({ name }: { readonly name: string }) => name === 'HAUBERK_SIDECAR').value)
+  }
+  const most = toldOf(`\n  pod: {workers: ${MAX_WORKERS}}\n`)
+  assert.equal(most.workers, MAX_WORKERS)
+  assert.ok(read(PodSidecar, most).ok)
+  assert.equal('workers' in toldOf('\n  pod: {workers: 1}\n'), false)
+  assert.equal('workers' in toldOf('\n  replicas: 1\n'), false)
+  const path = (workers: number) => checkGatewayParameters({ pod: { workers } }).map((found) => found.path)
+  assert.deepEqual(
+    [...path(MAX_WORKERS), ...path(MAX_WORKERS + 1), ...path(0)],
+    ['spec.pod.workers', 'spec.pod.workers'],
+  )
 })
 
 test('parameters say the type of the Service, its ports of the nodes, and how the pods are', () => {

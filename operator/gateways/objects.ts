@@ -119,7 +119,7 @@ function servicePorts(
 }
 
 function deployment(gateway: ObjectsOf, replicas: number, settings: GatewaySettings): ApplicableObject {
-  const { annotations, resources, nodeSelector, tolerations } = gateway.parameters.pod ?? {}
+  const { annotations, workers, resources, nodeSelector, tolerations } = gateway.parameters.pod ?? {}
   const selector = gatewaySelector(gateway)
   return {
     apiVersion: 'apps/v1',
@@ -138,7 +138,7 @@ function deployment(gateway: ObjectsOf, replicas: number, settings: GatewaySetti
           enableServiceLinks: false,
           terminationGracePeriodSeconds: PRE_STOP_SECONDS + LEAVING_SECONDS + Math.ceil(settings.drainSeconds),
           securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
-          containers: [container(gateway, settings, resources as ResourceRequirements | undefined)],
+          containers: [container(gateway, settings, workers, resources as ResourceRequirements | undefined)],
           volumes: sidecarVolumes(asInjector(settings)),
           topologySpreadConstraints: [
             {
@@ -161,6 +161,7 @@ function deployment(gateway: ObjectsOf, replicas: number, settings: GatewaySetti
 function container(
   gateway: ObjectsOf,
   settings: GatewaySettings,
+  workers = 1,
   resources: ResourceRequirements = settings.resources,
 ): Record<string, unknown> {
   const { restartPolicy: _, ...rest } = sidecarContainer({
@@ -175,6 +176,7 @@ function container(
       probes: [],
       exclude: { inboundPorts: [], outboundPorts: [], outboundCidrs: [] },
       metrics: settings.metrics,
+      ...(workers > 1 && { workers }),
       drainSeconds: settings.drainSeconds,
       decisionLog: settings.decisionLog,
       logLevel: settings.logLevel,

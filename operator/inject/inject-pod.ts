@@ -19,6 +19,7 @@ import {
   sidecarVolumes,
   type Told,
 } from './sidecar-containers.ts'
+import { readWorkers } from './workers.ts'
 
 /** What becomes of a pod. */
 export interface Injection {
@@ -45,6 +46,7 @@ export function injectPod(pod: PodObject, context: InjectionContext): Result<Inj
   if (left !== undefined) return left
 
   const { exclude, issues: exclusionIssues } = readExclusions(bare.metadata?.annotations ?? {}, context)
+  const workers = readWorkers(bare.metadata?.annotations ?? {})
   const security = podSecurityIssue(context.namespace)
   const probeKey = kept.probeKey ?? context.makeProbeKey()
   const { pod: rewritten, probes, issues: probeIssues } = rewriteProbes(bare, probeKey)
@@ -53,11 +55,12 @@ export function injectPod(pod: PodObject, context: InjectionContext): Result<Inj
     ...(security === undefined ? [] : [security]),
     ...judgePod(bare, context),
     ...exclusionIssues,
+    ...(workers.ok ? [] : workers.issues),
     ...probeIssues,
     ...(workload.ok ? [] : workload.issues),
   ]
   const errors = found.filter(({ severity }) => severity === 'error')
-  if (errors.length > 0 || !workload.ok) return fail(...errors)
+  if (errors.length > 0 || !workload.ok || !workers.ok) return fail(...errors)
 
   const { trustDomain, operator, metrics, drainSeconds, decisionLog, logLevel } = context.settings
   const told: Told = {
@@ -71,6 +74,7 @@ export function injectPod(pod: PodObject, context: InjectionContext): Result<Inj
     probes: [...probes],
     exclude,
     metrics,
+    ...(workers.value !== undefined && { workers: workers.value }),
     drainSeconds,
     decisionLog,
     logLevel,

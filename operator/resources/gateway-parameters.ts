@@ -20,6 +20,7 @@ export interface GatewayServiceParameters {
 
 export interface GatewayPodParameters {
   readonly annotations?: Readonly<Record<string, string>>
+  readonly workers?: number
   readonly resources?: {
     readonly requests?: Readonly<Partial<Record<ResourceName, Quantity>>>
     readonly limits?: Readonly<Partial<Record<ResourceName, Quantity>>>
@@ -177,6 +178,13 @@ export const GATEWAY_PARAMETERS_SPEC_SCHEMA: JsonSchema = {
       description: 'pod is about the pods that serve the Gateway.',
       properties: {
         annotations: annotations('annotations are put on the pods. Default: none.'),
+        workers: {
+          type: 'integer',
+          description:
+            'workers is how many threads of a pod serve. Each takes a core under load, and some 35 MB of memory. Default: 1.',
+          minimum: 1,
+          maximum: 16,
+        },
         resources: {
           type: 'object',
           description:

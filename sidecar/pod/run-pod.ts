@@ -48,6 +48,7 @@ export async function runPod(options: PodOptions, parts: PodParts, signal: Abort
       placement: (pipeline) => podPlacement(options, pipeline),
       ...(role === 'sidecar' && { capture: createCapture({ ...capturePlace(options), originalDestination }) }),
       drainMs: told.drainSeconds * 1_000,
+      workers: { count: told.workers ?? 1, place: { kind: 'pod', told, podIps, ports } },
     },
     signal,
   )

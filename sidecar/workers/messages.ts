@@ -12,9 +12,6 @@ import type { PodOptions } from '../pod/options.ts'
 import type { BindAddress, Placement } from '../serve/placement.ts'
 import type { SharedMemory } from './shared-memory.ts'
 
-/** Workers at most. */
-export const MAX_WORKERS = 16
-
 /** Where a worker serves, in values that can be posted. */
 export type WorkerPlace =
   | { readonly kind: 'local'; readonly placement: Placement; readonly appPidFile?: string | undefined }
