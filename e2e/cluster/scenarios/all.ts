@@ -16,6 +16,7 @@ import { refusedAtAdmission } from './refused-at-admission.ts'
 import { rollingRestarts } from './rolling-restarts.ts'
 import { rootRotation } from './root-rotation.ts'
 import { sidecarImage } from './sidecar-image.ts'
+import { sizing } from './sizing.ts'
 import { twoNodes } from './two-nodes.ts'
 import { uninstall } from './uninstall.ts'
 import { unmeshedPod } from './unmeshed-pod.ts'
@@ -42,6 +43,7 @@ export const CLUSTER_SCENARIOS: readonly ClusterScenario[] = [
   rollingRestarts,
   operatorsKilled,
   webhookDown,
+  sizing,
   manyPolicies,
   sidecarImage,
   upgrade,
