@@ -2,14 +2,14 @@ import type { Resource } from '../../model/resource.ts'
 import { type Issue, under } from '../../model/result.ts'
 import type { Section } from '../../model/section.ts'
 import { reviewTokenIssuer, type TokenIssuerSpec } from '../../policies/jwt/token-issuer.ts'
-import { readTrafficPolicy } from '../translate/traffic-policy.ts'
+import { reviewTrafficPolicy } from '../resources/review-traffic.ts'
+import type { TrafficPolicySpec } from '../resources/traffic-policy.ts'
 
 /**
  * What a schema cannot see but one policy alone shows: an expression that does not parse, a template that is none. Paths
  * are from the root of the resource. What needs other resources (an issuer that is missing) is `translate`'s to say.
  */
-export function reviewResource(resource: Resource, sections: readonly Section[]): readonly Issue[] {
-  const { kind, spec } = resource
+export function reviewResource({ kind, spec }: Resource, sections: readonly Section[]): readonly Issue[] {
   if (typeof spec !== 'object' || spec === null) return []
   switch (kind) {
     case 'SecurityPolicy':
@@ -22,7 +22,7 @@ export function reviewResource(resource: Resource, sections: readonly Section[])
       ]
     }
     case 'TrafficPolicy':
-      return readTrafficPolicy(resource).issues
+      return reviewTrafficPolicy(spec as TrafficPolicySpec).map((found) => under('spec', found))
     case 'TokenIssuer':
       return reviewTokenIssuer(spec as TokenIssuerSpec).map((found) => under('spec', found))
     default:

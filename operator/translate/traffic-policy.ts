@@ -10,7 +10,8 @@ import type {
 import { parseDuration } from '../../model/duration.ts'
 import { formatOrigin } from '../../model/origin.ts'
 import { generationOf, type Resource, resourceKey } from '../../model/resource.ts'
-import { type Issue, issue, under } from '../../model/result.ts'
+import { type Issue, under } from '../../model/result.ts'
+import { reviewTrafficPolicy } from '../resources/review-traffic.ts'
 import { checkSpec } from '../resources/spec.ts'
 import {
   TRAFFIC_DEFAULTS,
@@ -87,30 +88,8 @@ function readAnew(resource: Resource): TrafficPolicy {
     return { ...common, targetRefs: [], parts: {}, issues: wrong.map((found) => under('spec', found)) }
   }
   const spec = resource.spec as TrafficPolicySpec
-  const parts = partsOf(spec)
-  return { ...common, targetRefs: spec.targetRefs, parts, issues: reviewParts(parts) }
-}
-
-/** What the schema cannot see. */
-function reviewParts({ requestTimeoutMs = 0, tryTimeoutMs = 0, retry }: TrafficParts): readonly Issue[] {
-  const issues: Issue[] = []
-  const warn = (path: string, message: string, fix: string) =>
-    issues.push({ ...issue('traffic-without-effect', path, message, fix), severity: 'warning' })
-  if (requestTimeoutMs > 0 && tryTimeoutMs > requestTimeoutMs) {
-    warn('spec.timeouts.try', 'is longer than timeouts.request, which ends every try before', 'write a shorter one')
-  }
-  const settings = retry?.settings
-  if (settings !== undefined && settings.attempts > 0 && settings.on.length + settings.statuses.length === 0) {
-    warn(
-      'spec.retry.conditions',
-      'is empty, and so is statusCodes: nothing is tried again',
-      'name what a try may end as',
-    )
-  }
-  if (settings?.on.includes('timeout') === true && tryTimeoutMs === 0) {
-    warn('spec.retry.conditions', 'names Timeout, and no try has one', 'write timeouts.try')
-  }
-  return issues
+  const issues = reviewTrafficPolicy(spec).map((found) => under('spec', found))
+  return { ...common, targetRefs: spec.targetRefs, parts: partsOf(spec), issues }
 }
 
 function partsOf({ timeouts = {}, retry, circuitBreaker, outlierEjection, loadBalancing = {} }: TrafficPolicySpec) {
