@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
+import { SignJWT } from 'jose'
+import type { OperatorMessage } from '../../contract/session.ts'
 import type { FilterSlots, WorkloadConfig } from '../../contract/workload-config.ts'
+import { createTestCa } from '../../model/x509/testing/test-ca.ts'
+import { testId, testIdentity } from '../identity/testing/test-identity.ts'
 import { httpBackend } from '../serve/testing/backend.ts'
-import { get, type TestClient } from '../serve/testing/client.ts'
+import { dialMesh, get, type TestClient } from '../serve/testing/client.ts'
+import { until } from '../serve/testing/until.ts'
 import { inbound, route, workloadConfig } from '../serve/testing/world.ts'
+import type { ToWorker } from './messages.ts'
 import { startPod, type TestPod } from './testing/pod.ts'
 
 const APP = { kind: 'app', port: 8080, requestTimeoutMs: 10_000 } as const
@@ -21,7 +30,25 @@ function config(requests?: number, more: Partial<WorkloadConfig> = {}): Workload
   return workloadConfig([{ ...inbound(8080), routes: [route(APP, { filters })] }], more)
 }
 
-async function podOf(t: TestContext, workers: number, pushed: WorkloadConfig): Promise<TestPod> {
+const ISSUER = {
+  ...{ name: 'corp', issuer: 'https://corp.example', audiences: ['https://api.example'], algorithms: ['ES256'] },
+  ...{ types: ['at+jwt'], clockSkewMs: 60_000, maxTokenBytes: 8_192, maxDepth: 16 },
+  cache: { maxEntries: 100, maxBytes: 1_048_576, maxAgeMs: 60_000 },
+}
+const JWT = {
+  ...{ required: true, issuers: [ISSUER], forward: 'strip', claimHeaders: [], exempt: [], exemptWithin: [] },
+  locations: [{ kind: 'header', name: 'authorization', scheme: 'bearer' }],
+}
+
+const ALLOWED = 'hauberk_requests_total{direction="inbound",route="route",method="GET",status="200",outcome="allowed"}'
+const connectionsOf = (worker: number) => `hauberk_worker_connections{worker="${worker}"}`
+
+interface PodAndApp extends TestPod {
+  /** Slow requests that are at the application: each ends when it is called. */
+  readonly waiting: (() => void)[]
+}
+
+async function podOf(t: TestContext, workers: number, pushed: WorkloadConfig): Promise<PodAndApp> {
   const { port } = await httpBackend(t, (request, response) => {
     // What is asked to be slow ends when a test says so, by another request.
     if (request.url === '/slow') waiting.push(() => response.end('slow'))
@@ -33,7 +60,7 @@ async function podOf(t: TestContext, workers: number, pushed: WorkloadConfig): P
   })
   const pod = await startPod(t, { workers, config: pushed, appPort: port })
   await pod.whenReady()
-  return pod
+  return { ...pod, waiting }
 }
 
 const dialMany = (pod: TestPod, count: number) => Promise.all(Array.from({ length: count }, () => pod.dial()))
@@ -62,10 +89,7 @@ describe('a sidecar with two workers', () => {
     // The kernel throws dice: one time in two hundred it is not so, and three times in a row never.
     for (const last of [false, false, true]) {
       const clients = await dialMany(pod, 200)
-      const [first, second] = [
-        await pod.metric('hauberk_worker_connections{worker="0"}'),
-        await pod.metric('hauberk_worker_connections{worker="1"}'),
-      ]
+      const [first, second] = [await pod.metric(connectionsOf(0)), await pod.metric(connectionsOf(1))]
       assert.equal(first + second, 200)
       assert.equal(await pod.metric('hauberk_open_connections'), 200)
       destroy(clients)
@@ -81,10 +105,8 @@ describe('a sidecar with two workers', () => {
     const clients = await dialMany(pod, 30)
     const statuses = await statusesOf(clients, 10)
     assert.deepEqual(Object.fromEntries(statuses), { 200: 100, 429: 200 })
-    const series = (status: number, outcome: string) =>
-      `hauberk_requests_total{direction="inbound",route="route",method="GET",status="${status}",outcome="${outcome}"}`
-    assert.equal(await pod.metric(series(200, 'allowed')), 100)
-    assert.equal(await pod.metric(series(429, 'denied')), 200)
+    assert.equal(await pod.metric(ALLOWED), 100)
+    assert.equal(await pod.metric(ALLOWED.replace('200', '429').replace('allowed', 'denied')), 200)
     // Whichever worker refused: the pod can explain it.
     const refusals = await Promise.all(clients.slice(0, 10).map((client) => client.request(get('/'))))
     for (const { status, body } of refusals) {
@@ -97,7 +119,7 @@ describe('a sidecar with two workers', () => {
     destroy(clients)
   })
 
-  it('obeys a config everywhere before it says so, and believes a new root everywhere', async (t) => {
+  it('obeys a config everywhere before it says so, and closes its ports everywhere', async (t) => {
     const pod = await podOf(t, 2, config())
     const clients = await dialMany(pod, 20)
     assert.deepEqual(Object.fromEntries(await statusesOf(clients)), { 200: 20 })
@@ -108,4 +130,159 @@ describe('a sidecar with two workers', () => {
     await assert.rejects(pod.dial())
     destroy(clients)
   })
+
+  it('F05: believes a root that is pushed in all of its workers', async (t) => {
+    const pod = await podOf(t, 2, config())
+    const other = await createTestCa('other root')
+    const stranger = await testIdentity(other, 'web')
+    const believing = { ...stranger, trustBundle: [pod.mesh.ca.root], trustedRoots: [] }
+    const dial = () => dialMesh(pod.port, believing, testId('orders'))
+    const refused = await dial()
+      .then((client) => client.request(get('/')))
+      .then(
+        ({ status }) => status,
+        () => 'refused',
+      )
+    assert.equal(refused, 'refused')
+    await pod.push(config(undefined, { trustBundle: [pod.mesh.ca.root, other.root] }))
+    const clients = await Promise.all(Array.from({ length: 30 }, dial))
+    assert.deepEqual(Object.fromEntries(await statusesOf(clients)), { 200: 30 })
+    const open = [await pod.metric(connectionsOf(0)), await pod.metric(connectionsOf(1))]
+    assert.ok(
+      open.every((count) => count > 0),
+      open.join(' and '),
+    )
+    destroy(clients)
+  })
+
+  it('T25: asks once for keys that it does not have, and all of its workers have them then', async (t) => {
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const token = await new SignJWT({})
+      .setProtectedHeader({ alg: 'ES256', kid: 'new', typ: 'at+jwt' })
+      .setIssuer(ISSUER.issuer)
+      .setAudience(ISSUER.audiences)
+      .setSubject('u1')
+      .setIssuedAt()
+      .setExpirationTime('5m')
+      .sign(privateKey)
+    const filters: FilterSlots = { jwt: [{ state: 'resolved', mode: 'enforce', origins: ['shop/p@1'], config: JWT }] }
+    const pod = await podOf(t, 2, workloadConfig([{ ...inbound(8080), routes: [route(APP, { filters })] }]))
+    const keysOf = (version: string, keys: readonly Record<string, unknown>[]): OperatorMessage => ({
+      type: 'keys',
+      keys: { contract: 1, version, issuers: { corp: { keys: [...keys], fetchedAt: Date.now() } } },
+    })
+    const isAcknowledged = (version: string) => () =>
+      pod.heard.some((message) => message.type === 'ack' && message.version === version)
+    const { privateKey: _, ...older } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    pod.send(keysOf('k1', [{ ...older.publicKey.export({ format: 'jwk' }), kid: 'old' }]))
+    await until(isAcknowledged('k1'), 'the keys are taken')
+    const clients = await dialMany(pod, 20)
+    const asking = Promise.all(clients.map((client) => client.request(get('/', [`Authorization: Bearer ${token}`]))))
+    const asked = () => pod.heard.filter(({ type }) => type === 'refresh-keys').length
+    await until(() => asked() > 0, 'the operator is asked')
+    pod.send(keysOf('k2', [{ ...publicKey.export({ format: 'jwk' }), kid: 'new' }]))
+    pod.send({ type: 'keys-checked', issuer: 'corp' })
+    for (const { status, body } of await asking) assert.equal(status, 200, body)
+    assert.equal(asked(), 1)
+    destroy(clients)
+  })
+
+  it('F19: loses nothing that is in flight when it drains', async (t) => {
+    const pod = await podOf(t, 2, config())
+    const clients = await dialMany(pod, 30)
+    const answers = Promise.all(clients.map((client) => client.request(get('/slow'))))
+    await until(() => pod.waiting.length === 30, 'all are at the application')
+    const ended = pod.sidecar.end()
+    await untilRefused(pod)
+    for (const release of pod.waiting.splice(0)) release()
+    for (const { status, headers } of await answers) {
+      assert.equal(status, 200)
+      assert.equal(headers.get('connection'), 'close')
+    }
+    assert.equal(await ended, 0)
+  })
+
+  it('goes on when a worker dies: others keep their connections, limits what they counted, and another takes its place', async (t) => {
+    const pod = await podOf(t, 2, config(100))
+    const clients = await dialMany(pod, 40)
+    assert.deepEqual(Object.fromEntries(await statusesOf(clients, 2)), { 200: 80 })
+    const before = await pod.metric(ALLOWED)
+    assert.equal(before, 80)
+    const [own] = [await pod.metric(connectionsOf(0))]
+    await pod.threads[0]?.terminate()
+    await until(() => clients.filter(isOver).length === 40 - own, 'the connections of one are closed')
+    // New ones come to the first, until there is a second again.
+    const others = await dialMany(pod, 10)
+    await until(() => pod.threads.length === 2, 'another begins')
+    assert.equal(pod.sidecar.health.ready().ok, true)
+    const more: TestClient[] = []
+    await untilAsync(async () => {
+      more.push(...(await dialMany(pod, 5)))
+      return (await pod.metric(connectionsOf(1))) > 0
+    })
+    const alive = [...clients.filter((client) => !isOver(client)), ...others, ...more]
+    const statuses = await statusesOf(alive, 3)
+    assert.equal(statuses.get(200), 20)
+    assert.equal(await pod.metric(ALLOWED), 100)
+    assert.equal(await pod.metric('hauberk_worker_restarts_total'), 1)
+    assert.equal(await pod.metric('hauberk_open_connections'), alive.length)
+    destroy(alive)
+  })
+
+  it('counts what a worker did that dies of an exception, to the last request', async (t) => {
+    const pod = await podOf(t, 2, config())
+    const clients = await dialMany(pod, 30)
+    await statusesOf(clients, 3)
+    // What it cannot compile nobody sends: it stands for a mistake in the program.
+    const broken: ToWorker = {
+      kind: 'config',
+      config: workloadConfig([inbound(8080, {}, { denyPath: '/' })]),
+      ports: new Map(),
+    }
+    pod.threads[0]?.postMessage(broken)
+    await until(() => pod.threads.length === 2, 'another begins')
+    assert.equal(await pod.metric(ALLOWED), 90)
+    destroy(clients)
+  })
+
+  it('is not ready before all of its workers serve', async (t) => {
+    const pod = await startPod(t, { workers: 2, config: config(), appPort: 1 })
+    const conditions = pod.sidecar.health.ready().conditions.map(({ name }) => name)
+    assert.ok(conditions.includes('workers'))
+    await pod.whenReady()
+  })
 })
+
+describe('a sidecar with one worker', () => {
+  it('has no thread, no shared port, and no word of workers in its metrics', async (t) => {
+    const pod = await podOf(t, 1, config(10))
+    const clients = await dialMany(pod, 3)
+    assert.deepEqual(Object.fromEntries(await statusesOf(clients, 5)), { 200: 10, 429: 5 })
+    assert.equal(pod.threads.length, 0)
+    assert.doesNotMatch(await (await pod.ask('/metrics')).text(), /worker/)
+    const taker = createServer()
+    const taken = once(taker, 'error')
+    taker.listen({ host: '127.0.0.1', port: pod.port, reusePort: true })
+    assert.equal(((await taken) as [NodeJS.ErrnoException])[0].code, 'EADDRINUSE')
+    destroy(clients)
+  })
+})
+
+/** Its client side may stay open. */
+const isOver = ({ hasEnded, isClosed }: TestClient) => hasEnded || isClosed
+
+async function untilRefused({ port }: TestPod): Promise<void> {
+  for (let code: unknown; code !== 'ECONNREFUSED'; ) {
+    const socket = connect(port, '127.0.0.1')
+    code = await once(socket, 'connect').then(
+      () => undefined,
+      (error: NodeJS.ErrnoException) => error.code,
+    )
+    socket.destroy()
+  }
+}
+
+async function untilAsync(condition: () => Promise<boolean>): Promise<void> {
+  const lateAt = performance.now() + 20_000
+  while (!(await condition())) assert.ok(performance.now() < lateAt, 'not within 20 s')
+}
