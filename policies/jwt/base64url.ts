@@ -20,15 +20,19 @@ export function isBase64url(text: string): boolean {
 export function decodeBase64urlText(text: string): string | undefined {
   if (!isBase64url(text)) return undefined
   const binary = atob(text.replaceAll('-', '+').replaceAll('_', '/'))
+  // What most tokens hold is ASCII, and then these characters are the text.
+  if (ASCII.test(binary)) return binary
   const bytes = new Uint8Array(binary.length)
   for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i)
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    return utf8.decode(bytes)
   } catch {
     return undefined
   }
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const ASCII = /^[\x00-\x7f]*$/
 const ALPHABET = /^[A-Za-z0-9_-]*$/
 /** Four bits of the last character are no part of a byte: values 0, 16, 32, 48. */
 const TWO_CHARACTERS_END = 'AQgw'

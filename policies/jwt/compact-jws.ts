@@ -39,14 +39,63 @@ export interface ShellLimits {
  * no key or key location in the header, no extension (`crit`), one spelling of every byte, members only once. Nothing
  * that a header asks for is done: it is refused.
  */
-export function readCompactJws(token: string, { maxBytes, maxDepth, algorithms }: ShellLimits): CompactJws | NotAJws {
-  if (token.length > maxBytes) return not(`longer than ${maxBytes} bytes`)
-  const first = token.indexOf('.')
-  const second = token.indexOf('.', first + 1)
-  if (first <= 0 || second <= first + 1 || second === token.length - 1) return not('not three parts')
-  if (token.indexOf('.', second + 1) !== -1) return not('more than three parts')
+export class JwsReader {
+  readonly #limits: ShellLimits
+  /** Tokens of one key have one header, so that most of them need not be read anew. */
+  #last: { readonly part: string; readonly header: Header } | undefined
 
-  const headerText = decodeBase64urlText(token.slice(0, first))
+  constructor(limits: ShellLimits) {
+    this.#limits = limits
+  }
+
+  read(token: string): CompactJws | NotAJws {
+    const { maxBytes, maxDepth, algorithms } = this.#limits
+    if (token.length > maxBytes) return not(`longer than ${maxBytes} bytes`)
+    const first = token.indexOf('.')
+    const second = token.indexOf('.', first + 1)
+    if (first <= 0 || second <= first + 1 || second === token.length - 1) return not('not three parts')
+    if (token.indexOf('.', second + 1) !== -1) return not('more than three parts')
+
+    const headerPart = token.slice(0, first)
+    if (this.#last?.part !== headerPart) {
+      const read = readHeader(headerPart, algorithms)
+      if (read.kind === 'not-a-jws') return read
+      // Made anew: a slice would keep the whole token in memory.
+      this.#last = { part: Array.from(headerPart).join(''), header: read }
+    }
+    const { algorithm, kid, typ } = this.#last.header
+
+    const signature = token.slice(second + 1)
+    if (!isBase64url(signature)) return not('signature: not base64url')
+    const claimsText = decodeBase64urlText(token.slice(first + 1, second))
+    if (claimsText === undefined) return not('claims: not base64url of UTF-8')
+    const claims = readJson(claimsText, maxDepth)
+    if (!claims.ok) return not(`claims: ${claims.reason}`)
+    if (!isObject(claims.value)) return not('claims: not an object')
+
+    return {
+      kind: 'jws',
+      algorithm,
+      kid,
+      typ,
+      claims: claims.value,
+      depth: claims.depth,
+      length: token.length,
+      signingInput: token.slice(0, second),
+      signature,
+    }
+  }
+}
+
+interface Header {
+  readonly kind: 'header'
+  readonly algorithm: string
+  readonly kid: string | undefined
+  readonly typ: string | undefined
+}
+
+function readHeader(part: string, algorithms: ReadonlySet<string>): Header | NotAJws {
+  const headerText = decodeBase64urlText(part)
   if (headerText === undefined) return not('header: not base64url of UTF-8')
   const header = readJson(headerText, MAX_HEADER_DEPTH)
   if (!header.ok) return not(`header: ${header.reason}`)
@@ -59,26 +108,7 @@ export function readCompactJws(token: string, { maxBytes, maxDepth, algorithms }
   if (!algorithms.has(algorithm)) return not('header: alg is not allowed')
   if (kid !== undefined && !(typeof kid === 'string' && KID.test(kid))) return not('header: kid is malformed')
   if (typ !== undefined && typeof typ !== 'string') return not('header: typ is not a string')
-
-  const signature = token.slice(second + 1)
-  if (!isBase64url(signature)) return not('signature: not base64url')
-  const claimsText = decodeBase64urlText(token.slice(first + 1, second))
-  if (claimsText === undefined) return not('claims: not base64url of UTF-8')
-  const claims = readJson(claimsText, maxDepth)
-  if (!claims.ok) return not(`claims: ${claims.reason}`)
-  if (!isObject(claims.value)) return not('claims: not an object')
-
-  return {
-    kind: 'jws',
-    algorithm,
-    kid,
-    typ,
-    claims: claims.value,
-    depth: claims.depth,
-    length: token.length,
-    signingInput: token.slice(0, second),
-    signature,
-  }
+  return { kind: 'header', algorithm, kid, typ }
 }
 
 /**

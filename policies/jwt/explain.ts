@@ -2,7 +2,7 @@ import type { Consideration } from '../../model/filter.ts'
 import type { Facts, RequestView } from '../../model/request.ts'
 import type { Denial } from '../../model/verdict.ts'
 import { isMeantFor } from './claims.ts'
-import { type CompactJws, readCompactJws } from './compact-jws.ts'
+import { type CompactJws, JwsReader } from './compact-jws.ts'
 import type { IssuerConfig, JwtConfig } from './config.ts'
 import { TOKEN_INVALID, TOKEN_MISSING, TWO_TOKENS } from './denials.ts'
 import { compileExemptions } from './exemptions.ts'
@@ -104,11 +104,11 @@ function explainToken(config: JwtConfig, request: RequestView, facts: Facts): re
       : [allowed('required', 'false', 'no token')]
   }
 
-  const jws = readCompactJws(found.text, {
+  const jws = new JwsReader({
     maxBytes: Math.max(...config.issuers.map(({ maxTokenBytes }) => maxTokenBytes)),
     maxDepth: Math.max(...config.issuers.map(({ maxDepth }) => maxDepth)),
     algorithms: new Set(config.issuers.flatMap(({ algorithms }) => algorithms)),
-  })
+  }).read(found.text)
   if (jws.kind === 'not-a-jws')
     return [denied(TOKEN_INVALID, 'token', 'a JWT that this issuer set may have signed', jws.reason)]
   const lines = config.issuers.map((issuer) => explainIssuer(issuer, jws.claims, jws))

@@ -2,7 +2,7 @@ import type { FilterDeps, PublicKey } from '../../model/filter.ts'
 import type { Peer, RequestView, VerifiedToken } from '../../model/request.ts'
 import { BadTokenBudget, sourceOf } from './bad-token-budget.ts'
 import { checkClaims, type Validity } from './claims.ts'
-import { type CompactJws, readCompactJws, type ShellLimits } from './compact-jws.ts'
+import { type CompactJws, JwsReader, type ShellLimits } from './compact-jws.ts'
 import type { IssuerConfig } from './config.ts'
 import { KEYS_UNAVAILABLE, TOKEN_INVALID, TOO_MANY_BAD_TOKENS } from './denials.ts'
 import { KeyRing } from './key-ring.ts'
@@ -66,6 +66,7 @@ export function createVerifier(issuers: readonly IssuerConfig[], deps: FilterDep
     maxDepth: Math.max(...issuers.map(({ maxDepth }) => maxDepth)),
     algorithms: new Set(issuers.flatMap(({ algorithms }) => algorithms)),
   }
+  const reader = new JwsReader(limits)
   let waiting = 0
 
   const isCurrent = ({ judge, generation, validity, knownUntilMs }: KnownToken): boolean => {
@@ -96,7 +97,7 @@ export function createVerifier(issuers: readonly IssuerConfig[], deps: FilterDep
   }
 
   const judgeToken = (text: string, attempt: Attempt): KnownToken | Refusal | Promise<KnownToken | Refusal> => {
-    const jws = readCompactJws(text, limits)
+    const jws = reader.read(text)
     if (jws.kind === 'not-a-jws') return refuse(TOKEN_INVALID, jws.reason, 'never')
     const ofIssuer = judges.filter(({ issuer }) => issuer.issuer === jws.claims['iss'])
     if (ofIssuer.length === 0) return refuse(TOKEN_INVALID, 'iss is none of the issuers', 'never')

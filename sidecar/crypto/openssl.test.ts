@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createHash, generateKeyPairSync } from 'node:crypto'
+import { createHash, generateKeyPairSync, sign, verify } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
@@ -117,6 +117,51 @@ test('a signature of zeros is refused', async () => {
     const { input, signature } = partsOf(await signer.sign({}))
     const zeros = Buffer.alloc(Buffer.from(signature, 'base64url').length).toString('base64url')
     assert.equal(await openssl.verify(signer.alg, imported(signer.jwk), input, zeros), false, signer.alg)
+  }
+})
+
+test('T21: an ECDSA signature is read as Node reads it, whatever octets are in it', async () => {
+  const curves = [
+    { alg: 'ES256', namedCurve: 'P-256', digest: 'sha256', octets: 32 },
+    { alg: 'ES384', namedCurve: 'P-384', digest: 'sha384', octets: 48 },
+    { alg: 'ES512', namedCurve: 'P-521', digest: 'sha512', octets: 66 },
+  ]
+  for (const { alg, namedCurve, digest, octets } of curves) {
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve })
+    const key = openssl.importJwk(publicKey.export({ format: 'jwk' }) as Jwk)
+    assert.ok(key)
+    const agree = async (signature: Buffer, input: string) => {
+      const expected = verify(digest, Buffer.from(input), { key: publicKey, dsaEncoding: 'ieee-p1363' }, signature)
+      assert.equal(await openssl.verify(alg, key, input, signature.toString('base64url')), expected)
+      return expected
+    }
+    await fc.assert(
+      fc.asyncProperty(
+        fc.string({ unit: 'binary-ascii' }),
+        fc.nat(octets * 2 - 1),
+        fc.nat(255),
+        fc.constantFrom(-1, 0, 1),
+        async (input, at, octet, longer) => {
+          const good = sign(digest, Buffer.from(input), { key: privateKey, dsaEncoding: 'ieee-p1363' })
+          assert.equal(await agree(good, input), true)
+          const other = Buffer.from(good)
+          other[at] = octet
+          await agree(other, input)
+          assert.equal(
+            await openssl.verify(alg, key, input, Buffer.alloc(octets * 2 + longer, good).toString('base64url')),
+            longer === 0,
+          )
+        },
+      ),
+      { numRuns: 20 },
+    )
+    // Leading zeros, which DER has none of: one signature in 128 begins with them in R or in S.
+    for (const start of [0, octets]) {
+      let good: Buffer
+      do good = sign(digest, Buffer.from('zeros'), { key: privateKey, dsaEncoding: 'ieee-p1363' })
+      while (good[start] !== 0)
+      assert.equal(await agree(good, 'zeros'), true)
+    }
   }
 })
 

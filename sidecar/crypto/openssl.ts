@@ -43,19 +43,21 @@ export const openssl: FilterCrypto = {
   verify(algorithm, key, signingInput, signature) {
     const scheme = SCHEMES.get(algorithm)
     if (scheme === undefined || !(key instanceof OpensslKey) || key.type !== scheme.type) return false
+    const raw = Buffer.from(signature, 'base64url')
+    const bytes = scheme.integerBytes === undefined ? raw : derOf(raw, scheme.integerBytes)
+    if (bytes === undefined) return false
     const input = Buffer.from(signingInput, 'latin1')
-    const options = { key: key.keyObject, ...scheme.options }
-    const bytes = Buffer.from(signature, 'base64url')
+    const how = scheme.options === undefined ? key.keyObject : { key: key.keyObject, ...scheme.options }
     if (!key.offLoop) {
       try {
-        return verify(scheme.hash, input, options, bytes)
+        return verify(scheme.hash, input, how, bytes)
       } catch {
         return false
       }
     }
     return new Promise((resolve) => {
       // A signature that OpenSSL cannot even read is not a good one.
-      verify(scheme.hash, input, options, bytes, (error, isGood) => resolve(error === null && isGood))
+      verify(scheme.hash, input, how, bytes, (error, isGood) => resolve(error === null && isGood))
     })
   },
 }
@@ -78,18 +80,17 @@ interface Scheme {
   readonly type: string
   /** Undefined: the algorithm brings its own. */
   readonly hash: string | undefined
-  readonly options: {
-    readonly dsaEncoding?: 'ieee-p1363'
-    readonly padding?: number
-    readonly saltLength?: number
-  }
+  /**
+   * Absent wherever the defaults will do: Node finds out by throwing and catching an error that an object is not a key,
+   * which takes 18 us.
+   */
+  readonly options?: { readonly padding: number; readonly saltLength: number }
+  /** Of each of the two numbers of an ECDSA signature. */
+  readonly integerBytes?: number
 }
 
-const pkcs1 = (hash: string): Scheme => ({
-  type: 'rsa',
-  hash,
-  options: { padding: constants.RSA_PKCS1_PADDING },
-})
+/** Node's default for an RSA key is PKCS #1 v1.5. */
+const pkcs1 = (hash: string): Scheme => ({ type: 'rsa', hash })
 
 /** The salt is as long as the hash (RFC 7518, 3.5). */
 const pss = (hash: string): Scheme => ({
@@ -98,15 +99,14 @@ const pss = (hash: string): Scheme => ({
   options: { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST },
 })
 
-/** R and S side by side (RFC 7518, 3.4), not as DER. */
-const ecdsa = (hash: string, type: string): Scheme => ({ type, hash, options: { dsaEncoding: 'ieee-p1363' } })
+const ecdsa = (hash: string, type: string, integerBytes: number): Scheme => ({ type, hash, integerBytes })
 
-const ed25519: Scheme = { type: 'ed25519', hash: undefined, options: {} }
+const ed25519: Scheme = { type: 'ed25519', hash: undefined }
 
 const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
-  ['ES256', ecdsa('sha256', 'prime256v1')],
-  ['ES384', ecdsa('sha384', 'secp384r1')],
-  ['ES512', ecdsa('sha512', 'secp521r1')],
+  ['ES256', ecdsa('sha256', 'prime256v1', 32)],
+  ['ES384', ecdsa('sha384', 'secp384r1', 48)],
+  ['ES512', ecdsa('sha512', 'secp521r1', 66)],
   ['EdDSA', ed25519],
   ['Ed25519', ed25519],
   ['PS256', pss('sha256')],
@@ -116,3 +116,42 @@ const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
   ['RS384', pkcs1('sha384')],
   ['RS512', pkcs1('sha512')],
 ])
+
+/**
+ * An ECDSA signature as OpenSSL reads it, Ecdsa-Sig-Value of RFC 3279, 2.2.3 in DER, of R and S side by side as a JWS has them
+ * (RFC 7518, 3.4); undefined when it has not their length. Node's own `dsaEncoding` does the same in 30 us more.
+ */
+function derOf(signature: Buffer, integerBytes: number): Buffer | undefined {
+  if (signature.length !== 2 * integerBytes) return undefined
+  const r = firstOctetOf(signature, 0, integerBytes)
+  const s = firstOctetOf(signature, integerBytes, 2 * integerBytes)
+  const rLength = integerBytes - r + (signature[r]! >> 7)
+  const sLength = 2 * integerBytes - s + (signature[s]! >> 7)
+  const content = rLength + sLength + 4
+  const isLong = content > 127
+  // Zeroed, because an INTEGER whose first bit is set has a zero before it.
+  const der = Buffer.alloc(content + (isLong ? 3 : 2))
+  let at = 0
+  der[at++] = DER_SEQUENCE
+  if (isLong) der[at++] = DER_ONE_OCTET_OF_LENGTH
+  der[at++] = content
+  der[at++] = DER_INTEGER
+  der[at++] = rLength
+  at += rLength
+  signature.copy(der, at - (integerBytes - r), r, integerBytes)
+  der[at++] = DER_INTEGER
+  der[at++] = sLength
+  signature.copy(der, at + sLength - (2 * integerBytes - s), s)
+  return der
+}
+
+/** Where an unsigned number begins without leading zeros; its last octet stays whatever it is. */
+function firstOctetOf(octets: Buffer, start: number, end: number): number {
+  let at = start
+  while (at < end - 1 && octets[at] === 0) at++
+  return at
+}
+
+const DER_INTEGER = 0x02
+const DER_SEQUENCE = 0x30
+const DER_ONE_OCTET_OF_LENGTH = 0x81
