@@ -29,7 +29,13 @@ test('T29: the operator may do this in the whole cluster, and nothing else', WIT
   assert.deepEqual(linesOf(find(await render(), 'ClusterRole', 'hauberk-operator')), [
     'admissionregistration.k8s.io/mutatingwebhookconfigurations [hauberk-inject]: get patch',
     'admissionregistration.k8s.io/validatingwebhookconfigurations [hauberk-admission hauberk-pods]: get patch',
-    `apiextensions.k8s.io/customresourcedefinitions [${['gatewayclasses', 'gateways', 'httproutes', 'referencegrants']
+    `apiextensions.k8s.io/customresourcedefinitions [${[
+      'gatewayclasses',
+      'gateways',
+      'grpcroutes',
+      'httproutes',
+      'referencegrants',
+    ]
       .map((kind) => `${kind}.gateway.networking.k8s.io`)
       .join(' ')}]: get`,
     'apps/deployments: get list watch',
@@ -46,6 +52,8 @@ test('T29: the operator may do this in the whole cluster, and nothing else', WIT
     'gateway.networking.k8s.io/gatewayclasses: get list watch',
     'gateway.networking.k8s.io/gateways/status: patch',
     'gateway.networking.k8s.io/gateways: get list watch',
+    'gateway.networking.k8s.io/grpcroutes/status: patch',
+    'gateway.networking.k8s.io/grpcroutes: get list watch',
     'gateway.networking.k8s.io/httproutes/status: patch',
     'gateway.networking.k8s.io/httproutes: get list watch',
     'gateway.networking.k8s.io/referencegrants: get list watch',

@@ -1,11 +1,13 @@
 import { parseLabelSelector } from '../../model/match/labels.ts'
 import type { Resource } from '../../model/resource.ts'
 import { type SpiffeId, serviceAccountOf } from '../../model/spiffe-id.ts'
+import { readGRPCRoute } from '../../operator/resources/grpc-route.ts'
 import { readHTTPRoute } from '../../operator/resources/http-route.ts'
 import { readService } from '../../operator/resources/service.ts'
 import { suggestion } from '../../operator/schema/validator.ts'
 import { keyOf } from '../../operator/sources/resource-file.ts'
 import type { Snapshot } from '../../operator/store/snapshot.ts'
+import { ROUTE_KINDS } from '../../operator/translate/listeners.ts'
 import type { Translation } from '../../operator/translate/translate.ts'
 import type { From } from '../../policies/authorization/config.ts'
 import type { AuthorizationSpec } from '../../policies/authorization/section.ts'
@@ -23,7 +25,7 @@ export function danglingNames(snapshot: Snapshot, translation: Translation): rea
       ...notEnforced(policy),
     ]),
     ...snapshot.ofKind('Service').flatMap((service) => withoutWorkload(service, snapshot)),
-    ...snapshot.ofKind('HTTPRoute').flatMap((route) => withoutParent(route, snapshot)),
+    ...ROUTE_KINDS.flatMap((kind) => snapshot.ofKind(kind)).flatMap((route) => withoutParent(route, snapshot)),
     ...snapshot.ofKind('TokenIssuer').flatMap((issuer) => unusedIssuer(issuer, translation)),
   ]
 }
@@ -160,7 +162,7 @@ function templateLabels({ spec }: Resource): Readonly<Record<string, string>> | 
 
 /** A route whose Gateway is missing is nobody's, so translation says nothing of it. */
 function withoutParent(resource: Resource, snapshot: Snapshot): readonly Found[] {
-  const read = readHTTPRoute(resource)
+  const read = resource.kind === 'GRPCRoute' ? readGRPCRoute(resource) : readHTTPRoute(resource)
   if (!read.ok) return []
   const namespace = resource.metadata.namespace
   return (read.value.spec.parentRefs ?? []).flatMap((parent, i) => {

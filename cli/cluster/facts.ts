@@ -65,6 +65,7 @@ export const RESOURCE_KINDS = [
   'GatewayClass',
   'Gateway',
   'HTTPRoute',
+  'GRPCRoute',
 ] as const
 
 export type Trial =

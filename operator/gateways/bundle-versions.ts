@@ -1,8 +1,9 @@
 import type { Clock } from '../../runtime/clock.ts'
 import type { KubernetesClient } from '../kubernetes/client.ts'
+import { isNotFound } from '../kubernetes/errors.ts'
 import { type KubernetesObject, recordOf } from '../kubernetes/object.ts'
 import { resourcePath } from '../kubernetes/path.ts'
-import { BUNDLE_VERSION_ANNOTATION, type BundleVersions, GATEWAY_API_CRDS } from './class-status.ts'
+import { BUNDLE_VERSION_ANNOTATION, type BundleVersions, GATEWAY_API_CRDS, OPTIONAL_CRDS } from './class-status.ts'
 
 /** Milliseconds after which they are read again. */
 const RELOAD_MS = 600_000
@@ -27,8 +28,13 @@ async function read(client: KubernetesClient, signal: AbortSignal): Promise<Bund
     for (const name of GATEWAY_API_CRDS) {
       const apiVersion = 'apiextensions.k8s.io/v1'
       const path = resourcePath({ apiVersion, plural: 'customresourcedefinitions', name })
-      const { metadata } = await client.request<KubernetesObject>({ path, signal })
-      const version = recordOf(metadata['annotations'])[BUNDLE_VERSION_ANNOTATION]
+      const found = await client.request<KubernetesObject>({ path, signal }).catch((error: unknown) => {
+        // A kind that a cluster does not have is of no release.
+        if (isNotFound(error) && OPTIONAL_CRDS.has(name)) return undefined
+        throw error
+      })
+      if (found === undefined) continue
+      const version = recordOf(found.metadata['annotations'])[BUNDLE_VERSION_ANNOTATION]
       versions.set(name, typeof version === 'string' ? version : undefined)
     }
     return versions

@@ -11,9 +11,13 @@ export interface GatewayClassStatus {
 export const GATEWAY_API_CRDS = [
   'gatewayclasses.gateway.networking.k8s.io',
   'gateways.gateway.networking.k8s.io',
+  'grpcroutes.gateway.networking.k8s.io',
   'httproutes.gateway.networking.k8s.io',
   'referencegrants.gateway.networking.k8s.io',
 ] as const
+
+/** Those that a cluster can do without: then there are no such routes. */
+export const OPTIONAL_CRDS: ReadonlySet<string> = new Set(['grpcroutes.gateway.networking.k8s.io'])
 
 /** On each of them: the release of Gateway API that it is of. */
 export const BUNDLE_VERSION_ANNOTATION = 'gateway.networking.k8s.io/bundle-version'

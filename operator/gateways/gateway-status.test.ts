@@ -57,7 +57,10 @@ test('a Gateway is programmed when its pods obey and it has an address', () => {
   assert.deepEqual(status.listeners, [
     {
       name: 'http',
-      supportedKinds: [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute' }],
+      supportedKinds: [
+        { group: 'gateway.networking.k8s.io', kind: 'GRPCRoute' },
+        { group: 'gateway.networking.k8s.io', kind: 'HTTPRoute' },
+      ],
       attachedRoutes: 1,
       conditions: [
         { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'It is understood.', observedGeneration: 7 },

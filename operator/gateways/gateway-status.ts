@@ -100,14 +100,14 @@ function noAddress(serviceType: string | undefined): string {
 }
 
 function listenerStatus(
-  { name, attachedRoutes, accepted, resolvedRefs, conflicted, programmed, takesRoutes, overlaps }: ListenerReport,
+  { name, attachedRoutes, accepted, resolvedRefs, conflicted, programmed, kinds, overlaps }: ListenerReport,
   running: ConditionFound,
   observedGeneration: number,
 ): ListenerStatus {
   const condition = (type: string, found: ConditionFound): StatusCondition => ({ type, ...found, observedGeneration })
   return {
     name,
-    supportedKinds: takesRoutes ? [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute' }] : [],
+    supportedKinds: kinds.map((kind) => ({ group: 'gateway.networking.k8s.io', kind })),
     attachedRoutes,
     conditions: [
       condition('Accepted', accepted),

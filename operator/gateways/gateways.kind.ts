@@ -256,7 +256,10 @@ spec: {parentRefs: [{name: edge, sectionName: http}], rules: [{}]}
   assert.equal(conditionOf(gateway.status, 'Accepted').status, 'True')
   const [http, alt] = gateway.status.listeners
   assert.deepEqual([http.name, http.attachedRoutes, alt.name, alt.attachedRoutes], ['http', 1, 'alt', 0])
-  assert.deepEqual(http.supportedKinds, [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute' }])
+  assert.deepEqual(http.supportedKinds, [
+    { group: 'gateway.networking.k8s.io', kind: 'GRPCRoute' },
+    { group: 'gateway.networking.k8s.io', kind: 'HTTPRoute' },
+  ])
 
   const service = await objectOf('services', 'edge')
   assert.equal(service.spec.type, 'NodePort')

@@ -132,7 +132,8 @@ const pathModifier: JsonSchema = {
   },
 }
 
-const valueMatch: JsonSchema = {
+/** One header or query parameter of a match. */
+export const VALUE_MATCH_SCHEMA: JsonSchema = {
   type: 'object',
   required: ['name', 'value'],
   properties: {
@@ -142,7 +143,8 @@ const valueMatch: JsonSchema = {
   },
 }
 
-const backendRef: JsonSchema = {
+/** A backend of a rule, with its weight. */
+export const BACKEND_REF_SCHEMA: JsonSchema = {
   type: 'object',
   required: ['name'],
   properties: {
@@ -156,6 +158,71 @@ const backendRef: JsonSchema = {
   },
 }
 
+/** What a route of any kind is attached to. */
+export const PARENT_REFS_SCHEMA: JsonSchema = {
+  type: 'array',
+  maxItems: 32,
+  items: {
+    type: 'object',
+    required: ['name'],
+    properties: { group: text, kind: text, namespace: text, name: text, sectionName: text, port },
+  },
+}
+
+/** The filters of a rule. */
+export const ROUTE_FILTERS_SCHEMA: JsonSchema = {
+  type: 'array',
+  maxItems: 16,
+  items: {
+    type: 'object',
+    required: ['type'],
+    properties: {
+      type: text,
+      requestHeaderModifier: headerModifier,
+      responseHeaderModifier: headerModifier,
+      requestRedirect: {
+        type: 'object',
+        properties: {
+          scheme: text,
+          hostname: text,
+          path: pathModifier,
+          port,
+          statusCode: { type: 'integer' },
+        },
+      },
+      urlRewrite: { type: 'object', properties: { hostname: text, path: pathModifier } },
+      requestMirror: {
+        type: 'object',
+        required: ['backendRef'],
+        properties: {
+          backendRef: BACKEND_REF_SCHEMA,
+          percent: { type: 'integer', minimum: 0, maximum: 100 },
+          fraction: {
+            type: 'object',
+            required: ['numerator'],
+            properties: {
+              numerator: { type: 'integer', minimum: 0, maximum: 1_000_000 },
+              denominator: { type: 'integer', minimum: 1, maximum: 1_000_000 },
+            },
+          },
+        },
+      },
+    },
+  },
+}
+
+/** Experimental channel (GEP-1619). */
+export const SESSION_PERSISTENCE_SCHEMA: JsonSchema = {
+  type: 'object',
+  properties: {
+    sessionName: { type: 'string', maxLength: 128 },
+    absoluteTimeout: duration,
+    idleTimeout: duration,
+    type: text,
+    cookieConfig: { type: 'object', properties: { lifetimeType: text } },
+  },
+}
+
 export const HTTP_ROUTE_SCHEMA: JsonSchema = {
   type: 'object',
   required: ['spec'],
@@ -163,15 +230,7 @@ export const HTTP_ROUTE_SCHEMA: JsonSchema = {
     spec: {
       type: 'object',
       properties: {
-        parentRefs: {
-          type: 'array',
-          maxItems: 32,
-          items: {
-            type: 'object',
-            required: ['name'],
-            properties: { group: text, kind: text, namespace: text, name: text, sectionName: text, port },
-          },
-        },
+        parentRefs: PARENT_REFS_SCHEMA,
         hostnames: { type: 'array', maxItems: 16, items: text },
         rules: {
           type: 'array',
@@ -187,56 +246,17 @@ export const HTTP_ROUTE_SCHEMA: JsonSchema = {
                   type: 'object',
                   properties: {
                     path: { type: 'object', properties: { type: text, value: { type: 'string', maxLength: 1024 } } },
-                    headers: { type: 'array', maxItems: 16, items: valueMatch },
-                    queryParams: { type: 'array', maxItems: 16, items: valueMatch },
+                    headers: { type: 'array', maxItems: 16, items: VALUE_MATCH_SCHEMA },
+                    queryParams: { type: 'array', maxItems: 16, items: VALUE_MATCH_SCHEMA },
                     method: text,
                   },
                 },
               },
-              filters: {
-                type: 'array',
-                maxItems: 16,
-                items: {
-                  type: 'object',
-                  required: ['type'],
-                  properties: {
-                    type: text,
-                    requestHeaderModifier: headerModifier,
-                    responseHeaderModifier: headerModifier,
-                    requestRedirect: {
-                      type: 'object',
-                      properties: {
-                        scheme: text,
-                        hostname: text,
-                        path: pathModifier,
-                        port,
-                        statusCode: { type: 'integer' },
-                      },
-                    },
-                    urlRewrite: { type: 'object', properties: { hostname: text, path: pathModifier } },
-                    requestMirror: {
-                      type: 'object',
-                      required: ['backendRef'],
-                      properties: {
-                        backendRef,
-                        percent: { type: 'integer', minimum: 0, maximum: 100 },
-                        fraction: {
-                          type: 'object',
-                          required: ['numerator'],
-                          properties: {
-                            numerator: { type: 'integer', minimum: 0, maximum: 1_000_000 },
-                            denominator: { type: 'integer', minimum: 1, maximum: 1_000_000 },
-                          },
-                        },
-                      },
-                    },
-                  },
-                },
-              },
+              filters: ROUTE_FILTERS_SCHEMA,
               backendRefs: {
                 type: 'array',
                 maxItems: 16,
-                items: backendRef,
+                items: BACKEND_REF_SCHEMA,
               },
               timeouts: { type: 'object', properties: { request: duration, backendRequest: duration } },
               retry: {
@@ -247,16 +267,7 @@ export const HTTP_ROUTE_SCHEMA: JsonSchema = {
                   backoff: duration,
                 },
               },
-              sessionPersistence: {
-                type: 'object',
-                properties: {
-                  sessionName: { type: 'string', maxLength: 128 },
-                  absoluteTimeout: duration,
-                  idleTimeout: duration,
-                  type: text,
-                  cookieConfig: { type: 'object', properties: { lifetimeType: text } },
-                },
-              },
+              sessionPersistence: SESSION_PERSISTENCE_SCHEMA,
             },
           },
         },

@@ -4,6 +4,7 @@ import { DEPLOYMENT_SCHEMA } from './deployment.ts'
 import { ENDPOINT_SLICE_SCHEMA } from './endpoint-slice.ts'
 import { GATEWAY_CLASS_SCHEMA, GATEWAY_SCHEMA } from './gateway.ts'
 import { GATEWAY_PARAMETERS_SPEC_SCHEMA } from './gateway-parameters.ts'
+import { GRPC_ROUTE_SCHEMA } from './grpc-route.ts'
 import { HTTP_ROUTE_SCHEMA } from './http-route.ts'
 import { MESH_CONFIG_SPEC_SCHEMA, MESH_CONFIG_STATUS_PROPERTIES } from './mesh-config.ts'
 import { meshSecurityPolicySpecSchema } from './mesh-security-policy.ts'
@@ -66,6 +67,13 @@ export const KINDS: readonly KindDefinition[] = [
     plural: 'httproutes',
     namespaced: true,
     partialSchema: HTTP_ROUTE_SCHEMA,
+  },
+  {
+    apiVersions: GATEWAY_API,
+    kind: 'GRPCRoute',
+    plural: 'grpcroutes',
+    namespaced: true,
+    partialSchema: GRPC_ROUTE_SCHEMA,
   },
   {
     apiVersions: ['gateway.networking.k8s.io/v1beta1', 'gateway.networking.k8s.io/v1'],

@@ -9,6 +9,7 @@ export const TARGET_GROUPS = {
   Service: '',
   Pod: '',
   HTTPRoute: 'gateway.networking.k8s.io',
+  GRPCRoute: 'gateway.networking.k8s.io',
   Gateway: 'gateway.networking.k8s.io',
 } as const
 
@@ -26,13 +27,13 @@ const TARGET_REF_SCHEMA: JsonSchema = {
     group: {
       type: 'string',
       description:
-        'group is the API group of kind: gateway.networking.k8s.io for HTTPRoute and Gateway, empty for Service and Pod. Default: the one that belongs to kind.',
+        'group is the API group of kind: gateway.networking.k8s.io for HTTPRoute, GRPCRoute and Gateway, empty for Service and Pod. Default: the one that belongs to kind.',
       maxLength: 253,
     },
     kind: {
       type: 'string',
       description:
-        'kind is what the policy is attached to. Service and Pod are enforced by the sidecars of the pods behind them, HTTPRoute and Gateway at the gateway.',
+        'kind is what the policy is attached to. Service and Pod are enforced by the sidecars of the pods behind them, HTTPRoute, GRPCRoute and Gateway at the gateway.',
       enum: Object.keys(TARGET_GROUPS),
     },
     name: {
@@ -44,7 +45,7 @@ const TARGET_REF_SCHEMA: JsonSchema = {
     sectionName: {
       type: 'string',
       description:
-        'sectionName narrows the target to one part of it: the port of a Service, the listener of a Gateway or the rule of an HTTPRoute, each by its name. Such a policy is more specific than one for the whole target. Default: the whole target.',
+        'sectionName narrows the target to one part of it: the port of a Service, the listener of a Gateway or the rule of an HTTPRoute or GRPCRoute, each by its name. Such a policy is more specific than one for the whole target. Default: the whole target.',
       minLength: 1,
       maxLength: 253,
     },
@@ -58,8 +59,8 @@ const TARGET_REF_SCHEMA: JsonSchema = {
       message: 'Pod takes a selector and no name or sectionName; every other kind takes a name and no selector',
     },
     {
-      rule: "!has(self.group) || self.group == (self.kind in ['HTTPRoute', 'Gateway'] ? 'gateway.networking.k8s.io' : '')",
-      message: 'group is gateway.networking.k8s.io for HTTPRoute and Gateway, and empty for Service and Pod',
+      rule: "!has(self.group) || self.group == (self.kind in ['HTTPRoute', 'GRPCRoute', 'Gateway'] ? 'gateway.networking.k8s.io' : '')",
+      message: 'group is gateway.networking.k8s.io for HTTPRoute, GRPCRoute and Gateway, and empty for Service and Pod',
     },
   ],
 }
@@ -75,7 +76,7 @@ export function securityPolicySpecSchema(sections: readonly Section[]): JsonSche
         targetRefs: {
           type: 'array',
           description:
-            'targetRefs are what the policy is attached to: 1 to 16 Services, pods, HTTPRoutes or Gateways of its own namespace. An empty list is invalid and never means everything.',
+            'targetRefs are what the policy is attached to: 1 to 16 Services, pods, HTTPRoutes, GRPCRoutes or Gateways of its own namespace. An empty list is invalid and never means everything.',
           minItems: 1,
           maxItems: 16,
           'x-kubernetes-list-type': 'atomic',

@@ -42,7 +42,7 @@ export interface KubernetesSource extends Source {
   standings(): readonly KindStanding[]
   /** Calls `listener` after each change of a standing. Returns how to stop. */
   onStanding(listener: () => void): () => void
-  /** The newest status that was seen of a resource whose status we write: ours, GatewayClass, Gateway and HTTPRoute. */
+  /** The newest status that was seen of a resource whose status we write: ours, GatewayClass, Gateway and routes. */
   observed(kind: string, namespace: string | undefined, name: string): ObservedObject | undefined
   /** Calls `listener` with the key of each resource of which `observed` says something else. Returns how to stop. */
   onObserved(listener: (key: string) => void): () => void
@@ -139,7 +139,7 @@ interface Mirrored {
 }
 
 /** Of others, whose status we write; of ours it is all. */
-const OBSERVED_KINDS: readonly string[] = ['GatewayClass', 'Gateway', 'HTTPRoute']
+const OBSERVED_KINDS: readonly string[] = ['GatewayClass', 'Gateway', 'HTTPRoute', 'GRPCRoute']
 
 function mirrored(definition: KindDefinition, object: KubernetesObject, share: Share): Mirrored {
   const resource = projectObject(definition, object, share)

@@ -74,6 +74,7 @@ const ENFORCED_KINDS: ReadonlySet<string> = new Set([
   'MeshSecurityPolicy',
   'TrafficPolicy',
   'HTTPRoute',
+  'GRPCRoute',
   'Gateway',
 ])
 

@@ -13,6 +13,7 @@ import { KINDS, type KindDefinition } from '../resources/kinds.ts'
 import { MESH_CONFIG_NAME } from '../resources/mesh-config.ts'
 import { isSame } from '../store/same.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import { isRouteKind, ROUTE_KINDS } from '../translate/listeners.ts'
 import type { Condition, ResourceStatus } from './conditions.ts'
 import { withIssuerKeys } from './issuer-status.ts'
 import { namesUs, type RouteParent, routeParents, routeStatus } from './route-status.ts'
@@ -51,7 +52,7 @@ export interface KubernetesStatusOptions {
   readonly signal: AbortSignal
 }
 
-/** Keeps the statuses of our kinds and of HTTPRoutes. One in a cluster: the leader's. */
+/** Keeps the statuses of our kinds and of routes. One in a cluster: the leader's. */
 export interface KubernetesStatus {
   /** Something that a status shows may have changed. Called often: it gathers. */
   touch(): void
@@ -110,7 +111,7 @@ const CONCURRENCY = 6
 
 /** Kinds whose status is written here. Gateways and their classes have a controller of their own. */
 const WRITTEN_KINDS: ReadonlyMap<string, KindDefinition> = new Map(
-  KINDS.filter(({ kind, specSchema }) => specSchema !== undefined || kind === 'HTTPRoute').map((definition) => [
+  KINDS.filter(({ kind, specSchema }) => specSchema !== undefined || isRouteKind(kind)).map((definition) => [
     definition.kind,
     definition,
   ]),
@@ -224,7 +225,7 @@ export function runKubernetesStatus(options: KubernetesStatusOptions): Kubernete
   const stopObserving = world.onObserved((key) => {
     if (wanted.has(key)) queue.add(key)
     // A resource that is new here has no status of ours yet, unless somebody wrote one: then it is to go.
-    else if (key.startsWith('HTTPRoute/')) touch()
+    else if (isRouteKind(key.slice(0, key.indexOf('/')))) touch()
   })
   signal.addEventListener(
     'abort',
@@ -247,7 +248,7 @@ function wantedStatuses(world: StatusWorld): ReadonlyMap<string, Wanted> {
     const resource = snapshot.get(kind, namespace, name)
     if (resource === undefined) continue
     const key = resourceKey(kind, namespace, name)
-    if (kind === 'HTTPRoute') {
+    if (isRouteKind(kind)) {
       wanted.set(key, { resource, parents: routeParents(report, standings).map(withShortMessages) })
     } else if (report.accepted !== undefined) {
       const own = kind === 'TokenIssuer' ? withIssuerKeys(status.conditions, issuers.get(name)) : status.conditions
@@ -257,10 +258,10 @@ function wantedStatuses(world: StatusWorld): ReadonlyMap<string, Wanted> {
     }
   }
   // Routes that were attached to a Gateway of ours, and are no more.
-  for (const resource of snapshot.ofKind('HTTPRoute')) {
+  for (const resource of ROUTE_KINDS.flatMap((kind) => snapshot.ofKind(kind))) {
     const { namespace, name } = resource.metadata
-    const key = resourceKey('HTTPRoute', namespace, name)
-    const seen = world.observed('HTTPRoute', namespace, name)?.status as StatusFields | undefined
+    const key = resourceKey(resource.kind, namespace, name)
+    const seen = world.observed(resource.kind, namespace, name)?.status as StatusFields | undefined
     if (!wanted.has(key) && seen != null && namesUs(seen)) wanted.set(key, { resource, parents: [] })
   }
   return wanted

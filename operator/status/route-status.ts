@@ -6,7 +6,7 @@ import { type Condition, statusOf, type WorkloadStanding } from './conditions.ts
 import type { StatusFields } from './status-applier.ts'
 import { withTransitionTimes } from './transition-times.ts'
 
-/** What we say of one parent of an HTTPRoute (`RouteParentStatus`), without the times of transitions. */
+/** What we say of one parent of a route (`RouteParentStatus`), without the times of transitions. */
 export interface RouteParent {
   readonly parentRef: ParentRef
   readonly conditions: readonly Condition[]
@@ -15,7 +15,7 @@ export interface RouteParent {
 /** What the API server takes (`HTTPRoute.status.parents`). */
 const MAX_PARENTS = 32
 
-/** An HTTPRoute's parents that are Gateways of ours. Programmed is said by what that Gateway's pods acknowledged. */
+/** A route's parents that are Gateways of ours. Programmed is said by what that Gateway's pods acknowledged. */
 export function routeParents(report: ResourceReport, standings: readonly WorkloadStanding[]): readonly RouteParent[] {
   return (report.parents ?? []).map((parent) => ({
     parentRef: { group: 'gateway.networking.k8s.io', kind: 'Gateway', ...parent.parentRef },
@@ -32,7 +32,7 @@ function conditionsOf(
   return statusOf({ ...report, accepted, resolvedRefs, selected: [gateway] }, standing).conditions
 }
 
-/** `status` of an HTTPRoute: our parents as they are now, beside the entries of other controllers, which stay. */
+/** `status` of a route: our parents as they are now, beside the entries of other controllers, which stay. */
 export function routeStatus(parents: readonly RouteParent[], before: StatusFields, nowMs: number): StatusFields {
   const there = Array.isArray(before['parents']) ? (before['parents'] as readonly WrittenParent[]) : []
   const others = there.filter((each) => each?.controllerName !== CONTROLLER_NAME)

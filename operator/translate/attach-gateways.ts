@@ -1,4 +1,4 @@
-import type { TargetRef } from '../../model/resource.ts'
+import { resourceKey, type TargetRef } from '../../model/resource.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { SPECIFICITY } from './attach.ts'
@@ -11,7 +11,7 @@ import type { RouteFacts } from './routes.ts'
 export interface GatewayAttachments {
   /** Of the Gateway as a whole and of one of its listeners. */
   reachesOfListener(gateway: WorkloadId, listener: string): readonly Reach[]
-  /** Of the HTTPRoute as a whole and of one of its rules; `route` is its key. */
+  /** Of the route as a whole and of one of its rules; `route` is its key. */
   reachesOfRule(route: string, rule: number): readonly Reach[]
   /** By key of the policy: the gateways that it reaches. */
   readonly selected: ReadonlyMap<string, readonly WorkloadId[]>
@@ -19,7 +19,7 @@ export interface GatewayAttachments {
   readonly missing: ReadonlyMap<string, readonly string[]>
 }
 
-/** Attaches SecurityPolicies to Gateways and HTTPRoutes, each of the policy's own namespace. */
+/** Attaches SecurityPolicies to Gateways and routes, each of the policy's own namespace. */
 export function attachToGateways(
   policies: readonly WorkloadPolicy[],
   gateways: readonly GatewayFacts[],
@@ -30,7 +30,7 @@ export function attachToGateways(
   const selected = new Map<string, readonly WorkloadId[]>()
   const missing = new Map<string, readonly string[]>()
   const gatewaysByName = new Map(gateways.map((each) => [`${each.namespace}/${each.name}`, each]))
-  const routesByName = new Map(routes.map((each) => [`${each.namespace}/${each.name}`, each]))
+  const routesByName = new Map(routes.map((each) => [each.key, each]))
 
   for (const policy of policies) {
     if (policy.mode === 'Off') continue
@@ -62,12 +62,12 @@ export function attachToGateways(
         } else if (sectionName !== undefined && !gateway.listeners.some((listener) => listener.name === sectionName)) {
           absent.push(`listener ${sectionName} of Gateway ${name}`)
         } else reachGateway(gateway, sectionName, sectionName ? SPECIFICITY.listener : SPECIFICITY.gateway)
-      } else if (kind === 'HTTPRoute') {
-        const route = routesByName.get(key)
+      } else if (kind === 'HTTPRoute' || kind === 'GRPCRoute') {
+        const route = routesByName.get(resourceKey(kind, namespace, name))
         if (route === undefined) {
-          if (snapshot.get('HTTPRoute', namespace, name) === undefined) absent.push(`HTTPRoute ${name}`)
+          if (snapshot.get(kind, namespace, name) === undefined) absent.push(`${kind} ${name}`)
         } else if (sectionName !== undefined && !route.rules.some((rule) => rule.name === sectionName)) {
-          absent.push(`rule ${sectionName} of HTTPRoute ${name}`)
+          absent.push(`rule ${sectionName} of ${kind} ${name}`)
         } else reachRoute(route, sectionName, sectionName ? SPECIFICITY.rule : SPECIFICITY.route)
       }
     }

@@ -11,6 +11,7 @@ import type { SectionContext } from '../../model/section.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
 import { groupByPrecedence } from './hostnames.ts'
 import { type Finding, type Reach, type Rooms, slotsAt } from './levels.ts'
+import type { RouteKind } from './listeners.ts'
 import type { MeshSettings } from './mesh-settings.ts'
 import { upstreamOf } from './outbound.ts'
 import type { MeshPolicy } from './policy.ts'
@@ -42,12 +43,13 @@ export interface ListenerSlice {
 }
 
 export interface RouteSlice {
+  readonly kind: RouteKind
   readonly namespace: string
   readonly name: string
   readonly createdAt: string
   readonly attached: readonly { readonly listener: string; readonly hostnames: readonly string[] }[]
   readonly rules: readonly (ResolvedRule & {
-    /** Of the HTTPRoute and of the rule. */
+    /** Of the route and of the rule. */
     readonly reaches: readonly Reach[]
   })[]
   /** The MeshSecurityPolicies that hold at gateways for the route's namespace. */
@@ -110,7 +112,7 @@ function routesAt(
   findings: Finding[],
 ): RouteConfig[] {
   const ranked: Ranked[] = []
-  for (const { namespace, name, createdAt, attached, rules, meshPolicies } of slice.routes) {
+  for (const { kind, namespace, name, createdAt, attached, rules, meshPolicies } of slice.routes) {
     const here = attached.find((each) => each.listener === listener.name)
     if (here === undefined) continue
     for (const [i, rule] of rules.entries()) {
@@ -129,7 +131,7 @@ function routesAt(
       }
       const settled = slotsAt({ context, reaches: [...listener.reaches, ...rule.reaches], meshPolicies }, rooms)
       findings.push(...settled.findings)
-      const action = actionOf(rule, slice.mesh)
+      const action = actionOf(kind, rule, slice.mesh)
       for (const [j, match] of rule.matches.entries()) {
         for (const { hostnames, precedence } of groupByPrecedence(here.hostnames)) {
           ranked.push({
@@ -137,7 +139,7 @@ function routesAt(
             age: `${createdAt} ${namespace}/${name}`,
             order: ranked.length,
             route: {
-              id: `HTTPRoute/${namespace}/${name}/${i}/${j}`,
+              id: `${kind}/${namespace}/${name}/${i}/${j}`,
               match: { hostnames: [...hostnames], ...match },
               filters: settled.slots,
               ...(rule.requestHeaders !== undefined && { requestHeaders: rule.requestHeaders }),
@@ -163,10 +165,11 @@ function authorizationDefaultFor({ backends, mirrors }: ResolvedRule, mesh: Mesh
   return isJudgedAgain ? 'Allow' : mesh.authorizationDefault
 }
 
-function actionOf(rule: ResolvedRule, mesh: MeshSettings): RouteAction {
+function actionOf(kind: RouteKind, rule: ResolvedRule, mesh: MeshSettings): RouteAction {
   if (rule.redirect !== undefined) return rule.redirect
   const backends = rule.backends.map(({ target, weight }) => ({ upstream: target?.upstream ?? '', weight }))
-  if (backends.every(({ weight }) => weight === 0)) return { kind: 'respond', status: 500 }
+  // A caller of gRPC is told UNAVAILABLE (GRPCRouteRule.backendRefs).
+  if (backends.every(({ weight }) => weight === 0)) return { kind: 'respond', status: kind === 'GRPCRoute' ? 503 : 500 }
   return {
     kind: 'forward',
     backends,
@@ -182,7 +185,7 @@ function actionOf(rule: ResolvedRule, mesh: MeshSettings): RouteAction {
 }
 
 /**
- * Gateway API's order (HTTPRouteRule.matches): the narrower hostname, an exact path, the longer prefix, a method, more headers,
+ * Gateway API's order (HTTPRouteRule.matches, and GRPCRouteRule.matches by the paths of its calls): the narrower hostname, an exact path, the longer prefix, a method, more headers,
  * more query parameters; then the older route, the first by namespace and name, and the first in its list.
  */
 function byPrecedence(a: Ranked, b: Ranked): number {

@@ -11,6 +11,10 @@ import { ACCEPTED, type ConditionFound, RESOLVED, refused } from './report.ts'
 
 const GATEWAY_API = 'gateway.networking.k8s.io'
 
+/** The kinds of routes that are served, in the order of the alphabet. */
+export const ROUTE_KINDS = ['GRPCRoute', 'HTTPRoute'] as const
+export type RouteKind = (typeof ROUTE_KINDS)[number]
+
 /** One listener of a Gateway of ours. */
 export interface ListenerFacts {
   readonly name: string
@@ -26,10 +30,10 @@ export interface ListenerFacts {
   readonly overlaps: readonly string[]
   /** False: routes cannot attach and nothing is served. */
   readonly isValid: boolean
-  /** Whether it takes HTTPRoutes at all. */
-  readonly takesRoutes: boolean
-  /** Whether HTTPRoutes of a namespace may attach. */
-  readonly admits: (namespace: string, labels: Readonly<Record<string, string>>) => boolean
+  /** The kinds of routes that it takes, in the order of the alphabet. */
+  readonly kinds: readonly RouteKind[]
+  /** Whether routes of a kind and namespace may attach. */
+  readonly admits: (kind: RouteKind, namespace: string, labels: Readonly<Record<string, string>>) => boolean
 }
 
 const NO_CONFLICT: ConditionFound = { status: 'False', reason: 'NoConflicts', message: 'No listener is in its way.' }
@@ -56,16 +60,19 @@ export function listenersOf(
     const { name, port, protocol } = listener
     const secret = { namespace, hostname: host, path: `${path}.tls`, snapshot, judgeKeyPair, issues }
     const found = protocol === 'HTTPS' ? certificatesOf(listener, secret) : { certificates: [], resolvedRefs: RESOLVED }
-    const kinds = listener.allowedRoutes?.kinds ?? [{ kind: 'HTTPRoute' }]
-    const foreign = kinds.filter(({ group = GATEWAY_API, kind }) => group !== GATEWAY_API || kind !== 'HTTPRoute')
-    const [first] = foreign
+    const asked = listener.allowedRoutes?.kinds ?? []
+    const known = asked.flatMap(({ group = GATEWAY_API, kind }) =>
+      group === GATEWAY_API ? ROUTE_KINDS.filter((each) => each === kind) : [],
+    )
+    const first = asked.find(({ group = GATEWAY_API, kind }) => group !== GATEWAY_API || !isRouteKind(kind))
     if (first !== undefined) {
-      const message = `${first.kind} is not supported: use HTTPRoute`
+      const message = `${first.kind} is not supported: use HTTPRoute or GRPCRoute`
       issues.push(issue('invalid-route-kind', `${path}.allowedRoutes.kinds`, message))
     }
     const conflicted = conflicts.get(each) ?? NO_CONFLICT
     const isValid = accepted.status === 'True' && conflicted.status === 'False'
-    const takesRoutes = isServable(protocol) && (foreign.length < kinds.length || kinds.length === 0)
+    const admitted = asked.length === 0 ? ROUTE_KINDS : ROUTE_KINDS.filter((kind) => known.includes(kind))
+    const kinds = isServable(protocol) ? admitted : []
     const admits = namespacesOf(listener, namespace)
     return {
       name,
@@ -79,8 +86,8 @@ export function listenersOf(
       conflicted,
       overlaps: isValid && protocol === 'HTTPS' ? overlapsOf(each, named) : [],
       isValid,
-      takesRoutes,
-      admits: (routes, labels) => takesRoutes && admits(routes, labels),
+      kinds,
+      admits: (kind, routes, labels) => kinds.includes(kind) && admits(routes, labels),
     }
   })
 }
@@ -116,6 +123,11 @@ function readListener(listener: Listener, path: string, gateway: Gateway, issues
   const hostname = listener.hostname ? parseHostnamePattern(listener.hostname) : undefined
   if (hostname?.ok === false) refuse('UnsupportedValue', '.hostname', `it ${hostname.issues[0]?.message}`)
   return { listener, path, host: hostname?.ok ? hostname.value : '', accepted }
+}
+
+/** Whether routes of this kind are served. */
+export function isRouteKind(kind: string): kind is RouteKind {
+  return (ROUTE_KINDS as readonly string[]).includes(kind)
 }
 
 function isServable(protocol: string): boolean {
@@ -172,7 +184,10 @@ function overlapsOf(each: ReadListener, listeners: readonly ReadListener[]): rea
   })
 }
 
-function namespacesOf({ allowedRoutes }: Listener, own: string): ListenerFacts['admits'] {
+function namespacesOf(
+  { allowedRoutes }: Listener,
+  own: string,
+): (namespace: string, labels: Readonly<Record<string, string>>) => boolean {
   const { from = 'Same', selector } = allowedRoutes?.namespaces ?? {}
   switch (from) {
     case 'All':

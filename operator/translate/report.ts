@@ -27,7 +27,7 @@ export interface ResourceReport {
   readonly selected: readonly WorkloadId[]
   /** Gateway: by listener, in the order of its spec. */
   readonly listeners?: readonly ListenerReport[]
-  /** HTTPRoute: for each `parentRef` that is a Gateway of ours, in the order of its spec. */
+  /** HTTPRoute and GRPCRoute: for each `parentRef` that is a Gateway of ours, in the order of its spec. */
   readonly parents?: readonly ParentReport[]
 }
 
@@ -39,8 +39,8 @@ export interface ListenerReport {
   /** Positive when there is a conflict, as Gateway API has it. */
   readonly conflicted: ConditionFound
   readonly programmed?: ConditionFound
-  /** Whether HTTPRoutes are of a kind that it takes. */
-  readonly takesRoutes: boolean
+  /** The kinds of routes that it takes. */
+  readonly kinds: readonly string[]
   /** HTTPS listeners of its port whose hostnames are partly its own. */
   readonly overlaps: readonly string[]
 }

@@ -273,7 +273,7 @@ function gatewayReport({ accepted, resolvedRefs, issues, listeners, id }: Gatewa
       accepted: listener.accepted,
       resolvedRefs: listener.resolvedRefs,
       conflicted: listener.conflicted,
-      takesRoutes: listener.takesRoutes,
+      kinds: listener.kinds,
       overlaps: listener.overlaps,
       ...(unserved.includes(listener) && { programmed: refused('Invalid', 'It is not served.') }),
     })),

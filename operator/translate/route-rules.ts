@@ -17,7 +17,7 @@ import type {
 } from '../resources/http-route.ts'
 import { TRAFFIC_DEFAULTS } from '../resources/traffic-policy.ts'
 
-/** A rule of an HTTPRoute, made ready but for what it refers to. */
+/** A rule of an HTTPRoute or GRPCRoute, made ready but for what it refers to. */
 export interface RouteRule {
   readonly name?: string
   readonly matches: readonly Omit<RouteMatch, 'hostnames'>[]
@@ -85,7 +85,11 @@ export function readRules({ spec }: HTTPRoute): Result<readonly RouteRule[]> {
 }
 
 /** Hostnames of a route in lower case. */
-export function readHostnames({ spec }: HTTPRoute): Result<readonly string[]> {
+export function readHostnames({
+  spec,
+}: {
+  readonly spec: { readonly hostnames?: readonly string[] }
+}): Result<readonly string[]> {
   const issues: Issue[] = []
   const hostnames = (spec.hostnames ?? []).flatMap((text, i) => {
     const pattern = parseHostnamePattern(text)
@@ -100,6 +104,16 @@ function readRule(rule: HTTPRouteRule, path: string, issues: Issue[]): RouteRule
   const matches = (rule.matches?.length ? rule.matches : [{}]).map((match, i) =>
     readMatch(match, `${path}.matches[${i}]`, issues),
   )
+  return readRuleWith(matches, rule, path, issues)
+}
+
+/** What a rule of any kind of route says besides its matches. */
+export function readRuleWith(
+  matches: RouteRule['matches'],
+  rule: Omit<HTTPRouteRule, 'matches'>,
+  path: string,
+  issues: Issue[],
+): RouteRule {
   const filters = readFilters(rule.filters ?? [], matches, path, issues)
   for (const [i, ref] of (rule.backendRefs ?? []).entries()) {
     if ((ref.filters ?? []).length > 0) {
@@ -126,7 +140,7 @@ function readMatch(match: HTTPRouteMatch, path: string, issues: Issue[]): RouteR
   return {
     path: readPathMatch(match.path ?? {}, `${path}.path`, issues),
     ...(match.method !== undefined && { method: match.method }),
-    headers: readValueMatches(match.headers ?? [], `${path}.headers`, (name) => name.toLowerCase(), issues),
+    headers: readHeaderMatches(match.headers ?? [], `${path}.headers`, issues),
     query: readValueMatches(match.queryParams ?? [], `${path}.queryParams`, (name) => name, issues),
   }
 }
@@ -161,6 +175,15 @@ function readPath(text: string, path: string, issues: Issue[]): string {
     issues.push(unsupported(path, 'holds braces, which no path of a request does'))
   }
   return `/${literals.join('/')}`
+}
+
+/** The headers of a match, each named in lower case. */
+export function readHeaderMatches(
+  matches: readonly ValueMatch[],
+  path: string,
+  issues: Issue[],
+): RouteMatch['headers'] {
+  return readValueMatches(matches, path, (name) => name.toLowerCase(), issues)
 }
 
 /** The first of several with one name counts (Gateway API). */
@@ -334,7 +357,7 @@ const LONGEST_BACKOFF = 10
 const MAX_BACKOFF_MS = 60_000
 
 function readDelivery(
-  { timeouts = {}, retry }: HTTPRouteRule,
+  { timeouts = {}, retry }: Omit<HTTPRouteRule, 'matches'>,
   matches: RouteRule['matches'],
   rulePath: string,
   issues: Issue[],
@@ -373,7 +396,11 @@ function readRetry(
   }
 }
 
-function readSession({ sessionPersistence }: HTTPRouteRule, rulePath: string, issues: Issue[]): Session | undefined {
+function readSession(
+  { sessionPersistence }: Omit<HTTPRouteRule, 'matches'>,
+  rulePath: string,
+  issues: Issue[],
+): Session | undefined {
   if (sessionPersistence === undefined) return undefined
   const path = `${rulePath}.sessionPersistence`
   const { type = 'Cookie', sessionName = DEFAULT_SESSION, cookieConfig = {} } = sessionPersistence

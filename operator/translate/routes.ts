@@ -1,21 +1,25 @@
 import { type Resource, resourceKey } from '../../model/resource.ts'
-import { type Issue, issue } from '../../model/result.ts'
+import { type Issue, issue, ok, type Result } from '../../model/result.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
+import { readGRPCRoute } from '../resources/grpc-route.ts'
 import { type BackendRef, type ParentRef, readHTTPRoute } from '../resources/http-route.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { GatewayFacts } from './gateways.ts'
 import { isGranted } from './grants.ts'
+import { readGrpcRules } from './grpc-rules.ts'
 import { intersectHostnames } from './hostnames.ts'
+import { ROUTE_KINDS, type RouteKind } from './listeners.ts'
 import type { NamespaceFacts } from './namespace.ts'
 import { ACCEPTED, type ConditionFound, type ParentReport, RESOLVED, refused } from './report.ts'
 import { type RouteRule, readHostnames, readRules } from './route-rules.ts'
 import { type ServiceFacts, type ServicePortFacts, upstreamName } from './services.ts'
 
-/** An HTTPRoute and where it is served. */
+/** A route and where it is served. */
 export interface RouteFacts {
   readonly resource: Resource
   /** `HTTPRoute/namespace/name`. */
   readonly key: string
+  readonly kind: RouteKind
   readonly namespace: string
   readonly name: string
   readonly createdAt: string
@@ -54,7 +58,7 @@ export interface BackendTarget {
 
 const GATEWAY_API = 'gateway.networking.k8s.io'
 
-/** Every HTTPRoute with a parent of ours, by namespace and name. */
+/** Every route with a parent of ours, by kind, namespace and name. */
 export function routesOf(
   snapshot: Snapshot,
   gateways: readonly GatewayFacts[],
@@ -63,14 +67,15 @@ export function routesOf(
   const byName = new Map(gateways.map((gateway) => [`${gateway.namespace}/${gateway.name}`, gateway]))
   const routes: RouteFacts[] = []
   const unread: { resource: Resource; issue: Issue }[] = []
-  for (const resource of snapshot.ofKind('HTTPRoute')) {
+  const claims = new HostClaims()
+  for (const { kind, resource } of byAge(snapshot)) {
     const { name, namespace = 'default', creationTimestamp = '' } = resource.metadata
-    const read = readHTTPRoute(resource)
+    const read = readRoute(kind, resource)
     if (!read.ok) {
       unread.push(...read.issues.map((found) => ({ resource, issue: found })))
       continue
     }
-    const ours = (read.value.spec.parentRefs ?? []).flatMap((parentRef) => {
+    const ours = read.value.parentRefs.flatMap((parentRef) => {
       const { group = GATEWAY_API, kind = 'Gateway' } = parentRef
       const gateway = byName.get(`${parentRef.namespace ?? namespace}/${parentRef.name}`)
       return gateway === undefined || group !== GATEWAY_API || kind !== 'Gateway' ? [] : [{ parentRef, gateway }]
@@ -78,8 +83,7 @@ export function routesOf(
     if (ours.length === 0) continue
 
     const issues: Issue[] = []
-    const rules = readRules(read.value)
-    const hostnames = readHostnames(read.value)
+    const { rules, hostnames } = read.value
     issues.push(...(rules.ok ? [] : rules.issues), ...(hostnames.ok ? [] : hostnames.issues))
     const [first] = issues
     const unsupported =
@@ -92,7 +96,7 @@ export function routesOf(
     const refs = { reported: RESOLVED }
     const resolved = rules.ok ? rules.value.map((rule, i) => resolveRule(rule, i)) : []
     function resolve(ref: BackendRef, path: string): BackendTarget | undefined {
-      const backend = resolveBackend(ref, namespace, snapshot, namespaces)
+      const backend = resolveBackend(ref, kind, namespace, snapshot, namespaces)
       if (backend.ok) return backend.target
       issues.push(issue('backend-not-resolved', path, backend.message))
       if (refs.reported === RESOLVED) refs.reported = refused(backend.reason, backend.message)
@@ -115,14 +119,16 @@ export function routesOf(
 
     const labels = namespaces.get(namespace)?.labels ?? {}
     const attached: RouteAttachment[] = []
+    const route = { kind, namespace, name, labels }
     const parents = ours.map(({ parentRef, gateway }): ParentReport => {
       const found =
-        unsupported ?? attach(parentRef, gateway, namespace, labels, hostnames.ok ? hostnames.value : [], attached)
+        unsupported ?? attach(parentRef, gateway, route, hostnames.ok ? hostnames.value : [], attached, claims)
       return { parentRef, gateway: gateway.id, accepted: found, resolvedRefs: refs.reported }
     })
     routes.push({
       resource,
-      key: resourceKey('HTTPRoute', namespace, name),
+      key: resourceKey(kind, namespace, name),
+      kind,
       namespace,
       name,
       createdAt: creationTimestamp,
@@ -132,18 +138,91 @@ export function routesOf(
       issues,
     })
   }
-  return { routes, issues: unread }
+  return { routes: routes.sort((a, b) => (a.key < b.key ? -1 : 1)), issues: unread }
+}
+
+/** Older first, then by namespace and name: who was there first keeps a hostname that two kinds want. */
+function byAge(snapshot: Snapshot): readonly { readonly kind: RouteKind; readonly resource: Resource }[] {
+  const all = ROUTE_KINDS.flatMap((kind) =>
+    snapshot.ofKind(kind).map((resource) => {
+      const { name, namespace = 'default', creationTimestamp = '' } = resource.metadata
+      return { kind, resource, age: `${creationTimestamp} ${namespace}/${name} ${kind}` }
+    }),
+  )
+  return all.sort((a, b) => (a.age < b.age ? -1 : 1))
+}
+
+/** What routes of every kind say. */
+interface ReadRoute {
+  readonly parentRefs: readonly ParentRef[]
+  readonly hostnames: Result<readonly string[]>
+  readonly rules: Result<readonly RouteRule[]>
+}
+
+function readRoute(kind: RouteKind, resource: Resource): Result<ReadRoute> {
+  if (kind === 'GRPCRoute') {
+    const read = readGRPCRoute(resource)
+    if (!read.ok) return read
+    const { parentRefs = [] } = read.value.spec
+    return ok({ parentRefs, hostnames: readHostnames(read.value), rules: readGrpcRules(read.value) })
+  }
+  const read = readHTTPRoute(resource)
+  if (!read.ok) return read
+  const { parentRefs = [] } = read.value.spec
+  return ok({ parentRefs, hostnames: readHostnames(read.value), rules: readRules(read.value) })
+}
+
+/** A route, as far as a listener asks whose it is. */
+interface AttachingRoute {
+  readonly kind: RouteKind
+  readonly namespace: string
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/**
+ * A hostname of a listener is for routes of one kind, those of the oldest route (Gateway API, GRPCRouteSpec.hostnames):
+ * what is a call and what is a request is not to be told apart by the paths of two authors.
+ */
+class HostClaims {
+  /** By kind and listener: where all routes are of one kind, nobody is looked at. */
+  readonly #claims = new Map<string, { readonly route: AttachingRoute; readonly hostnames: readonly string[] }[]>()
+
+  /** The route of another kind that has one of the hostnames at the listener. */
+  holderOf(listener: string, kind: RouteKind, hostnames: readonly string[]): AttachingRoute | undefined {
+    for (const other of ROUTE_KINDS) {
+      if (other === kind) continue
+      const there = this.#claims.get(`${other} ${listener}`) ?? []
+      const found = there.find((claim) => haveOneInCommon(claim.hostnames, hostnames))
+      if (found !== undefined) return found.route
+    }
+    return undefined
+  }
+
+  add(listener: string, route: AttachingRoute, hostnames: readonly string[]): void {
+    const key = `${route.kind} ${listener}`
+    const there = this.#claims.get(key) ?? []
+    this.#claims.set(key, there)
+    there.push({ route, hostnames })
+  }
+}
+
+/** Of two lists, of which an empty one is every host. */
+function haveOneInCommon(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length === 0 || b.length === 0) return true
+  return a.some((hostname) => intersectHostnames(b, hostname) !== undefined)
 }
 
 /** Attaches a route to the listeners that one parentRef comes to; says why where that is none. */
 function attach(
   { sectionName, port }: ParentRef,
   gateway: GatewayFacts,
-  namespace: string,
-  labels: Readonly<Record<string, string>>,
+  route: AttachingRoute,
   hostnames: readonly string[],
   attached: RouteAttachment[],
+  claims: HostClaims,
 ): ConditionFound {
+  const { kind, namespace, labels } = route
   const named = gateway.listeners.filter(
     (listener) =>
       listener.isValid &&
@@ -157,19 +236,28 @@ function attach(
       `Gateway ${gateway.namespace}/${gateway.name} has no such ${which} that is valid.`,
     )
   }
-  const admitting = named.filter((listener) => listener.admits(namespace, labels))
+  const admitting = named.filter((listener) => listener.admits(kind, namespace, labels))
   if (admitting.length === 0) {
-    return refused('NotAllowedByListeners', `allowedRoutes does not admit HTTPRoutes of namespace ${namespace}.`)
+    return refused('NotAllowedByListeners', `allowedRoutes does not admit ${kind}s of namespace ${namespace}.`)
   }
-  let isServed = false
-  for (const listener of admitting) {
+  const served = admitting.flatMap((listener) => {
     const both = intersectHostnames(hostnames, listener.hostname)
-    if (both === undefined) continue
-    isServed = true
+    return both === undefined ? [] : [{ listener, both, place: `${gateway.id} ${listener.name}` }]
+  })
+  for (const { listener, both, place } of served) {
+    const holder = claims.holderOf(place, kind, both)
+    if (holder === undefined) continue
+    const message = `${holder.kind} ${holder.namespace}/${holder.name} is older and has a hostname of its own at listener ${listener.name}: one hostname is for routes of one kind.`
+    return refused('HostnameConflict', message)
+  }
+  for (const { listener, both, place } of served) {
+    claims.add(place, route, both)
     const known = attached.findIndex((each) => each.gateway === gateway.id && each.listener === listener.name)
     if (known === -1) attached.push({ gateway: gateway.id, listener: listener.name, hostnames: both })
   }
-  return isServed ? ACCEPTED : refused('NoMatchingListenerHostname', 'No hostname of the route is one of the listener.')
+  return served.length > 0
+    ? ACCEPTED
+    : refused('NoMatchingListenerHostname', 'No hostname of the route is one of the listener.')
 }
 
 type Backend =
@@ -178,6 +266,7 @@ type Backend =
 
 function resolveBackend(
   ref: BackendRef,
+  routeKind: RouteKind,
   routeNamespace: string,
   snapshot: Snapshot,
   namespaces: ReadonlyMap<string, NamespaceFacts>,
@@ -185,7 +274,7 @@ function resolveBackend(
   const { group = '', kind = 'Service', namespace = routeNamespace, name, port } = ref
   const no = (reason: string, message: string): Backend => ({ ok: false, reason, message })
   if (group !== '' || kind !== 'Service') return no('InvalidKind', `${kind} is not supported: refer to a Service`)
-  const from = { group: GATEWAY_API, kind: 'HTTPRoute', namespace: routeNamespace }
+  const from = { group: GATEWAY_API, kind: routeKind, namespace: routeNamespace }
   if (!isGranted(snapshot, { from, to: { group, kind, namespace, name } })) {
     return no('RefNotPermitted', `no ReferenceGrant of ${namespace} permits Service ${namespace}/${name}`)
   }
@@ -196,6 +285,10 @@ function resolveBackend(
     return no('BackendNotFound', `Service ${namespace}/${name} has no TCP port ${port ?? '(none given)'}`)
   if (served.protocol !== 'http') {
     return no('UnsupportedProtocol', `port ${port} of Service ${namespace}/${name} is not HTTP`)
+  }
+  if (routeKind === 'GRPCRoute' && served.appProtocol !== 'http2') {
+    const message = `port ${port} of Service ${namespace}/${name} is not said to speak gRPC: give it appProtocol kubernetes.io/h2c`
+    return no('UnsupportedProtocol', message)
   }
   return { ok: true, target: { upstream: upstreamName(namespace, name, served.port), service, port: served } }
 }

@@ -136,9 +136,10 @@ function gatewaySlice(
     routes: routes.flatMap((route): RouteSlice[] => {
       const attached = route.attached.filter((each) => each.gateway === gateway.id)
       if (attached.length === 0) return []
-      const { namespace, name, createdAt, key } = route
+      const { kind, namespace, name, createdAt, key } = route
       return [
         {
+          kind,
           namespace,
           name,
           createdAt,

@@ -76,7 +76,7 @@ function judgeAddresses(facts: ClusterFacts): Judgement {
 
 function judgeRoutes(facts: ClusterFacts): Judgement {
   const gateways = new Set(ourGateways(facts).map(nameOf))
-  const routes = all(facts, 'HTTPRoute').filter(({ spec, metadata }) => {
+  const routes = [...all(facts, 'HTTPRoute'), ...all(facts, 'GRPCRoute')].filter(({ spec, metadata }) => {
     const parents = spec?.['parentRefs']
     return (Array.isArray(parents) ? parents : []).some((parent) => {
       const { namespace = metadata.namespace, name } = recordOf(parent)
@@ -85,7 +85,7 @@ function judgeRoutes(facts: ClusterFacts): Judgement {
   })
   if (routes.length === 0) return skipped('no route is for a Gateway of ours')
   const problems = routes.flatMap((route): Problem[] => {
-    const resource = `HTTPRoute/${nameOf(route)}`
+    const resource = `${route.kind}/${nameOf(route)}`
     const parents = (route.status?.parents ?? []).filter(({ controllerName }) => controllerName === CONTROLLER_NAME)
     if (parents.length === 0) return [warn(resource, 'no operator has read it yet')]
     return parents.flatMap(({ parentRef, conditions = [] }) =>
