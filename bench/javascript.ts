@@ -30,6 +30,7 @@ import type { Engine } from '../sidecar/serve/engine.ts'
 import { ForwardedLines } from '../sidecar/serve/forwarded.ts'
 import { createIdSource } from '../sidecar/serve/ids.ts'
 import { inboundSite } from '../sidecar/serve/inbound.ts'
+import { LENT_READ_BYTES } from '../sidecar/serve/lent-reads.ts'
 import { DEFAULT_LIMITS } from '../sidecar/serve/limits.ts'
 import { createLoad } from '../sidecar/serve/load.ts'
 import { Mirrors } from '../sidecar/serve/mirrors.ts'
@@ -120,6 +121,7 @@ const engine: Engine = {
   clock,
   log: { ...silentLog, error: (message: string, fields) => console.error(message, fields) },
   limits,
+  clientReadBuffer: Buffer.allocUnsafeSlow(LENT_READ_BYTES),
   deadlines,
   tunnels: new OpenTunnels(() => pipeline),
   load: createLoad(clock, limits),

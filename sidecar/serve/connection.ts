@@ -13,6 +13,7 @@ import { IDENTITY_HEADERS } from './forwarded.ts'
 import type { RequestHead } from './http1/message.ts'
 import { RequestHeadParser } from './http1/request-head.ts'
 import { Http1Downstream, type Http1Wire } from './http1-downstream.ts'
+import { keepReads, lendReads } from './lent-reads.ts'
 import { PROBLEM_JSON, problemJson, writeLocalResponse } from './local-response.ts'
 import { malformedRecord } from './malformed.ts'
 import type { Judged } from './open-tunnels.ts'
@@ -77,6 +78,7 @@ export class HttpConnection implements Http1Wire, Served {
     this.#deadline = engine.deadlines.create(() => this.#onDeadline())
     closeAtExpiry(engine, client, socket, () => this.#isTunnel)
     this.#becomeIdle(engine.clock.monotonic())
+    lendReads(socket, engine.clientReadBuffer, this.#onLent)
     socket.on('data', this.#onData)
     socket.on('drain', this.#onDrain)
     socket.on('end', this.#onEnd)
@@ -150,6 +152,7 @@ export class HttpConnection implements Http1Wire, Served {
     this.#transaction = undefined
     this.#isTunnel = true
     this.clearDeadline()
+    keepReads(socket)
     socket.off('data', this.#onData)
     socket.off('drain', this.#onDrain)
     socket.off('end', this.#onEnd)
@@ -180,6 +183,7 @@ export class HttpConnection implements Http1Wire, Served {
     const socket = this.#socket
     this.#waiting = undefined
     this.#engine.deadlines.remove(this.#deadline)
+    keepReads(socket)
     socket.off('data', this.#onData)
     socket.off('drain', this.#onDrain)
     socket.off('end', this.#onEnd)
@@ -200,14 +204,24 @@ export class HttpConnection implements Http1Wire, Served {
     this.#socket.destroy()
   }
 
-  readonly #onData = (chunk: Buffer): void => {
+  readonly #onData = (chunk: Buffer): void => this.#onRead(chunk, chunk.length)
+
+  readonly #onLent = (length: number, lent: Buffer): void => this.#onRead(lent, length)
+
+  #onRead(chunk: Buffer, length: number): void {
     if (this.#isClosing) {
-      this.#lingered += chunk.length
+      this.#lingered += length
       if (this.#lingered > MAX_LINGER_BYTES) this.#socket.destroy()
       return
     }
-    if (this.#waiting === undefined) this.#run(chunk, 0, chunk.length)
-    else this.#waiting = Buffer.concat([this.#waiting, chunk])
+    if (this.#waiting === undefined) this.#run(chunk, 0, length)
+    else this.#waiting = Buffer.concat([this.#waiting, chunk.subarray(0, length)])
+  }
+
+  /** `chunk[at, end)` to keep: what is lent is read over with the next read of any client. */
+  #own(chunk: Buffer, at: number, end: number): Buffer {
+    const part = chunk.subarray(at, end)
+    return chunk === this.#engine.clientReadBuffer ? Buffer.from(part) : part
   }
 
   #run(chunk: Buffer, start: number, end: number): void {
@@ -237,7 +251,7 @@ export class HttpConnection implements Http1Wire, Served {
         this.headSinceMs = undefined
         this.clearDeadline()
         this.#begin(head)
-        if (this.#next !== undefined) return this.#leave(this.#next, chunk.subarray(at, end))
+        if (this.#next !== undefined) return this.#leave(this.#next, this.#own(chunk, at, end))
       } else if (this.#http.wantsBody) {
         at = this.#http.consume(chunk, at, end)
       } else {
@@ -278,7 +292,7 @@ export class HttpConnection implements Http1Wire, Served {
 
   #wait(chunk: Buffer, at: number, end: number): void {
     this.#transaction?.flush()
-    this.#waiting = chunk.subarray(at, end)
+    this.#waiting = this.#own(chunk, at, end)
     this.pause()
   }
 

@@ -13,6 +13,7 @@ import type { Engine } from './engine.ts'
 import { createGatewayPort, type GatewayGroup, gatewayGroups } from './gateway.ts'
 import { createIdSource } from './ids.ts'
 import { createInboundPort } from './inbound.ts'
+import { LENT_READ_BYTES } from './lent-reads.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { createLoad } from './load.ts'
 import type { MemoryWatch } from './memory-watch.ts'
@@ -146,6 +147,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     clock,
     log,
     limits,
+    clientReadBuffer: Buffer.allocUnsafeSlow(LENT_READ_BYTES),
     deadlines,
     tunnels: new OpenTunnels(() => options.pipeline()),
     mirrors: new Mirrors(upstreams, clock, deadlines, random),

@@ -24,6 +24,8 @@ export interface Engine {
   readonly clock: Clock
   readonly log: Log
   readonly limits: Limits
+  /** What clients' sockets read into, one after the other. */
+  readonly clientReadBuffer: Buffer
   readonly deadlines: Deadlines
   readonly load: Load
   readonly tunnels: OpenTunnels

@@ -130,6 +130,24 @@ test('a peer in the mesh is known by its certificate on each of its streams, and
   ])
 })
 
+test('what waits of one stream is not written over by what other clients send', async (t) => {
+  const app = await httpBackend(t, (request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => response.end(`${request.url} ${Buffer.concat(chunks).toString('latin1')}`))
+  })
+  const { session, dial } = await startPair(t, app)
+  const sessions = [session, ...(await Promise.all([dial(), dial(), dial(), dial(), dial()]))]
+  // Each has a connection to the application to be made first, and until then what came with its head waits.
+  const answers = await Promise.all(
+    sessions.map((client, i) => exchange(client, to(`/${i}`, { ':method': 'POST' }), `${i}`.repeat(9_000))),
+  )
+  for (const [i, { status, body }] of answers.entries()) {
+    assert.equal(status, 200)
+    assert.ok(body === `/${i} ${`${i}`.repeat(9_000)}`, `the body of ${i}`)
+  }
+})
+
 test('a port of an application that speaks HTTP/2 takes the preface and HTTP/1.1 in plaintext, another port no preface', async (t) => {
   const app = await http2Backend(t, (request, response) => response.end(request.method))
   const bind = { bind: LOOPBACK, app: { host: '127.0.0.1', port: app.port } }

@@ -17,6 +17,7 @@ import { Http2Session } from './http2/session.ts'
 import type { Http2Stream } from './http2/stream.ts'
 import { withKey } from './http2/websocket-key.ts'
 import { Http2Downstream, type Http2Wire } from './http2-downstream.ts'
+import { lendReads } from './lent-reads.ts'
 import { PROBLEM_JSON, problemJson } from './local-response.ts'
 import { malformedRecord } from './malformed.ts'
 import type { HttpSite } from './site.ts'
@@ -70,7 +71,8 @@ export class Http2Connection implements Http2Wire, Http2Handler, Served {
     })
     closeAtExpiry(engine, client, socket, () => this.#hasTunnels)
     this.onIdle()
-    socket.on('data', (chunk: Buffer) => this.#read(chunk))
+    lendReads(socket, engine.clientReadBuffer, (length, lent) => this.#read(lent, length))
+    socket.on('data', (chunk: Buffer) => this.#read(chunk, chunk.length))
     socket.on('drain', () => this.#guard(() => this.#session.onWritable()))
     // Nothing that it asked for is answered to half a connection.
     socket.on('end', () => this.#guard(() => this.#session.close()))
@@ -141,11 +143,11 @@ export class Http2Connection implements Http2Wire, Http2Handler, Served {
     this.#socket.once('close', () => deadlines.remove(deadline))
   }
 
-  #read(chunk: Buffer): void {
+  #read(chunk: Buffer, length: number): void {
     this.#guard(() => {
       this.#isReading = true
       try {
-        this.#session.receive(chunk)
+        this.#session.receive(chunk, 0, length)
       } finally {
         this.#isReading = false
       }

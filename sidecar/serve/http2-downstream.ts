@@ -46,6 +46,8 @@ export class Http2Downstream implements Downstream, Http2StreamUser {
   #deadline: Deadline | undefined
   /** Read, and not handed over yet: no more than the stream's window. */
   #waiting: Buffer[] = []
+  /** Those of them, from the first, that are ours. */
+  #kept = 0
   #trailers: HeaderLines | undefined
   #hasEnded: boolean
   /** The request's end was handed over, or there was nothing to hand over. */
@@ -88,8 +90,15 @@ export class Http2Downstream implements Downstream, Http2StreamUser {
     if (this.#isFinished) return this.#stopRequest()
     const transaction = this.#transaction
     if (transaction === undefined) return
-    if (transaction.wantsBody) this.#handOver(transaction)
-    else transaction.flush()
+    if (transaction.wantsBody) return this.#handOver(transaction)
+    this.#keepWaiting()
+    transaction.flush()
+  }
+
+  /** What waits beyond the turn that it was read in: the session lent it. */
+  #keepWaiting(): void {
+    const waiting = this.#waiting
+    for (; this.#kept < waiting.length; this.#kept++) waiting[this.#kept] = Buffer.from(waiting[this.#kept]!)
   }
 
   #handOver(transaction: Transaction): void {
@@ -97,6 +106,7 @@ export class Http2Downstream implements Downstream, Http2StreamUser {
     const done = this.#hasEnded
     if (slices.length === 0 && !done) return transaction.flush()
     this.#waiting = []
+    this.#kept = 0
     const bytes = totalLength(slices)
     this.#owed += bytes
     this.#isHandedOver = done
@@ -126,7 +136,6 @@ export class Http2Downstream implements Downstream, Http2StreamUser {
 
   onData(chunk: Buffer, start: number, end: number): void {
     if (this.#isFinished || this.#isHandedOver) return this.#stream.consumed(end - start)
-    // What the session lends is of the chunk that was read from the socket: nobody writes over that.
     this.#waiting.push(chunk.subarray(start, end))
     this.#settleLater()
   }

@@ -54,7 +54,8 @@ export class Http1Stream implements UpstreamStream, ByteStreamUser, BodySink {
   sendBody(slices: readonly Buffer[], done: boolean): boolean {
     this.#isRequestSent = done
     const isChunked = this.#request!.framing.kind === 'chunked'
-    const bytes = isChunked ? encodeChunk(slices, done) : slices.length === 1 ? slices[0]! : Buffer.concat(slices)
+    // A copy in either case: slices are lent, and what is written may wait.
+    const bytes = isChunked ? encodeChunk(slices, done) : Buffer.concat(slices)
     return bytes.length === 0 || this.#connection.write(bytes)
   }
 
