@@ -50,6 +50,72 @@ test('F20: endpoints and keys of version 2, encoded for version 1, are what vers
   )
 })
 
+/** Every name of a member in a document, wherever it stands. */
+function membersOf(value: unknown): readonly string[] {
+  if (Array.isArray(value)) return value.flatMap(membersOf)
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([name, part]) => [name, ...membersOf(part)])
+}
+
+/** The words that came with version 3. */
+const SINCE_3 = ['appProtocol', 'traffic', 'delivery', 'mirrors', 'session', 'zone', 'zones']
+
+test('F20: the documents of version 3 have every word of it, and encoded for older versions none', () => {
+  const configs = ['gateway', 'orders', 'orders-db', 'pricing', 'storefront'].map((name) =>
+    config('v3', `config-${name}.json`),
+  )
+  const endpoints = decode(EndpointsDocument, frozen('v3', 'endpoints.json'))
+  assert.ok(endpoints.ok)
+  const written = new Set([...configs, endpoints.value].flatMap(membersOf))
+  assert.deepEqual(
+    SINCE_3.filter((word) => !written.has(word)),
+    [],
+  )
+  for (const contract of [1, 2] as const) {
+    for (const newest of configs) {
+      const { document, unsupported } = encodeFor(contract, 'config', newest)
+      const words = new Set(membersOf(document))
+      assert.deepEqual(
+        SINCE_3.filter((word) => words.has(word)),
+        [],
+      )
+      assert.equal(document.contract, contract)
+      const isTold = 'shop/catalog:80' in newest.upstreams
+      assert.deepEqual(unsupported, isTold ? ['TrafficPolicy/shop/catalog@2'] : [])
+      assert.ok(read(WorkloadConfig, document).ok)
+    }
+    const { document } = encodeFor(contract, 'endpoints', endpoints.value)
+    const words = new Set(membersOf(document))
+    assert.deepEqual(
+      SINCE_3.filter((word) => words.has(word)),
+      [],
+    )
+  }
+})
+
+test('F20: endpoints and keys of version 3, encoded for version 2, are what version 2 was sent', () => {
+  const endpoints = decode(EndpointsDocument, frozen('v3', 'endpoints.json'))
+  const keys = decode(KeysDocument, frozen('v3', 'keys.json'))
+  assert.ok(endpoints.ok && keys.ok)
+  assert.equal(
+    withoutVersion(encodeFor(2, 'endpoints', endpoints.value).document),
+    withoutVersion(JSON.parse(frozen('v2', 'endpoints.json'))),
+  )
+  assert.equal(
+    withoutVersion(encodeFor(2, 'keys', keys.value).document),
+    withoutVersion(JSON.parse(frozen('v2', 'keys.json'))),
+  )
+})
+
+test('F20: a gateway of version 2 serves GRPCRoutes by the same paths', () => {
+  const { listeners } = encodeFor(2, 'config', config('v3', 'config-gateway.json')).document as WorkloadConfig
+  const calls = listeners.flatMap(({ routes }) => routes).filter(({ id }) => id.startsWith('GRPCRoute/'))
+  assert.deepEqual(
+    calls.map(({ match: { method, path } }) => `${method} ${path.type} ${path.value}`),
+    ['POST exact /shop.Pricing/Quote', 'POST prefix /shop.Pricing'],
+  )
+})
+
 test('F20: an address of the egress list is a block of one for version 1', () => {
   const { outbound } = encodeFor(1, 'config', config('v2', 'config-orders.json')).document as WorkloadConfig
   assert.deepEqual(outbound.egress, [

@@ -90,13 +90,10 @@ test('a call passes a gateway with TLS and a sidecar to the application, by its 
       }),
     ],
   })
-  const client = new Client(
-    `127.0.0.1:${edge.port('https')}`,
-    credentials.createSsl(Buffer.from(chain.slice(chain.lastIndexOf('-----BEGIN'))), null, null, {
-      rejectUnauthorized: false,
-    }),
-    { 'grpc.ssl_target_name_override': 'grpc.example', 'grpc.default_authority': 'grpc.example' },
-  )
+  const client = new Client(`127.0.0.1:${edge.port('https')}`, credentials.createSsl(Buffer.from(mesh.ca.root)), {
+    'grpc.ssl_target_name_override': 'grpc.example',
+    'grpc.default_authority': 'grpc.example',
+  })
   t.after(() => client.close())
   const unary = (path: string, request: string) =>
     new Promise<{ error: ServiceError | null; value?: string | undefined; trailers?: Metadata }>((resolve) => {
