@@ -215,12 +215,24 @@ metadata: {name: orders, namespace: shop}
 spec:
   parentRefs: [{name: nobody}]
   rules: [{retry: {attempts: 2}, backendRefs: [{name: orders, port: 80}]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: calls, namespace: shop}
+spec:
+  parentRefs: [{name: nobody}]
+  rules: [{sessionPersistence: {type: Cookie}, backendRefs: [{name: orders, port: 80}]}]
 `,
   })
   const { stdout } = await runHauberk(['check', '-f', directory], { cwd: directory })
   assert.match(
     stdout,
     /info +HBK0509 +HTTPRoute\/shop\/orders +spec\.rules\[0\]\.retry: is of Gateway API's experimental channel/,
+  )
+  assert.match(stdout, /warning +HBK0307 +GRPCRoute\/shop\/calls +spec\.parentRefs\[0\]\.name: there is no Gateway/)
+  assert.match(
+    stdout,
+    /info +HBK0509 +GRPCRoute\/shop\/calls +spec\.rules\[0\]\.sessionPersistence: is of Gateway API's/,
   )
   assert.match(
     stdout,
