@@ -86,6 +86,7 @@ test('a call passes a gateway with TLS and a sidecar to the application, by its 
             requestHeaders: { set: [['x-edge', '1']], add: [], remove: [] },
           }),
           route({ kind: 'respond', status: 503 }, calls({ type: 'prefix', value: '/shop.Gone' })),
+          route(forwardTo(''), calls({ type: 'prefix', value: '/shop.Lost' })),
         ],
       }),
     ],
@@ -121,8 +122,11 @@ test('a call passes a gateway with TLS and a sidecar to the application, by its 
 
   assert.equal((await unary('/shop.Orders/Drop', 'x')).error?.code, status.UNIMPLEMENTED)
   assert.equal((await unary('/shop.Gone/Any', 'x')).error?.code, status.UNAVAILABLE)
+  const lost = await unary('/shop.Lost/Any', 'x')
+  assert.equal(lost.error?.code, status.UNAVAILABLE)
+  assert.match(lost.error.details, /^backend-unresolved: /)
   assert.equal(seen.length, 2)
-  await until(() => edge.requests.length === 4, 'every call is told of')
+  await until(() => edge.requests.length === 5, 'every call is told of')
   assert.deepEqual(
     workload.requests.map(({ path, method: verb }) => `${verb} ${path}`),
     ['POST /shop.Orders/List', 'POST /shop.Orders/List'],

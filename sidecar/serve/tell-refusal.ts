@@ -1,6 +1,6 @@
 import type { RefusalForm } from '../../model/request.ts'
 import type { Denial, HeaderPair } from '../../model/verdict.ts'
-import { NO_ROUTE } from './denials.ts'
+import { BACKEND_UNRESOLVED, NO_ROUTE } from './denials.ts'
 import { grpcStatusLines } from './grpc.ts'
 import { PROBLEM_JSON, problemJson } from './local-response.ts'
 
@@ -51,7 +51,9 @@ function inFormat(
     case 'empty':
       return { meaning: status, status, headers, body: undefined }
     case 'grpc': {
-      const lines = grpcStatusLines(status, `${name}: ${title} (${decisionId})`)
+      // Gateway API has another answer for calls than for requests (GRPCRouteRule.backendRefs): UNAVAILABLE.
+      const meant = name === BACKEND_UNRESOLVED.name ? 503 : status
+      const lines = grpcStatusLines(meant, `${name}: ${title} (${decisionId})`)
       return { meaning: status, status: 200, headers: [...lines, ...headers], body: undefined }
     }
   }
