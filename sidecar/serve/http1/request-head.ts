@@ -2,7 +2,7 @@ import { HTTP_METHODS } from '../../../model/http-method.ts'
 import { type Authority, normaliseHost, normaliseTarget } from '../normalise.ts'
 import { FieldTable } from './field-table.ts'
 import { COMMON_FIELDS, COMPLETE, FIELD_START, HeadScanner, INCOMPLETE, type Scanned, START } from './head-parser.ts'
-import { compileHeaderFilter, type HeaderFilterSource, PROTECTED } from './header-filter.ts'
+import { type HeaderFilterSource, protectedNames } from './header-filter.ts'
 import type { HeaderLines } from './header-lines.ts'
 import { CHUNKED, type HeadLimits, NO_BODY, type RequestHead } from './message.ts'
 import { CR, continuesWith, FOLDED_TOKEN, foldsTo, LF, latin1, SP, VISIBLE } from './octets.ts'
@@ -44,7 +44,7 @@ export class RequestHeadParser extends HeadScanner<RequestHead> {
   #lastText = ''
 
   constructor({ limits, connect = false, trusted }: RequestHeadOptions = {}) {
-    const names = trusted === undefined ? DEFAULT_PROTECTED : compileHeaderFilter(PROTECTED, trusted)
+    const names = protectedNames(trusted)
     super('client', REQUEST_FIELDS, names, limits)
     this.#connect = connect
   }
@@ -305,8 +305,6 @@ function textOf({ host, port }: Authority): string {
 }
 
 const NOBODY: Authority = Object.freeze({ host: '', port: undefined })
-
-const DEFAULT_PROTECTED = compileHeaderFilter(PROTECTED)
 
 /** Of each field after the common ones there may be one line. */
 const REQUEST_FIELDS = new FieldTable([

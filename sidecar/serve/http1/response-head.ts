@@ -1,6 +1,6 @@
 import { FieldTable } from './field-table.ts'
 import { COMMON_FIELDS, COMPLETE, FIELD_START, HeadScanner, INCOMPLETE, type Scanned, START } from './head-parser.ts'
-import { compileHeaderFilter, type HeaderFilterSource, PROTECTED } from './header-filter.ts'
+import { type HeaderFilterSource, protectedNames } from './header-filter.ts'
 import type { HeaderLines } from './header-lines.ts'
 import { CHUNKED, type Framing, type HeadLimits, NO_BODY, type ResponseHead, UNTIL_CLOSE } from './message.ts'
 import { CR, continuesWith, FIELD_VALUE, LF, SP } from './octets.ts'
@@ -33,12 +33,7 @@ export class ResponseHeadParser extends HeadScanner<ResponseHead> {
   #status = 0
 
   constructor({ limits, trusted }: ResponseHeadOptions = {}) {
-    super(
-      'upstream',
-      RESPONSE_FIELDS,
-      trusted === undefined ? DEFAULT_PROTECTED : compileHeaderFilter(PROTECTED, trusted),
-      limits,
-    )
+    super('upstream', RESPONSE_FIELDS, protectedNames(trusted), limits)
   }
 
   expect({ method, upgrade }: Expected): void {
@@ -146,5 +141,4 @@ const DIGIT_ZERO = 0x30
 const REASON = 1
 const STATUS_LINE_LF = 2
 
-const DEFAULT_PROTECTED = compileHeaderFilter(PROTECTED)
 const RESPONSE_FIELDS = new FieldTable(COMMON_FIELDS)

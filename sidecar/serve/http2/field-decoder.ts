@@ -1,5 +1,5 @@
 import { FieldTable } from '../http1/field-table.ts'
-import { compileHeaderFilter, type HeaderFilter, type HeaderFilterSource, PROTECTED } from '../http1/header-filter.ts'
+import { type HeaderFilter, type HeaderFilterSource, protectedNames } from '../http1/header-filter.ts'
 import { HeaderLines, MARKS_PER_LINE } from '../http1/header-lines.ts'
 import { CR, foldsTo, HTAB, hashOfName, LF, latin1, NOT_VALUE, SP } from '../http1/octets.ts'
 import type { ProblemReason } from '../http1/problem.ts'
@@ -97,7 +97,7 @@ export class FieldDecoder {
 
   constructor(limits: SectionLimits, trusted?: HeaderFilterSource) {
     this.#limits = limits
-    this.#protected = trusted === undefined ? DEFAULT_PROTECTED : compileHeaderFilter(PROTECTED, trusted)
+    this.#protected = protectedNames(trusted)
     this.#scratch = scratchFor(limits)
   }
 
@@ -430,8 +430,6 @@ const COLON = 0x3a
 const DIGIT_ZERO = 0x30
 const MAX_LENGTH_DIGITS = 16
 const FIELD_OVERHEAD = 32
-
-const DEFAULT_PROTECTED = compileHeaderFilter(PROTECTED)
 
 /** Those that are acted upon, in the order that the tests of an id rely on. */
 const FIELD_NAMES = [
