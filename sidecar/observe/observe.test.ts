@@ -5,7 +5,7 @@ import { createMemorySink } from '../../runtime/log-sink.ts'
 import { createManualClock } from '../../runtime/manual-clock.ts'
 import { createMetrics } from '../../runtime/metrics.ts'
 import type { Refusal, RequestRecord } from '../serve/observation.ts'
-import { createDecisionLog } from './decision-log.ts'
+import { createDecisionLog, type ThinnedRefusals } from './decision-log.ts'
 import { createDecisionRing, MAX_DECISIONS } from './decision-ring.ts'
 import { createDryRunReport } from './dry-run-report.ts'
 import { createSidecarMetrics } from './sidecar-metrics.ts'
@@ -230,4 +230,40 @@ test('dry-run counts are kept until there is somebody to tell', async () => {
   await clock.advance(10_000)
   assert.deepEqual(told, [3])
   assert.equal(clock.pendingTimers(), 0, 'no timer runs while there is nothing to tell')
+})
+
+test('refusals that two threads have thinned are one line a second of each reason, which stands for all', async () => {
+  const sink = createMemorySink()
+  const clock = createManualClock(Date.UTC(2026, 0, 1))
+  const first = createDecisionLog({ level: 'denied', workload: 'shop/orders', sink, clock })
+  const tellThinned = (refusals: ThinnedRefusals) => first.thinned(structuredClone(refusals))
+  const second = createDecisionLog({ level: 'denied', workload: 'shop/orders', sink, clock, tellThinned })
+  for (let i = 0; i < 100; i++) {
+    first.request(record({ refusal: REFUSAL, status: 403 }))
+    second.request(record({ refusal: REFUSAL, status: 403 }))
+  }
+  assert.equal(sink.lines.length, 1)
+  for (let second = 0; second < 5; second++) await clock.advance(1_000)
+  const stoodFor = sink.lines.map((line) => (JSON.parse(line)['hauberk.refusals'] as number | undefined) ?? 1)
+  assert.equal(
+    stoodFor.reduce((sum, count) => sum + count),
+    200,
+  )
+  assert.ok(stoodFor.length <= 3, stoodFor.join(' '))
+})
+
+test('a dry run is counted with what another thread has gathered of it', async () => {
+  const clock = createManualClock(Date.UTC(2026, 0, 1))
+  const told: number[] = []
+  const first = createDryRunReport(clock, (counts) => told.push(...counts.map(({ wouldDeny }) => wouldDeny)) > 0)
+  const second = createDryRunReport(clock, (counts) => {
+    first.addCounts(structuredClone(counts))
+    return true
+  })
+  first.add(REFUSAL)
+  second.add(REFUSAL)
+  second.add(REFUSAL)
+  second.flush()
+  await clock.advance(10_000)
+  assert.deepEqual(told, [3])
 })

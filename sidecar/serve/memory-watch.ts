@@ -45,10 +45,14 @@ export function createMemoryWatch(read: () => MemoryReading = readMemory): Memor
 /** Of this process; its limit is that of its container (cgroup). */
 function readMemory(): MemoryReading {
   const { used_heap_size: heap, heap_size_limit: maxHeap } = getHeapStatistics()
+  return { resident: residentNow(), maxResident: maxResidentBytes(), heap, maxHeap }
+}
+
+/** What the container may have. Infinite where nobody sets a limit. */
+export function maxResidentBytes(): number {
   const constrained = process.constrainedMemory()
   // 0 or beyond all there is: nobody set one.
-  const maxResident = constrained > 0 && constrained < totalmem() ? constrained : Number.POSITIVE_INFINITY
-  return { resident: residentNow(), maxResident, heap, maxHeap }
+  return constrained > 0 && constrained < totalmem() ? constrained : Number.POSITIVE_INFINITY
 }
 
 /** It stands in a file of /proc. */

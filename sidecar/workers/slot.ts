@@ -23,6 +23,8 @@ export class Slot {
   cancelBirth: CancelTimer | undefined
   /** What it said last. */
   metrics: MetricsSnapshot | undefined
+  /** Whether the one that is there has not answered yet. */
+  begins = false
   /** Whether there ever was one that obeyed. */
   hasServed = false
   readonly #clock: Clock

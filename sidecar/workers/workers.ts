@@ -1,5 +1,5 @@
-import { getHeapStatistics } from 'node:v8'
-import { Worker } from 'node:worker_threads'
+import { setFlagsFromString } from 'node:v8'
+import { Worker, type WorkerOptions } from 'node:worker_threads'
 import type { EndpointsDocument } from '../../contract/endpoints.ts'
 import type { KeysDocument } from '../../contract/keys.ts'
 import { MAX_WORKERS } from '../../contract/pod.ts'
@@ -13,6 +13,7 @@ import type { ServingCertificate } from '../identity/serving-certificate.ts'
 import type { DecisionLog } from '../observe/decision-log.ts'
 import type { ExplainedDecision } from '../observe/decision-ring.ts'
 import type { DryRunReport } from '../observe/dry-run-report.ts'
+import { maxResidentBytes } from '../serve/memory-watch.ts'
 import type { BindAddress } from '../serve/placement.ts'
 import type { FromWorker, News, WorkerStart } from './messages.ts'
 import { clearShare, connectionsByWorker } from './shared-memory.ts'
@@ -56,7 +57,7 @@ export interface Workers {
   tell(kind: NewsKind): void
   /**
    * Resolves once all obey what they were told, or died (whoever takes their place is told the newest). Who does not answer
-   * within {@link OBEY_MS} is ended. Rejects when one could not open a port.
+   * within 10 s is ended. Rejects when one could not open a port.
    */
   obeyed(): Promise<void>
   /** Undefined: none of them knows. */
@@ -67,7 +68,10 @@ export interface Workers {
 }
 
 /** Milliseconds that a worker may take to obey. Longer, and nobody knows what it does. */
-export const OBEY_MS = 10_000
+const OBEY_MS = 10_000
+
+/** The same of one that begins: a container may have a tenth of a core. */
+const BEGIN_MS = 60_000
 
 /** Milliseconds that a worker may take to say what it knows. */
 const TELL_MS = 1_000
@@ -78,11 +82,27 @@ const SOUND_MS = 60_000
 /** Milliseconds beyond its deadline that a drain may take. */
 const DRAIN_GRACE_MS = 1_000
 
+/** Of the container's memory, the share that may be heap: as the image's command line has it. */
+const HEAP_SHARE = 0.5
+
 /** Megabytes of heap that a worker needs to serve at all. */
 const MIN_HEAP_MB = 32
 
 /** The program of a thread: beside this file, or the one beside the bundle that this is in. */
 const PROGRAM = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './sidecar-worker.mjs', import.meta.url)
+
+/**
+ * The part of the container's heap that one worker may have; nothing where the container has no limit. The first worker
+ * keeps the half that it began with, so all of them together stay below the limit.
+ */
+function heapOf(workers: number): WorkerOptions {
+  const maxBytes = maxResidentBytes()
+  if (maxBytes === Number.POSITIVE_INFINITY) return {}
+  // What the command line says of the heap would else count for each thread, and more than what is said here.
+  setFlagsFromString('--max-old-space-size=0')
+  const heapMb = Math.floor((maxBytes * HEAP_SHARE) / 1_048_576 / workers)
+  return { resourceLimits: { maxOldGenerationSizeMb: Math.max(MIN_HEAP_MB, heapMb) } }
+}
 
 /** Starts them. They serve as soon as they have been told everything. */
 export function startWorkers(options: WorkersOptions): Workers {
@@ -129,12 +149,7 @@ export function startWorkers(options: WorkersOptions): Workers {
 
   const bear = (slot: Slot): void => {
     const workerData: WorkerStart = { ...start, worker: slot.worker, identity: newest.identity() }
-    const heapMb = Math.floor(getHeapStatistics().heap_size_limit / 1_048_576 / count)
-    const thread = new Worker(PROGRAM, {
-      workerData,
-      name: `worker ${slot.worker}`,
-      resourceLimits: { maxOldGenerationSizeMb: Math.max(MIN_HEAP_MB, heapMb) },
-    })
+    const thread = new Worker(PROGRAM, { workerData, name: `worker ${slot.worker}`, ...heapOf(count) })
     slot.thread = thread
     const bornAtMs = clock.monotonic()
     thread.on('message', (message: FromWorker) => hear(slot, message))
@@ -145,8 +160,10 @@ export function startWorkers(options: WorkersOptions): Workers {
       if (news !== undefined) slot.post(news)
     }
     if (isRetiring) slot.post({ kind: 'retire' })
-    void slot.ask({ what: 'obeyed' }, OBEY_MS).then((outcome) => {
+    slot.begins = true
+    void slot.ask({ what: 'obeyed' }, BEGIN_MS).then((outcome) => {
       if (outcome.kind === 'late') return end(slot, thread)
+      slot.begins = false
       if (outcome.kind !== 'answer') return
       slot.hasServed = true
       if (slots.every(({ hasServed }) => hasServed)) health.pass()
@@ -210,8 +227,8 @@ export function startWorkers(options: WorkersOptions): Workers {
     async obeyed() {
       const outcomes = await Promise.all(
         slots.map(async (slot) => {
-          const { thread } = slot
-          const outcome = await slot.ask({ what: 'obeyed' }, OBEY_MS)
+          const { thread, begins } = slot
+          const outcome = await slot.ask({ what: 'obeyed' }, begins ? BEGIN_MS : OBEY_MS)
           if (outcome.kind === 'late') end(slot, thread)
           return outcome
         }),
