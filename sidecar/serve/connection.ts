@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { Denial } from '../../model/verdict.ts'
 import type { ByteStream } from '../upstream/byte-stream.ts'
 import type { Deadline } from '../upstream/deadlines.ts'
+import { SocketWriter } from '../upstream/socket-writer.ts'
 import type { Served } from './accepted.ts'
 import type { Client } from './client.ts'
 import { denialOf, REQUEST_TIMEOUT } from './denials.ts'
@@ -45,6 +46,7 @@ export interface HttpConnectionOptions {
 export class HttpConnection implements Http1Wire, Served {
   readonly client: Client
   readonly site: HttpSite
+  readonly writer: SocketWriter
   idleSinceMs: number | undefined
   headSinceMs: number | undefined
   readonly #engine: Engine
@@ -70,6 +72,7 @@ export class HttpConnection implements Http1Wire, Served {
   constructor({ engine, socket, client, site, handOver }: HttpConnectionOptions) {
     this.#engine = engine
     this.#socket = socket
+    this.writer = new SocketWriter(socket)
     this.client = client
     this.site = site
     this.#parser = new RequestHeadParser({ connect: site.transaction !== undefined, trusted: IDENTITY_HEADERS })
@@ -86,10 +89,6 @@ export class HttpConnection implements Http1Wire, Served {
     socket.on('close', this.#onClose)
     // Whoever looked at its first byte may have stopped it.
     socket.resume()
-  }
-
-  write(bytes: Buffer): boolean {
-    return this.#socket.write(bytes)
   }
 
   pause(): void {

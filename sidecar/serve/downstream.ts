@@ -82,7 +82,7 @@ export interface Transaction {
   readonly wantsBody: boolean
   begin(): void
   /**
-   * Some of the body, and whether that is all of it. The slices may be kept, the list of them not. Never called for a request
+   * Some of the body, and whether that is all of it. The slices are lent for the time of the call. Never called for a request
    * whose head says that it has no body.
    */
   onRequestBody(slices: readonly Buffer[], done: boolean, trailers: HeaderLines | undefined): void

@@ -1,5 +1,6 @@
 import type { Clock } from '../../runtime/clock.ts'
 import type { ByteStream } from '../upstream/byte-stream.ts'
+import type { SocketWriter } from '../upstream/socket-writer.ts'
 import { BodyPace } from './body-pace.ts'
 import type { Client } from './client.ts'
 import type { Downstream, LocalAnswer, Transaction, TunnelRecord } from './downstream.ts'
@@ -20,8 +21,8 @@ const MAX_DISCARDED_BYTES = 65_536
 export interface Http1Wire {
   readonly client: Client
   readonly site: HttpSite
-  /** False: wait for `onDownstreamDrain` before writing more. */
-  write(bytes: Buffer): boolean
+  /** Where it says false: wait for `onDownstreamDrain` before writing more. */
+  readonly writer: SocketWriter
   /** Stops reading the client until `resume`. */
   pause(): void
   /** Reads on: what waits here first, then the socket. */
@@ -119,7 +120,7 @@ export class Http1Downstream implements Downstream, BodySink {
 
   interim(message: ResponseToWrite): void {
     const written = writeResponseHead(message)
-    if (Buffer.isBuffer(written)) this.#wire.write(written)
+    if (Buffer.isBuffer(written)) this.#wire.writer.write(written)
   }
 
   respond(message: ResponseToWrite, slices: readonly Buffer[], done: boolean): boolean | Problem {
@@ -133,18 +134,21 @@ export class Http1Downstream implements Downstream, BodySink {
       upgrade !== undefined ||
       framing.kind === 'until-close' ||
       this.#wire.isClosing()
-    const written = writeResponseHead({ ...message, framing, close }, { slices, done })
+    const { writer } = this.#wire
+    const written = writeResponseHead({ ...message, framing, close }, { slices, done }, writer)
     if (!Buffer.isBuffer(written)) return written
     this.#framing = framing
     this.#willClose = close
     this.#pace = undefined
     this.#hasResponded = true
-    return this.#wire.write(written)
+    return writer.write(written)
   }
 
   respondBody(slices: readonly Buffer[], done: boolean): boolean {
-    const bytes = this.#framing.kind === 'chunked' ? encodeChunk(slices, done) : Buffer.concat(slices)
-    return bytes.length === 0 || this.#wire.write(bytes)
+    const { writer } = this.#wire
+    if (this.#framing.kind !== 'chunked') return slices.length === 0 || writer.writeLent(slices)
+    const bytes = encodeChunk(slices, done, writer)
+    return bytes.length === 0 || writer.write(bytes)
   }
 
   respondLocally({ status, headers, body, isBroken, nowMs }: LocalAnswer): void {
@@ -152,7 +156,7 @@ export class Http1Downstream implements Downstream, BodySink {
     const canBeRead = this.#reader.done || (!isBroken && this.#canBeDiscarded())
     const close = !keepAlive || this.#wire.isClosing() || !canBeRead
     this.#willClose = close
-    this.#wire.write(writeLocalResponse({ status, headers, body, toHead: method === 'HEAD', close, nowMs }))
+    this.#wire.writer.write(writeLocalResponse({ status, headers, body, toHead: method === 'HEAD', close, nowMs }))
   }
 
   pause(): void {
@@ -192,7 +196,7 @@ export class Http1Downstream implements Downstream, BodySink {
   ): Problem | undefined {
     const written = writeResponseHead(message)
     if (!Buffer.isBuffer(written)) return written
-    this.#wire.write(written)
+    this.#wire.writer.write(written)
     this.#forget()
     this.#wire.tunnel(upstream, early, about, judged)
     return undefined

@@ -5,6 +5,7 @@ import type { Connected } from './connect.ts'
 import type { Deadline } from './deadlines.ts'
 import { holdWrites } from './held-writes.ts'
 import type { Http1Stream } from './http1-stream.ts'
+import { SocketWriter } from './socket-writer.ts'
 
 /** The pool that a connection belongs to. */
 export interface ConnectionOwner {
@@ -28,12 +29,15 @@ export class UpstreamConnection implements ByteStream {
   isClosed = false
   /** What requests on it are made with, one after the other. A tunnel has none. */
   http1: Http1Stream | undefined
+  /** For whoever writes message after message. */
+  readonly writer: SocketWriter
   readonly #socket: Socket
   readonly #owner: ConnectionOwner
   #error: Error | undefined
 
   constructor({ socket, peer, alpn }: Connected, retireAtMs: number, owner: ConnectionOwner) {
     this.#socket = socket
+    this.writer = new SocketWriter(socket, { holdsSmall: true })
     this.#owner = owner
     this.retireAtMs = retireAtMs
     this.peerSpiffeId = peer?.spiffeId

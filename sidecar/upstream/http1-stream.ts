@@ -43,20 +43,21 @@ export class Http1Stream implements UpstreamStream, ByteStreamUser, BodySink {
   }
 
   sendHead(message: RequestToWrite, slices: readonly Buffer[], done: boolean): boolean | Problem {
-    const written = writeRequestHead(message, { slices, done })
+    const { writer } = this.#connection
+    const written = writeRequestHead(message, { slices, done }, writer)
     if (!Buffer.isBuffer(written)) return written
     this.#parser.expect(message)
     this.#request = message
     this.#isRequestSent = done
-    return this.#connection.write(written)
+    return writer.write(written)
   }
 
   sendBody(slices: readonly Buffer[], done: boolean): boolean {
     this.#isRequestSent = done
-    const isChunked = this.#request!.framing.kind === 'chunked'
-    // A copy in either case: slices are lent, and what is written may wait.
-    const bytes = isChunked ? encodeChunk(slices, done) : Buffer.concat(slices)
-    return bytes.length === 0 || this.#connection.write(bytes)
+    const { writer } = this.#connection
+    if (this.#request!.framing.kind !== 'chunked') return slices.length === 0 || writer.writeLent(slices)
+    const bytes = encodeChunk(slices, done, writer)
+    return bytes.length === 0 || writer.write(bytes)
   }
 
   pause(): void {

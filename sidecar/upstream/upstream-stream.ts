@@ -11,8 +11,8 @@ export type HttpVersion = 'http1' | 'http2'
  * One request on its way to one endpoint, and the response to it: an HTTP/1.1 connection for as long as it is at that, or
  * a stream of a session that others share. What an exchange knows of its upstream, whatever is spoken there (ADR 60).
  *
- * Slices that are handed in are its own from then on, the list of them is not; slices that are handed out are lent for the
- * time of the call. Nothing is called on it after `release` or `drop`, and it calls nobody from then on.
+ * Slices are lent for the time of the call, those that are handed in and those that are handed out: copied or written before
+ * it returns. Nothing is called on it after `release` or `drop`, and it calls nobody from then on.
  */
 export interface UpstreamStream {
   /** Whom it tells what comes back. Set by whoever is given the stream, at once; gone after `release` and `drop`. */

@@ -2,6 +2,7 @@ import { compileHeaderFilter, PROTECTED } from './header-filter.ts'
 import type { BodyReader, BodySink } from './message.ts'
 import { COLON, CR, FIELD_VALUE, FOLDED_TOKEN, HEX_VALUE, HTAB, LF, SEMICOLON, SP, UNDERSCORE } from './octets.ts'
 import { type Problem, type ProblemReason, problem, type Sender } from './problem.ts'
+import { OWN_ROOM, type Room } from './room.ts'
 
 /** Digits of one chunk size, leading zeros included. */
 const MAX_SIZE_DIGITS = 16
@@ -21,8 +22,8 @@ export const LAST_CHUNK: Buffer = Buffer.from('0\r\n\r\n', 'latin1')
  * The slices as one chunk, in one Buffer, and the end of the body too if it is `done`. Without any octet and not done it is
  * empty: a chunk of no length would be the last one.
  */
-export function encodeChunk(slices: readonly Buffer[], done: boolean): Buffer {
-  const out = Buffer.allocUnsafe(chunkLength(slices, done))
+export function encodeChunk(slices: readonly Buffer[], done: boolean, room: Room = OWN_ROOM): Buffer {
+  const out = room.take(chunkLength(slices, done))
   writeChunk(out, 0, slices, done)
   return out
 }

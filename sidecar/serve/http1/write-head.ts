@@ -5,6 +5,7 @@ import { type HeaderLines, MARKS_PER_LINE } from './header-lines.ts'
 import { CHUNKED, type Framing, UNTIL_CLOSE } from './message.ts'
 import { CR, DELETE, FOLDED_TOKEN, foldsAlike, HTAB, hashOfName, LF, SP, VISIBLE, writeLatin1 } from './octets.ts'
 import { type Problem, UNWRITABLE } from './problem.ts'
+import { OWN_ROOM, type Room } from './room.ts'
 
 /** What becomes of the field lines on their way. Hop-by-hop fields and framing never pass, whatever is said here. */
 export interface HeaderEdits {
@@ -95,13 +96,17 @@ export interface FirstBody {
  *
  * It is the last gate: what would split is not written, and the answer is a problem of ours.
  */
-export function writeRequestHead(message: RequestToWrite, first: FirstBody = NOTHING_YET): Buffer | Problem {
+export function writeRequestHead(
+  message: RequestToWrite,
+  first: FirstBody = NOTHING_YET,
+  room: Room = OWN_ROOM,
+): Buffer | Problem {
   const { method, target, host, framing } = message
   if (!isMadeOf(method, FOLDED_TOKEN) || !isMadeOf(target, VISIBLE) || !isMadeOf(host, VISIBLE)) return UNWRITABLE
   if (framing.kind === 'until-close') return UNWRITABLE
   const pieces = [method, ' ', target, ' HTTP/1.1\r\nhost: ', host, '\r\n']
   addFraming(pieces, framing)
-  return writeMessage(pieces, message, first)
+  return writeMessage(pieces, message, first, room)
 }
 
 /**
@@ -109,7 +114,11 @@ export function writeRequestHead(message: RequestToWrite, first: FirstBody = NOT
  *
  * A body that is empty has the framing of length 0; `none` is for answers that cannot have one (HEAD, 1xx, 204, 304).
  */
-export function writeResponseHead(message: ResponseToWrite, first: FirstBody = NOTHING_YET): Buffer | Problem {
+export function writeResponseHead(
+  message: ResponseToWrite,
+  first: FirstBody = NOTHING_YET,
+  room: Room = OWN_ROOM,
+): Buffer | Problem {
   const { status, framing, declaredLength } = message
   if (!Number.isInteger(status) || status < 100 || status > 599) return UNWRITABLE
   const pieces = [statusLine(status)]
@@ -120,7 +129,7 @@ export function writeResponseHead(message: ResponseToWrite, first: FirstBody = N
   } else if (declaredLength !== undefined) {
     addFraming(pieces, { kind: 'length', bytes: declaredLength })
   }
-  return writeMessage(pieces, message, first)
+  return writeMessage(pieces, message, first, room)
 }
 
 /**
@@ -144,7 +153,7 @@ export function isFieldValue(text: string): boolean {
 const NOTHING_YET: FirstBody = Object.freeze({ slices: [], done: false })
 
 /** `pieces` are those of the start line and the framing; they are checked already, and the rest is added to them. */
-function writeMessage(pieces: string[], message: MessageToWrite, first: FirstBody): Buffer | Problem {
+function writeMessage(pieces: string[], message: MessageToWrite, first: FirstBody, room: Room): Buffer | Problem {
   const { headers, edits, connectionNames, framing, close, upgrade } = message
   const { slices, done } = first
   const bodyLength = framing.kind === 'chunked' ? chunkLength(slices, done) : totalLength(slices)
@@ -182,7 +191,7 @@ function writeMessage(pieces: string[], message: MessageToWrite, first: FirstBod
   for (let index = 0; index < pieces.length; index++) length += pieces[index]!.length
   for (let index = 0; index < runs.length; index += 2) length += runs[index + 1]! - runs[index]!
 
-  const out = Buffer.allocUnsafe(length)
+  const out = room.take(length)
   let at = 0
   for (let index = 0; index < pieces.length; index++) at = writeLatin1(out, pieces[index]!, at)
   at += lines.copy(out, at)

@@ -102,7 +102,7 @@ export class ConnectTransaction implements Transaction {
 
   #enter(destination: ServiceDestination): void {
     this.#upstream = destination.service.upstream
-    this.#wire.write(ESTABLISHED)
+    this.#wire.writer.write(ESTABLISHED)
     this.#conclude(200, 'allowed', undefined)
     this.#wire.enter(this.#rules.siteInside(destination))
   }
@@ -140,7 +140,7 @@ export class ConnectTransaction implements Transaction {
   }
 
   #join(upstream: UpstreamConnection): void {
-    this.#wire.write(ESTABLISHED)
+    this.#wire.writer.write(ESTABLISHED)
     this.#conclude(200, 'allowed', undefined)
     const about = {
       decisionId: this.#decisionId,
@@ -169,7 +169,7 @@ export class ConnectTransaction implements Transaction {
 
   #refuse({ denial, headers = [] }: Deny, outcome: Outcome, detail?: string): void {
     const close = !this.#head.keepAlive || this.#wire.isClosing()
-    this.#wire.write(
+    this.#wire.writer.write(
       writeLocalResponse({
         status: denial.status,
         headers: [PROBLEM_JSON, ...headers],
