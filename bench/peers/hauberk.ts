@@ -27,6 +27,8 @@ export interface HauberkOptions {
   readonly bundle?: string | undefined
   /** What is behind it. Default: what the policy is for. */
   readonly app?: 'backend' | 'echo' | 'grpc'
+  /** Threads that serve. Default: one. */
+  readonly workers?: number
   /** Whom it is connected to. Default: nobody answers, and it starts with what it was given before. */
   readonly operator?: AskedOperator
 }
@@ -43,7 +45,7 @@ const CALLER = 'bench/client' as WorkloadId
 const CONTAINER_PORT = 8080
 
 /** A sidecar in front of the application: mutual TLS in, plaintext out. */
-export function hauberk({ policy, bundle, app = APPS[policy], operator }: HauberkOptions): Peer {
+export function hauberk({ policy, bundle, app = APPS[policy], workers, operator }: HauberkOptions): Peer {
   const prepare: NonNullable<Peer['prepare']> = async (world, directory) => {
     const port = await freePort()
     const resources = await readMesh(policy)
@@ -54,6 +56,7 @@ export function hauberk({ policy, bundle, app = APPS[policy], operator }: Hauber
       certificate: world.certificates.server,
       placement: { inbound: [await inboundPlace(world, port, app)] },
       resources,
+      workers,
       ...(asked && { operator: asked }),
     })
     return async () => {
@@ -61,7 +64,7 @@ export function hauberk({ policy, bundle, app = APPS[policy], operator }: Hauber
       return {
         pids: [child.pid],
         port,
-        untilListening: () => untilListening(port, child),
+        untilListening: () => untilListening(port, child, workers),
         stop: async () => void (await Promise.all([child.stop(), asked?.stop()])),
       }
     }

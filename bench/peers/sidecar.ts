@@ -29,6 +29,8 @@ export interface SidecarStart {
   readonly operator?: { readonly port: number; readonly spiffeId: string }
   /** The bundle to run; absent: that of this tree. */
   readonly bundle?: string | undefined
+  /** Threads that serve. Default: one. */
+  readonly workers?: number | undefined
 }
 
 /**
@@ -59,7 +61,7 @@ export async function runSidecar(
 
 /** Writes what a sidecar finds at its start. Resolves with the path of its options. */
 export async function writeSidecar(world: World, directory: string, start: SidecarStart): Promise<string> {
-  const { workload, spiffeId, certificate, placement, resources, operator } = start
+  const { workload, spiffeId, certificate, placement, resources, operator, workers } = start
   const { root } = world.certificates
   const state = join(directory, 'state')
   await mkdir(directory, { recursive: true, mode: 0o700 })
@@ -89,6 +91,7 @@ export async function writeSidecar(world: World, directory: string, start: Sidec
     placement: { inbound: [], gateway: [], tcp: [], ...placement },
     decisionLog: 'denied',
     drainMs: 0,
+    ...(workers !== undefined && { workers }),
   }
   const file = join(directory, 'options.json')
   await writeFile(file, JSON.stringify(options), { mode: 0o600 })

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { open } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -78,15 +78,22 @@ export function freePort(): Promise<number> {
   })
 }
 
-/** Resolves when somebody accepts on the port; rejects when the process has ended first, or takes too long. */
-export async function untilListening(port: number, { ended, logFile }: BenchProcess): Promise<void> {
+/** Resolves when somebody accepts on the port, and as many sockets listen; rejects when the process has ended first, or takes too long. */
+export async function untilListening(port: number, { ended, logFile }: BenchProcess, sockets = 1): Promise<void> {
   const deadline = performance.now() + START_MS
-  while (!(await accepts(port))) {
+  while (!(await accepts(port)) || (sockets > 1 && (await listening(port)) < sockets)) {
     const end = ended()
     if (end !== undefined) throw new Error(`ended with ${end} before it listened: see ${logFile}`)
     if (performance.now() > deadline) throw new Error(`does not listen after ${START_MS} ms: see ${logFile}`)
     await sleep(POLL_MS)
   }
+}
+
+/** How many sockets listen on it. */
+async function listening(port: number): Promise<number> {
+  const wanted = new RegExp(`^ *\\d+: [0-9A-F]{8}:${port.toString(16).toUpperCase().padStart(4, '0')} \\S+ 0A `)
+  const lines = (await readFile('/proc/net/tcp', 'latin1')).split('\n')
+  return lines.filter((line) => wanted.test(line)).length
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -291,37 +291,42 @@ describe('a sidecar as a pod runs it', () => {
     assert.equal((await ask(options.ports.probes, '/livez')).status, 200)
   })
 
-  describe('as a gateway', () => {
-    const gateway = () => podOf('hauberk-system', 'gateway-shop-web', 'hauberk-system/gateway-shop-web', 'gateway')
-
-    it('opens the ports that its listeners have, and those that come, without a restart', async (t) => {
-      const options = await gateway()
-      start(t, options)
-      await ready(options)
-      assert.equal((await ask(listenerPort, '/')).status, 302)
-      const [another = 0] = await freePorts(1)
-      await gatewayWith(listenerPort, another)
-      t.after(() => gatewayWith(listenerPort))
-      await until('the new listener', async () => (await ask(another, '/')).status === 302)
-      assert.equal((await ask(listenerPort, '/')).status, 302)
-    })
-
-    it('F19: told to end it is unready, says Connection: close, goes on accepting, and then ends', async (t) => {
-      const options = await gateway()
-      const { child, ended } = start(t, options)
-      await ready(options)
-      const agent = new Agent({ keepAlive: true })
-      t.after(() => agent.destroy())
-      assert.equal((await ask(listenerPort, '/', {}, agent)).connection, undefined)
-      child.kill('SIGTERM')
-      await until('unready', async () => (await readyz(options)).status === 503)
-      for (const via of [agent, undefined]) {
-        const { status, connection } = await ask(listenerPort, '/', {}, via)
-        assert.equal(status, 302)
-        assert.equal(connection, 'close')
+  for (const workers of [1, 2]) {
+    describe(`as a gateway with ${workers === 1 ? 'one worker' : 'two workers'}`, () => {
+      const gateway = async (): Promise<PodOptions> => {
+        const options = await podOf('hauberk-system', 'gateway-shop-web', 'hauberk-system/gateway-shop-web', 'gateway')
+        return { ...options, told: { ...options.told, workers } }
       }
-      assert.equal(await ended, 0)
-      assert.equal((await ask(listenerPort, '/')).status, 'ECONNREFUSED')
+
+      it('opens the ports that its listeners have, and those that come, without a restart', async (t) => {
+        const options = await gateway()
+        start(t, options)
+        await ready(options)
+        assert.equal((await ask(listenerPort, '/')).status, 302)
+        const [another = 0] = await freePorts(1)
+        await gatewayWith(listenerPort, another)
+        t.after(() => gatewayWith(listenerPort))
+        await until('the new listener', async () => (await ask(another, '/')).status === 302)
+        assert.equal((await ask(listenerPort, '/')).status, 302)
+      })
+
+      it('F19: told to end it is unready, says Connection: close, goes on accepting, and then ends', async (t) => {
+        const options = await gateway()
+        const { child, ended } = start(t, options)
+        await ready(options)
+        const agent = new Agent({ keepAlive: true })
+        t.after(() => agent.destroy())
+        assert.equal((await ask(listenerPort, '/', {}, agent)).connection, undefined)
+        child.kill('SIGTERM')
+        await until('unready', async () => (await readyz(options)).status === 503)
+        for (const via of [agent, undefined]) {
+          const { status, connection } = await ask(listenerPort, '/', {}, via)
+          assert.equal(status, 302)
+          assert.equal(connection, 'close')
+        }
+        assert.equal(await ended, 0)
+        assert.equal((await ask(listenerPort, '/')).status, 'ECONNREFUSED')
+      })
     })
-  })
+  }
 })

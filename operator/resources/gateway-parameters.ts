@@ -181,7 +181,7 @@ export const GATEWAY_PARAMETERS_SPEC_SCHEMA: JsonSchema = {
         workers: {
           type: 'integer',
           description:
-            'workers is how many threads of a pod serve. Each takes a core under load, and some 35 MB of memory. Default: 1.',
+            'workers is how many threads of a pod serve. Each takes a core under load, and some 25 MB of memory. Default: 1.',
           minimum: 1,
           maximum: 16,
         },
