@@ -18,7 +18,11 @@ export const UPSTREAM_OVERFLOW = denial('upstream-overflow', 503, 'The service h
 export const UPSTREAM_RESET = denial('upstream-reset', 502, 'The service broke off.')
 export const UPSTREAM_PROTOCOL = denial('upstream-protocol', 502, 'The service sent something that is no response.')
 export const UPSTREAM_TIMEOUT = denial('upstream-timeout', 504, 'The service did not answer in time.')
-export const GRPC_NEEDS_HTTP2 = denial('grpc-needs-http2', 503, 'The service is not reached by HTTP/2, which gRPC needs.')
+export const GRPC_NEEDS_HTTP2 = denial(
+  'grpc-needs-http2',
+  503,
+  'The service is not reached by HTTP/2, which gRPC needs.',
+)
 export const DEADLINE_EXCEEDED = denial('deadline-exceeded', 504, 'The time that the caller gave has passed.')
 export const UNWRITABLE_HEAD = denial('unwritable-head', 500, 'The message cannot be passed on.')
 
