@@ -3,10 +3,12 @@
  * open. It is given 5 seconds, then it fails and says what kind of thing that is, instead of holding up the whole run.
  */
 import { after } from 'node:test'
+import { isMainThread } from 'node:worker_threads'
 
 const GRACE_MS = 5_000
 
-if (process.env['NODE_TEST_CONTEXT']?.startsWith('child')) {
+// A thread that a test starts has the same flags and environment, and no tests of its own to be over.
+if (isMainThread && process.env['NODE_TEST_CONTEXT']?.startsWith('child')) {
   // With the loop empty and every test told, Node closes what handles are left, and now and then (24.21) it never comes to
   // an end with that: a process that spins holds up the whole run. Nothing of ours is to be done there.
   process.once('exit', (code) => {
