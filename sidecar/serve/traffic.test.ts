@@ -290,8 +290,10 @@ test('where nobody listens a request is tried elsewhere once, and by policy agai
 test('an endpoint that answers 5xx several times in a row gets nothing for a while, and the last one is never put aside', async (t) => {
   const [failing, alive] = [await answering(t, 500), await echo(t, 'alive')]
   const outlier = { serverErrors: 3, failures: 3, ejectionMs: 60_000, maxEjectionMs: 60_000, maxPercent: 50 }
-  const plane = await start(t, [failing.port, alive.port], { traffic: { outlier } })
-  for (let i = 0; i < 60; i++) await ask(t, plane)
+  // By hash, so that how fast each of them answers has no say in who is asked.
+  const hash = { from: 'header', name: 'x-user' } as const
+  const plane = await start(t, [failing.port, alive.port], { traffic: { outlier, hash } })
+  for (let i = 0; i < 60; i++) await ask(t, plane, { headers: [`X-User: u${i}`] })
   assert.equal(failing.seen.length, 3)
   const alone = await start(t, [failing.port], { traffic: { outlier } })
   for (let i = 0; i < 10; i++) assert.equal((await ask(t, alone)).status, 500)
