@@ -68,6 +68,7 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
     folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'],
     packages: ['koffi', 'valibot'],
   },
+  'sidecar/client-hello': { folders: ['model'], packages: [], pure: true },
   'sidecar/compile': { folders: ['model', 'policies', 'contract'], packages: [], pure: true },
   'sidecar/control': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: ['valibot', 'ws'] },
   'sidecar/identity': {

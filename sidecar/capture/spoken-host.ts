@@ -1,9 +1,12 @@
 import { parseHostname } from '../../model/hostname.ts'
+import { ClientHelloReader, MAX_HELLO_BYTES } from '../client-hello/client-hello.ts'
 import type { Accepted } from '../serve/accepted.ts'
 import type { Engine } from '../serve/engine.ts'
 import { RequestHeadParser } from '../serve/http1/request-head.ts'
 import { guard } from '../serve/port.ts'
-import { MAX_HELLO_BYTES, readServerName, type Spoken } from './server-name.ts'
+
+/** What the first bytes of a client name: the host, or nothing, or not yet. */
+type Spoken = { readonly host: string } | 'nothing' | 'incomplete'
 
 /** The first byte of a TLS handshake record (RFC 8446, 5.1). */
 const TLS_HANDSHAKE = 0x16
@@ -14,6 +17,7 @@ const TLS_HANDSHAKE = 0x16
  */
 export function readSpokenHost(engine: Engine, { socket }: Accepted, done: (host: string | undefined) => void): void {
   const chunks: Buffer[] = []
+  const hello = new ClientHelloReader()
   const settle = (spoken: Spoken) => {
     engine.deadlines.remove(deadline)
     socket.off('data', onData)
@@ -27,7 +31,7 @@ export function readSpokenHost(engine: Engine, { socket }: Accepted, done: (host
   const onData = (chunk: Buffer) => {
     chunks.push(chunk)
     const read = Buffer.concat(chunks)
-    const spoken = read[0] === TLS_HANDSHAKE ? readServerName(read) : readHost(read)
+    const spoken = read[0] === TLS_HANDSHAKE ? readServerName(hello, chunk) : readHost(read)
     if (spoken !== 'incomplete') settle(spoken)
     else if (read.length > 2 * MAX_HELLO_BYTES) settle('nothing')
   }
@@ -41,6 +45,12 @@ export function readSpokenHost(engine: Engine, { socket }: Accepted, done: (host
   socket.once('end', onGone)
   socket.once('close', onGone)
   socket.resume()
+}
+
+function readServerName(hello: ClientHelloReader, chunk: Buffer): Spoken {
+  const read = hello.read(chunk)
+  if (read.kind === 'incomplete') return 'incomplete'
+  return read.kind === 'hello' && read.serverName !== undefined ? { host: read.serverName } : 'nothing'
 }
 
 function readHost(bytes: Buffer): Spoken {
