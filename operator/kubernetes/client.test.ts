@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { createTestCa } from '../../model/x509/testing/test-ca.ts'
+import { createManualClock } from '../../runtime/manual-clock.ts'
+import { blackHole } from '../../runtime/testing/black-hole.ts'
 import { type KubernetesClient, openClient } from './client.ts'
 import { KubernetesError } from './errors.ts'
 import { kubeconfig, scriptServer } from './testing/api-server.ts'
@@ -95,6 +97,31 @@ test('nobody there is Unreachable, and the message names the place', async () =>
   assert.equal(error.reason, 'Unreachable')
   assert.match(error.message, /GET \/api: 127\.0\.0\.1:1: .*ECONNREFUSED/)
   client.close()
+})
+
+test('F01: where a SYN is answered by nobody, requests and streams are given up long before their own time', async (t) => {
+  const port = await blackHole(t)
+  const client = await openClient({
+    config: { from: 'text', text: kubeconfig(`http://127.0.0.1:${port}`) },
+    userAgent: 'test',
+    connectTimeoutMs: 50,
+  })
+  t.after(() => client.close())
+  for (const asked of [client.request({ path: '/api' }), client.stream({ path: '/api' }, () => {})]) {
+    const { reason, message } = await failureOf(asked)
+    assert.deepEqual([reason, message], ['Unreachable', `GET /api: 127.0.0.1:${port}: no connection within 50 ms`])
+  }
+})
+
+test('a connection that is there is not counted as late', async (t) => {
+  const clock = createManualClock()
+  const answers: (() => void)[] = []
+  const { client } = await scriptServer(t, (_, { json }) => void answers.push(() => json(200, { ok: true })), { clock })
+  const asked = client.request({ path: '/slow' })
+  while (answers.length === 0) await new Promise((resolve) => setTimeout(resolve, 2))
+  await clock.advance(20_000)
+  for (const answer of answers) answer()
+  assert.deepEqual(await asked, { ok: true })
 })
 
 test('a caller who ends a request gets back its own reason', async (t) => {

@@ -75,10 +75,16 @@ export interface ClientOptions {
   readonly userAgent: string
   /** Connections at once that are no streams; more requests wait. Default 16. */
   readonly maxConnections?: number
+  /**
+   * Milliseconds until a new connection is there. Default 3,000: a SYN that is lost is sent again after 1, 3, 7 and 15
+   * seconds, and one of that time would find an API server that is back long after it is.
+   */
+  readonly connectTimeoutMs?: number
   /** Default: the machine's. */
   readonly clock?: Clock
 }
 
+const CONNECT_TIMEOUT_MS = 3_000
 const REQUEST_TIMEOUT_MS = 30_000
 const HEAD_TIMEOUT_MS = 30_000
 const IDLE_TIMEOUT_MS = 90_000
@@ -101,6 +107,7 @@ export async function openClient({
   config,
   userAgent,
   maxConnections = MAX_CONNECTIONS,
+  connectTimeoutMs = CONNECT_TIMEOUT_MS,
   clock = systemClock,
 }: ClientOptions): Promise<KubernetesClient> {
   const access = await loadAccess(config)
@@ -131,6 +138,7 @@ export async function openClient({
       },
       payload,
       ended,
+      connectWithin: (late) => clock.setTimer(connectTimeoutMs, () => late(connectTimeoutMs), { keepAlive: false }),
     })
     const status = answer.statusCode ?? 0
     if (status >= 200 && status < 300) return answer
@@ -290,6 +298,8 @@ interface Exchange {
   readonly headers: Readonly<Record<string, string | number | string[] | undefined>>
   readonly payload: Buffer | undefined
   readonly ended: AbortSignal
+  /** Calls `late` when a connection should have been there. Returns how to stop. */
+  readonly connectWithin: (late: (afterMs: number) => void) => () => void
 }
 
 /** Resolves with the head of the answer. */
@@ -308,7 +318,7 @@ type Attempt =
   | { readonly ok: false; readonly error: Error; readonly wasReused: boolean }
 
 function once(server: URL, agent: HttpAgent, exchanged: Exchange): Promise<Attempt> {
-  const { method, path, auth, servername, headers, payload, ended } = exchanged
+  const { method, path, auth, servername, headers, payload, ended, connectWithin } = exchanged
   const { promise, resolve } = Promise.withResolvers<Attempt>()
   const ask = server.protocol === 'http:' ? httpRequest : httpsRequest
   const request = ask({
@@ -325,6 +335,9 @@ function once(server: URL, agent: HttpAgent, exchanged: Exchange): Promise<Attem
   request.on('socket', (socket: Socket) => {
     socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS)
     socket.setNoDelay(true)
+    if (!socket.connecting) return
+    const stop = connectWithin((afterMs) => request.destroy(new Error(`no connection within ${afterMs} ms`)))
+    socket.once('connect', stop).once('close', stop)
   })
   request.on('response', (answer) => resolve({ ok: true, answer }))
   request.on('error', (error) => resolve({ ok: false, error, wasReused: request.reusedSocket }))

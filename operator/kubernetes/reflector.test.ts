@@ -415,6 +415,56 @@ test('F01: no wait between two attempts is longer than 5 s', async (t) => {
   }
 })
 
+test('F01: where nobody answers at all, no wait between two attempts is longer than 2 s', async (t) => {
+  const clock = createManualClock()
+  const server = await scriptServer(t, (_, { raw }) => raw.socket?.destroy())
+  mirrorOf(t, server, { clock, random: () => 0.999 })
+  for (let asked = 1; asked < 12; asked++) {
+    await until(() => clock.pendingTimers() === 1 && server.asked.length === asked, 'it waits')
+    await clock.advance(2_000)
+  }
+})
+
+test('F01: an API server that was away for long, and said 503 and 403 on its way back, is read within 10 s', async (t) => {
+  const clock = createManualClock()
+  const collection = filled(3)
+  let stands: 'up' | 'away' | 503 | 403 = 'up'
+  const server = await scriptServer(t, (asked, answer) => {
+    if (stands === 'up') collection.serve(asked, answer)
+    else if (stands === 'away') answer.raw.socket?.destroy()
+    else
+      answer.refuse(
+        stands,
+        stands === 403 ? 'Forbidden' : 'ServiceUnavailable',
+        stands === 503 ? { 'retry-after': '1' } : {},
+      )
+  })
+  const { items } = mirrorOf(t, server, { clock, random: () => 0.999 })
+  await until(() => collection.watches.size === 1, 'it watches')
+  /** Lets time pass up to the next attempt, and gives how much did. */
+  const next = async (): Promise<number> => {
+    await until(() => clock.pendingTimers() === 1, 'it waits')
+    const asked = server.asked.length
+    for (let ms = 100; ; ms += 100) {
+      await clock.advance(100)
+      if (clock.pendingTimers() > 0) continue
+      await until(() => server.asked.length > asked, 'it tries')
+      return ms
+    }
+  }
+  stands = 'away'
+  server.cut()
+  for (let i = 0; i < 40; i++) await next()
+  let tookMs = 0
+  for (const each of [503, 403, 'up'] as const) {
+    stands = each
+    tookMs += await next()
+  }
+  collection.set('shop', 'pod-0', 50)
+  await until(() => items.get('shop/pod-0') === 50, 'an edit lands')
+  assert.ok(tookMs <= 10_000, `${tookMs} ms`)
+})
+
 test('lists, watches, events, errors and objects are counted', async (t) => {
   const collection = filled(3)
   const metrics = createMetrics()

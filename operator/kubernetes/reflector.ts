@@ -66,6 +66,12 @@ export interface Reflector {
 /** Milliseconds of the waits between attempts: 5 s at most, or nothing would have converged 10 s after an outage. */
 const BACKOFF = { baseMs: 500, minMs: 100, maxMs: 5_000 }
 
+/**
+ * Where nobody answers at all, an attempt costs nobody anything: with a connection that has to be given up first, it is
+ * still far less than 10 s until an API server that is back is found.
+ */
+const AWAY_BACKOFF = { ...BACKOFF, maxMs: 2_000 }
+
 const ABSENT_RETRY_MS = 30_000
 
 /** Seconds that one watch lasts: between these, so that not all of them end at once. */
@@ -86,6 +92,7 @@ export function runReflector<T>(options: ReflectorOptions<T>): Reflector {
   const { pageSize, idleTimeoutMs, absentRetryMs = ABSENT_RETRY_MS, onStanding } = options
   const known = new Set<string>()
   const backoff = createBackoff({ ...BACKOFF, random })
+  const away = createBackoff({ ...AWAY_BACKOFF, random })
   const absent = createBackoff({ ...BACKOFF, maxMs: absentRetryMs, random })
   /** Of 410: whoever says that is there, however long it was away before. */
   const stale = createBackoff({ ...BACKOFF, random })
@@ -156,9 +163,7 @@ export function runReflector<T>(options: ReflectorOptions<T>): Reflector {
     tell(changes)
     if (at !== undefined) at.resourceVersion = resourceVersion
     fruitless = 0
-    backoff.reset()
-    absent.reset()
-    stale.reset()
+    for (const each of [backoff, away, absent, stale]) each.reset()
   }
 
   const watch = async (path: string, resourceVersion: string) => {
@@ -193,6 +198,7 @@ export function runReflector<T>(options: ReflectorOptions<T>): Reflector {
       throw new KubernetesError({ status: 200, reason: 'ShortWatch', message: `watch of ${path}: ended at once` })
     }
     backoff.reset()
+    away.reset()
   }
 
   const follow = async (from: { readonly path: string; readonly resourceVersion: string }) => {
@@ -206,6 +212,12 @@ export function runReflector<T>(options: ReflectorOptions<T>): Reflector {
       }
       throw error
     }
+  }
+
+  const backoffFor = (problem: Error): Backoff => {
+    if (isNotFound(problem) || isForbidden(problem)) return absent
+    if (isExpired(problem)) return stale
+    return problem instanceof KubernetesError && problem.reason === 'Unreachable' ? away : backoff
   }
 
   const run = async () => {
@@ -225,8 +237,7 @@ export function runReflector<T>(options: ReflectorOptions<T>): Reflector {
           // A watch that expired or ended early is part of life.
           if (from === undefined || !isLull(problem)) stand('failing', problem)
         } else if (from === undefined) stand('missing', problem)
-        const waiting = isNotFound(problem) || isForbidden(problem) ? absent : isExpired(problem) ? stale : backoff
-        await sleep(clock, waitOf(problem, waiting, random), { signal }).catch(() => {})
+        await sleep(clock, waitOf(problem, backoffFor(problem), random), { signal }).catch(() => {})
       }
     }
   }

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { TestContext } from 'node:test'
-import { type KubernetesClient, openClient } from '../client.ts'
+import { type ClientOptions, type KubernetesClient, openClient } from '../client.ts'
 
 /** One request as a script sees it. */
 export interface Asked {
@@ -47,6 +47,7 @@ export interface ScriptedServer {
 export async function scriptServer(
   t: TestContext,
   script: (asked: Asked, answer: Answer) => void,
+  options: Pick<ClientOptions, 'clock'> = {},
 ): Promise<ScriptedServer> {
   const asked: Asked[] = []
   const connections = new Map<Socket, number>()
@@ -78,6 +79,7 @@ export async function scriptServer(
   const client = await openClient({
     config: { from: 'text', text: kubeconfig(`http://127.0.0.1:${port}`) },
     userAgent: 'test',
+    ...options,
   })
   t.after(async () => {
     client.close()
