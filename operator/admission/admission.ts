@@ -26,6 +26,8 @@ export interface Admission {
   isInPlace(): boolean
   /** The roots, PEM, that the API server believed them by when they were last seen in place. Empty: never. */
   trustBundle(): readonly string[]
+  /** This operator is to end: the API server is to ask another one, as soon as it may. */
+  retire(): void
   close(): Promise<void>
 }
 
@@ -100,6 +102,7 @@ export async function startAdmission(options: AdmissionOptions): Promise<Admissi
     ready: () => keeper.ready(),
     isInPlace: () => keeper.isInPlace(),
     trustBundle: () => keeper.trustBundle(),
+    retire: () => server.retire(),
     async close() {
       end.abort(new Error('the operator ends'))
       await Promise.all([keeper.done, server.close()])

@@ -54,6 +54,31 @@ describe('the webhook server', () => {
     assert.deepEqual(answerOf(reviewed.body), { uid: 'b7a3', allowed: true })
   })
 
+  it('F20: keeps no connection once it is to end, and answers what comes until then', async (t) => {
+    const { server, ca } = await startWebhooks(t)
+    const body = reviewOf(POD)
+    const head = `POST ${INJECT} HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`
+    const ask = async () => {
+      const socket = connect({ port: server.port, host: '127.0.0.1', servername: HOST, ca: [...ca] })
+      const closed = once(socket, 'close')
+      const chunks: Buffer[] = []
+      socket.write(head + body)
+      for (;;) {
+        const [chunk] = (await once(socket, 'data')) as [Buffer]
+        chunks.push(chunk)
+        const text = Buffer.concat(chunks).toString()
+        if (text.endsWith('}}')) return { closed, text, socket }
+      }
+    }
+    const kept = await ask()
+    assert.match(kept.text, /^HTTP\/1\.1 200 [\s\S]*\r\nConnection: keep-alive\r\n/)
+    server.retire()
+    await kept.closed
+    const late = await ask()
+    assert.match(late.text, /^HTTP\/1\.1 200 [\s\S]*\r\nconnection: close\r\n/i)
+    await late.closed
+  })
+
   it('gives every pod a probe key of its own', async (t) => {
     const { send } = await startWebhooks(t)
     const keyOf = async () => {

@@ -24,6 +24,11 @@ import { limitStrangers } from './strangers.ts'
 /** The HTTPS server that the API server asks. */
 export interface AdmissionServer {
   readonly port: number
+  /**
+   * Answers what comes, and keeps no connection for more: the API server opens the next one by way of the Service, to an
+   * operator that stays. Or for as long as it kept one it would go on to inject what an operator that goes was told to.
+   */
+  retire(): void
   /** Takes no new connections, lets questions in flight be answered, and ends. */
   close(): Promise<void>
 }
@@ -64,6 +69,7 @@ const HANDSHAKE_MS = 5_000
 export async function startAdmissionServer(options: AdmissionServerOptions): Promise<AdmissionServer> {
   const { host, port, authority, dnsNames, clientCertificates, clock, log } = options
   const ended = new AbortController()
+  const stay = { isOver: false }
   const first = await issueServingCertificate(authority, dnsNames)
   const context = (): TlsOptions => ({
     minVersion: 'TLSv1.3',
@@ -85,7 +91,7 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
       // The API server keeps its connections; a shorter time than its own would now and then cut one that it just took.
       keepAliveTimeout: 120_000,
     },
-    createApp(options, (socket) => strangers.know(socket)),
+    createApp(options, (socket) => strangers.know(socket), stay),
   )
   server.maxConnections = MAX_CONNECTIONS
   const strangers = limitStrangers(server, MAX_STRANGERS)
@@ -110,6 +116,10 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
   })
   return {
     port: (server.address() as AddressInfo).port,
+    retire() {
+      stay.isOver = true
+      server.closeIdleConnections()
+    },
     async close() {
       ended.abort(new Error('the webhook server ends'))
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
@@ -128,6 +138,7 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
 function createApp(
   { secret, clientCertificates, handlers, clock, log, metrics }: AdmissionServerOptions,
   onKnown: (socket: Socket) => void,
+  stay: { readonly isOver: boolean },
 ) {
   const readPath = createPathReader(secret)
   let bytesAtOnce = 0
@@ -155,6 +166,11 @@ function createApp(
       response.locals['startedAt'] = clock.monotonic()
       next()
     }
+  }
+
+  const untilOver: RequestHandler = (_request, response, next) => {
+    if (stay.isOver) response.set('connection', 'close')
+    next()
   }
 
   const inTime: RequestHandler = (_request, response, next) => {
@@ -215,7 +231,7 @@ function createApp(
   return express()
     .disable('x-powered-by')
     .disable('etag')
-    .use(onlyKnown, inTime, withinBudget)
+    .use(onlyKnown, untilOver, inTime, withinBudget)
     .use(express.raw({ type: () => true, limit: MAX_BODY_BYTES, inflate: false }))
     .use(answer, failed)
 }

@@ -23,8 +23,8 @@ export interface ElectionOptions {
   readonly pod: { readonly name: string; readonly uid: string }
   /** Where this one takes sessions. */
   readonly address: ReplicaAddress
-  /** Runs while this operator leads, and resolves soon after its signal aborts. */
-  readonly lead: (signal: AbortSignal) => Promise<void>
+  /** Runs while this operator leads, and resolves soon after the signal aborts. */
+  readonly lead: (leadership: Leadership) => Promise<void>
   /** Another operator leads from now on, or nobody; undefined also while this one does. */
   readonly onOther: (leader: Leader | undefined) => void
   readonly clock: Clock
@@ -60,7 +60,7 @@ export function runElection(options: ElectionOptions): Election {
       leadership = given
       log.info('this operator leads')
       try {
-        await lead(given.signal)
+        await lead(given)
       } finally {
         leadership = undefined
         log.info('this operator leads no more')

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { snapshotOf } from '../store/snapshot.ts'
 import { resourcesIn } from '../translate/testing/world.ts'
-import { operatorMembers } from './operators.ts'
+import { liveOperators, operatorMembers } from './operators.ts'
 
 function pod(name: string, phase = 'Running', more = '', serviceAccount = 'hauberk-operator'): string {
   return `---
@@ -40,4 +40,15 @@ test('operators that run and have said nothing are waited for; those that go, or
     { name: 'operator new', trusts: undefined, root: undefined },
     { name: 'operator c', trusts: undefined, root: undefined },
   ])
+})
+
+test('T04: operators that serve share what may be asked of the API server, those that are about to go among them', () => {
+  const pods = [
+    pod('a'),
+    pod('b'),
+    pod('starting', 'Pending'),
+    pod('leaving', 'Running', ", deletionTimestamp: '2026-01-01T00:00:00Z'"),
+    pod('gateway-shop-edge', 'Running', '', 'gateway-shop-edge'),
+  ]
+  assert.equal(liveOperators(snapshotOf(resourcesIn(pods.join('')))), 3)
 })

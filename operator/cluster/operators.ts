@@ -29,6 +29,16 @@ function memberOf(name: string, trusts: Member['trusts'], root: Member['root']):
   return { name: `operator ${name}`, trusts, root }
 }
 
+/** How many pods of the operator run, those that are about to go included: they still serve. */
+export function liveOperators(snapshot: Snapshot): number {
+  return snapshot.inNamespace('Pod', SYSTEM_NAMESPACE).filter((resource) => {
+    const read = readPod(resource as Pod & typeof resource)
+    if (!read.ok) return false
+    const { spec, status } = read.value
+    return spec.serviceAccountName === OPERATOR_SERVICE_ACCOUNT && status?.phase === 'Running'
+  }).length
+}
+
 /** Names of the operator's pods that run and are not about to go. */
 function runningOperators(snapshot: Snapshot): readonly string[] {
   return snapshot.inNamespace('Pod', SYSTEM_NAMESPACE).flatMap((resource) => {

@@ -6,6 +6,7 @@ import { startAdmission } from '../admission/admission.ts'
 import { type Core, operatorSpiffeId, startCore } from '../core.ts'
 import { gatewayCounters } from '../gateways/counters.ts'
 import { type Authority, openAuthority } from '../identity/authority.ts'
+import { createCallBudget } from '../identity/call-budget.ts'
 import { placeMember } from '../identity/rotation/members.ts'
 import { createMeshRotation, wantedRootsOf } from '../identity/rotation/mesh-rotation.ts'
 import { firstRoots } from '../identity/rotation/root-rotation.ts'
@@ -31,13 +32,14 @@ import { makeDefaultResources } from './default-resources.ts'
 import { type Election, runElection } from './election.ts'
 import { type LeaderWork, runLeaderWork } from './leader-work.ts'
 import { metricsClientId } from './metrics-client.ts'
-import { operatorMembers } from './operators.ts'
+import { liveOperators, operatorMembers } from './operators.ts'
 import type { ClusterOptions } from './options.ts'
 import { createPersist } from './persist.ts'
 import { type OperatorProcess, openProcess } from './process.ts'
 import { createReplication } from './replication.ts'
 import { readClusterResources } from './resources.ts'
 import { countUnmeshed } from './unmeshed.ts'
+import { whileHeld } from './while-held.ts'
 
 /**
  * Runs an operator on a cluster until `signal` aborts. Resolves with the process's exit code.
@@ -142,6 +144,11 @@ async function run(
       client,
       trustDomain,
       pod: (namespace, name) => store.snapshot().get('Pod', namespace, name),
+      budget: createCallBudget({
+        clock,
+        random,
+        perSecond: () => MAX_CALLS_PER_SECOND / Math.max(MIN_SHARERS, liveOperators(store.snapshot())),
+      }),
       clock,
       random,
       log,
@@ -203,7 +210,6 @@ async function run(
 
   const leaderParts = {
     ...common,
-    client,
     store,
     source,
     core,
@@ -223,10 +229,11 @@ async function run(
     client,
     pod,
     address: { host: pod.ip, port: core.server.port },
-    async lead(until) {
+    async lead(leadership) {
       replication.server.setLeading(true)
       try {
-        leading = runLeaderWork({ ...leaderParts, signal: until })
+        const { signal: until } = leadership
+        leading = runLeaderWork({ ...leaderParts, client: whileHeld(client, leadership), signal: until })
         rotation.touch()
         await leading.done
       } finally {
@@ -282,7 +289,10 @@ async function run(
 
   await aborted(ending)
   const drain = createDrain({ clock, log })
-  drain.step('readiness', () => conditions.staying.fail('the operator was told to end'))
+  drain.step('readiness', () => {
+    conditions.staying.fail('the operator was told to end')
+    admission.retire()
+  })
   drain.step('lease', async () => {
     candidacy.abort(new Error('the operator ends'))
     await election?.done
@@ -312,6 +322,13 @@ async function run(
  * besides. What an operator can have in all, 20,000 sessions, no pod takes alone.
  */
 const MAX_CONNECTIONS_OF_POD = 128
+
+/**
+ * What all operators together may ask the API server for who asks for certificates (T04), each an equal share. One that has
+ * just come is not seen by the others at once, nor are they by it: none takes more than half.
+ */
+const MAX_CALLS_PER_SECOND = 50
+const MIN_SHARERS = 2
 
 const RENAMED = 'the mesh has another trust domain'
 

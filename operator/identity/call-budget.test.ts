@@ -6,7 +6,7 @@ import { createCallBudget } from './call-budget.ts'
 /** `calls` at once; when each had its turn, in milliseconds, and how long the others were sent away for. */
 async function ask(calls: number, random = 0.5) {
   const clock = createManualClock()
-  const budget = createCallBudget({ clock, random: () => random, perSecond: 50, burst: 10, maxWaitMs: 2_000 })
+  const budget = createCallBudget({ clock, random: () => random, perSecond: () => 50, burst: 10, maxWaitMs: 2_000 })
   const turns: number[] = []
   const away: number[] = []
   for (let i = 0; i < calls; i += 1) {
@@ -30,6 +30,32 @@ describe('a budget of calls', () => {
     assert.ok(turns.length >= 105 && turns.length <= 112, `${turns.length}`)
   })
 
+  it('T04: takes a smaller share as soon as there are more who share', async () => {
+    const clock = createManualClock()
+    let sharers = 2
+    const budget = createCallBudget({
+      clock,
+      random: () => 0,
+      perSecond: () => 50 / sharers,
+      burst: 1,
+      maxWaitMs: 60_000,
+    })
+    const turns: number[] = []
+    const ask = (calls: number) => {
+      for (let i = 0; i < calls; i += 1) void budget.take().then(() => turns.push(clock.monotonic()))
+    }
+    ask(100)
+    await clock.advance(60_000)
+    sharers = 5
+    const from = clock.monotonic()
+    ask(100)
+    await clock.advance(60_000)
+    assert.deepEqual(
+      [turns[99], turns[199]].map((at) => Math.round(at ?? 0)),
+      [99 * 40, from + 99 * 100],
+    )
+  })
+
   it('F04: sends the others away for as long as all of them take, spread over that', async () => {
     const { away } = await ask(1_000, 0.999)
     assert.ok(Math.min(...away) >= 1_000)
@@ -45,7 +71,7 @@ describe('a budget of calls', () => {
       seed = (seed * 16_807) % 2_147_483_647
       return seed / 2_147_483_647
     }
-    const budget = createCallBudget({ clock, random, perSecond: 50 })
+    const budget = createCallBudget({ clock, random, perSecond: () => 50 })
     let served = 0
     const come = async (): Promise<void> => {
       for (;;) {

@@ -13,8 +13,8 @@ export interface CallBudgetOptions {
   readonly clock: Pick<Clock, 'monotonic' | 'setTimer'>
   /** Uniform in [0, 1). */
   readonly random: () => number
-  /** Default 25: two operators make 50 of them. */
-  readonly perSecond?: number
+  /** Asked at each turn. Default 25: two operators make 50 of them. */
+  readonly perSecond?: () => number
   /** Calls that may be made at once after a quiet time. Default 10. */
   readonly burst?: number
   /** The longest that a caller waits for its turn; so as many wait as have turns in this time. Default 2,000. */
@@ -30,14 +30,13 @@ const MEMORY_MS = 10_000
 
 /** The generic cell rate algorithm (ITU-T I.371, Annex A), with a queue. */
 export function createCallBudget(options: CallBudgetOptions): CallBudget {
-  const { clock, random, perSecond = 25, burst = 10, maxWaitMs = 2_000 } = options
-  const intervalMs = 1_000 / perSecond
+  const { clock, random, perSecond = () => 25, burst = 10, maxWaitMs = 2_000 } = options
   let theoreticalArrivalMs = Number.NEGATIVE_INFINITY
   /** Decays by half in each {@link MEMORY_MS}: one number stands for however many there were. */
   let away = 0
   let countedAtMs = 0
 
-  const sendAway = (nowMs: number): number => {
+  const sendAway = (nowMs: number, intervalMs: number): number => {
     away = away * 0.5 ** ((nowMs - countedAtMs) / MEMORY_MS) + 1
     countedAtMs = nowMs
     // Spread over the time in which all of them would have had a turn, so that they do not come back together (F04).
@@ -47,9 +46,10 @@ export function createCallBudget(options: CallBudgetOptions): CallBudget {
   return {
     async take() {
       const nowMs = clock.monotonic()
+      const intervalMs = 1_000 / perSecond()
       const arrivalMs = Math.max(theoreticalArrivalMs, nowMs)
       const waitMs = Math.max(0, arrivalMs - nowMs - (burst - 1) * intervalMs)
-      if (waitMs > maxWaitMs) return sendAway(nowMs)
+      if (waitMs > maxWaitMs) return sendAway(nowMs, intervalMs)
       theoreticalArrivalMs = arrivalMs + intervalMs
       if (waitMs > 0) await new Promise<void>((resolve) => clock.setTimer(waitMs, resolve))
       return undefined
