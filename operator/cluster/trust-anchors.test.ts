@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test'
 import { createTestCa } from '../../model/x509/testing/test-ca.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { silentLog } from '../../runtime/log.ts'
-import { scriptServer } from '../kubernetes/testing/api-server.ts'
+import { type Asked, scriptServer } from '../kubernetes/testing/api-server.ts'
 import { snapshotOf } from '../store/snapshot.ts'
 import { resourcesIn } from '../translate/testing/world.ts'
 import { createObjectStore, until } from './testing/object-store.ts'
@@ -15,9 +15,17 @@ function namespace(name: string, more = ''): string {
   return `---\napiVersion: v1\nkind: Namespace\nmetadata: {name: ${name}${more === '' ? '' : `, ${more}`}}\n`
 }
 
-async function start(t: TestContext, yaml: string) {
+interface StartOptions {
+  /** Writes that are answered 422. */
+  readonly refuse?: (asked: Asked) => boolean
+}
+
+async function start(t: TestContext, yaml: string, { refuse = () => false }: StartOptions = {}) {
   const store = createObjectStore()
-  const { client, asked } = await scriptServer(t, store.serve)
+  const { client, asked } = await scriptServer(t, (one, answer) => {
+    if (one.method === 'PATCH' && refuse(one)) answer.refuse(422, 'Invalid')
+    else store.serve(one, answer)
+  })
   const ended = new AbortController()
   const world = { snapshot: snapshotOf(resourcesIn(yaml)), roots: 'ROOT 1\n' }
   const anchors = keepTrustAnchors({
@@ -76,6 +84,24 @@ test('other roots are given to everybody, the same ones to nobody twice', async 
   anchors.touch()
   await until(() => rootsIn('shop') === world.roots && rootsIn('hauberk-system') === world.roots, 'both have the new')
   assert.equal(writes(), before + 2)
+})
+
+test('F05: one that refuses to be changed is named with why and what to do, and is mended once it is gone', async (t) => {
+  let isImmutable = false
+  const refuse = ({ path }: Asked) => isImmutable && path.includes('/shop/')
+  const { store, anchors, path, rootsIn } = await start(t, WORLD, { refuse })
+  await until(() => rootsIn('shop') === 'ROOT 1\n', 'they are there')
+  isImmutable = true
+  store.put(path('shop'), { metadata: {}, data: { 'ca.crt': 'ROOT of somebody' } })
+  const trouble = () => anchors.members().find(({ name }) => name.startsWith('ConfigMap shop/'))?.trouble
+  await until(() => trouble() !== undefined, 'that is told')
+  assert.match(
+    trouble() ?? '',
+    /^it refuses to be changed: delete it, and it is made anew\. PATCH .*: refused: Invalid$/,
+  )
+  isImmutable = false
+  store.remove(path('shop'))
+  await until(() => rootsIn('shop') === 'ROOT 1\n' && trouble() === undefined, 'it is made anew')
 })
 
 test('F05: who waits for the next root waits for each namespace that does not have it yet', async (t) => {

@@ -5,6 +5,7 @@ import type { Member } from '../identity/rotation/advance.ts'
 import { placeMember } from '../identity/rotation/members.ts'
 import { applyObject } from '../kubernetes/apply.ts'
 import type { KubernetesClient } from '../kubernetes/client.ts'
+import { KubernetesError } from '../kubernetes/errors.ts'
 import { recordOf } from '../kubernetes/object.ts'
 import { resourcePath } from '../kubernetes/path.ts'
 import { createWorkQueue } from '../kubernetes/queue.ts'
@@ -49,6 +50,8 @@ const NOT_YET_MS = 200
 export function keepTrustAnchors(options: TrustAnchorsOptions): TrustAnchors {
   const { client, snapshot, roots, counters, clock, random, log, signal } = options
   const there = new Map<string, unknown>()
+  /** By namespace, why the last attempt to write there failed. */
+  const troubles = new Map<string, string>()
 
   const namespaces = () =>
     snapshot()
@@ -85,18 +88,23 @@ export function keepTrustAnchors(options: TrustAnchorsOptions): TrustAnchors {
     async work(namespace): Promise<number | undefined> {
       if (!reflector.hasSynced()) return NOT_YET_MS
       const text = roots()
-      if (there.get(namespace) === text || !namespaces().includes(namespace)) return undefined
+      if (there.get(namespace) === text || !namespaces().includes(namespace)) {
+        troubles.delete(namespace)
+        return undefined
+      }
       await applyObject(client, configMap(namespace, text), {
         plural: 'configmaps',
         fieldManager: 'hauberk-operator',
         force: true,
         signal,
       })
+      troubles.delete(namespace)
       // What is there the watch alone says: another's change may have been told before our own answer came.
       log.info('the roots were given to a namespace', { 'orchestrator.namespace': namespace })
       return undefined
     },
     onFailure(namespace, err) {
+      troubles.set(namespace, troubleOf(err))
       log.warn('the roots could not be given to a namespace', { err, 'orchestrator.namespace': namespace })
     },
     clock,
@@ -113,10 +121,24 @@ export function keepTrustAnchors(options: TrustAnchorsOptions): TrustAnchors {
     touch,
     members: () =>
       namespaces().map((namespace) =>
-        placeMember(`ConfigMap ${namespace}/${TRUST_ANCHORS_CONFIG_MAP}`, there.get(namespace)),
+        placeMember(
+          `ConfigMap ${namespace}/${TRUST_ANCHORS_CONFIG_MAP}`,
+          there.get(namespace),
+          troubles.get(namespace),
+        ),
       ),
     done: Promise.all([queue.done, reflector.done]).then(() => undefined),
   }
+}
+
+/** Characters of what the API server said that are shown. */
+const MAX_SAID = 256
+
+/** Whoever made one that is immutable took it from us: a new one is ours. */
+function troubleOf(error: unknown): string {
+  const said = error instanceof Error ? error.message.slice(0, MAX_SAID) : String(error)
+  const isRefused = error instanceof KubernetesError && error.status === 422
+  return isRefused ? `it refuses to be changed: delete it, and it is made anew. ${said}` : `it was not written: ${said}`
 }
 
 function configMap(namespace: string, roots: string) {

@@ -12,6 +12,8 @@ export interface Member {
   readonly trusts: ReadonlySet<string> | undefined
   /** The fingerprint of the root that vouches for the certificate it shows; undefined: nobody knows. `none`: it shows none. */
   readonly root: string | 'none' | undefined
+  /** For people: why nothing is heard of it, and what to do. Undefined: nothing is known to be wrong. */
+  readonly trouble?: string
 }
 
 /** All that a step depends on. */

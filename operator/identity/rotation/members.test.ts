@@ -133,7 +133,12 @@ describe('the members of a mesh', () => {
     )
     assert.deepEqual(
       members({ gateway: true, running: ['hauberk-system/gateway-0', 'hauberk-system/gateway-1'] }).at(-1),
-      { name: 'pod hauberk-system/gateway-1', trusts: undefined, root: undefined },
+      {
+        name: 'pod hauberk-system/gateway-1',
+        trusts: undefined,
+        root: undefined,
+        trouble: 'no operator hears from its container hauberk-sidecar: mend the pod, or delete it',
+      },
     )
   })
 })

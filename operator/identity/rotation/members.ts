@@ -1,3 +1,4 @@
+import { SIDECAR_CONTAINER } from '../../../contract/pod.ts'
 import type { WorkloadId } from '../../../model/workload-id.ts'
 import { parseTrustBundle } from '../../../model/x509/bundle.ts'
 import type { Acknowledgements, SidecarStanding } from '../../push/acknowledgements.ts'
@@ -38,7 +39,7 @@ export function membersOf({
     const meshed = (translation.pods.get(workload) ?? []).flatMap((pod) => (pod.meshed ? [pod.key] : []))
     const pods = role === 'gateway' ? gatewayPods(workload) : meshed
     const absent = pods.filter((pod) => !byPod.has(pod) && isExpected(pod))
-    for (const pod of absent) members.push({ name: `pod ${pod}`, trusts: undefined, root: undefined })
+    for (const pod of absent) members.push({ name: `pod ${pod}`, trusts: undefined, root: undefined, trouble: SILENT })
     if (role === 'gateway' && byPod.size === 0 && absent.length === 0) {
       members.push({ name: `gateway ${workload}`, trusts: undefined, root: undefined })
     }
@@ -55,10 +56,14 @@ export function operatorMember(name: string, authority: Authority, identity: Pic
   }
 }
 
+/** A container of that name makes a pod one of the mesh, whoever put it there. */
+const SILENT = `no operator hears from its container ${SIDECAR_CONTAINER}: mend the pod, or delete it`
+
 /** A place that says whom to trust, by the PEM of its roots. What holds none, or is not there, says nothing. */
-export function placeMember(name: string, pems: unknown): Member {
+export function placeMember(name: string, pems: unknown, trouble?: string): Member {
   const bundle = typeof pems === 'string' ? parseTrustBundle(pems) : undefined
-  return { name, trusts: bundle?.ok ? new Set(bundle.value.roots.map(fingerprintOf)) : undefined, root: 'none' }
+  const trusts = bundle?.ok ? new Set(bundle.value.roots.map(fingerprintOf)) : undefined
+  return { name, trusts, root: 'none', ...(trouble !== undefined && { trouble }) }
 }
 
 function memberOf(workload: WorkloadId, { pod, root, documents }: SidecarStanding, history: BundleHistory): Member {

@@ -98,6 +98,26 @@ async function leafRoot({ authority }: Operator): Promise<string> {
 const member = (trusts: readonly string[], root: string): Member => ({ name: 'pod a', trusts: new Set(trusts), root })
 
 describe('the rotation of roots', () => {
+  it('F05: names those first of whom something is known to be wrong, and says it', async () => {
+    const mesh = await newMesh()
+    const operator = await mesh.start()
+    const [old] = operator.trusted()
+    assert.ok(old)
+    const trouble = 'it refuses to be changed: delete it'
+    const place = { name: 'ConfigMap shop/hauberk-trust-anchors', trusts: new Set([old]), root: 'none', trouble }
+    const long = { ...place, name: 'ConfigMap x/y', trouble: 'x'.repeat(1_000) }
+    const others = Array.from({ length: 30 }, (_, i) => ({ ...member([old], old), name: `pod ${i}` }))
+    mesh.members = [...others, place, long]
+    mesh.wanted = { rootGeneration: 2, distrustedRoots: [] }
+    await settle(operator, mesh.clock)
+    const { waitingFor, waiting } = operator.rotation.status()
+    assert.deepEqual(
+      [waiting, waitingFor.length, waitingFor[0], waitingFor[2]],
+      [32, 20, 'ConfigMap shop/hauberk-trust-anchors (it refuses to be changed: delete it)', 'pod 0'],
+    )
+    assert.deepEqual([waitingFor[1]?.length, waitingFor[1]?.endsWith('x…')], [512, true])
+  })
+
   it('F05: goes from one root to the next as members follow, and says where it is', async () => {
     const mesh = await newMesh()
     const operator = await mesh.start()

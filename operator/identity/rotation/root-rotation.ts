@@ -21,7 +21,7 @@ export interface RotationStatus {
   readonly phase: RotationPhase
   /** The signing one first. */
   readonly roots: readonly RootStatus[]
-  /** Who keeps it from its next step, by name; 20 at most. */
+  /** Who keeps it from its next step, by name, and what is known to be wrong there; 20 at most, those first. */
   readonly waitingFor: readonly string[]
   /** How many do. */
   readonly waiting: number
@@ -85,6 +85,8 @@ const SETTLE_MS = 2_000
 const MAX_GENERATIONS_AHEAD = 64
 
 const MAX_NAMED = 20
+/** Characters of a name and what is wrong there. */
+const MAX_NAME = 512
 
 /** Milliseconds in which touches are gathered: a push is acknowledged by many at nearly the same time. */
 const GATHER_MS = 250
@@ -196,7 +198,7 @@ export function createRootRotation(options: RootRotationOptions): RootRotation {
     return {
       phase: phaseOf(state),
       roots: await Promise.all(listed),
-      waitingFor: waiting.slice(0, MAX_NAMED).map(({ name }) => name),
+      waitingFor: namesOf(waiting),
       waiting: waiting.length,
       ...(problem !== undefined && { problem }),
     }
@@ -254,6 +256,15 @@ export function createRootRotation(options: RootRotationOptions): RootRotation {
       return () => void listeners.delete(listener)
     },
   }
+}
+
+function namesOf(waiting: readonly Member[]): readonly string[] {
+  const troubled = waiting.filter(({ trouble }) => trouble !== undefined)
+  const others = waiting.filter(({ trouble }) => trouble === undefined)
+  return [...troubled, ...others].slice(0, MAX_NAMED).map(({ name, trouble }) => {
+    const text = trouble === undefined ? name : `${name} (${trouble})`
+    return text.length <= MAX_NAME ? text : `${text.slice(0, MAX_NAME - 1)}…`
+  })
 }
 
 /** A mesh that is new has the root that is wanted. One from before roots could be replaced has its first. */
