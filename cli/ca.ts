@@ -12,7 +12,7 @@ import { CommandError, EXIT } from './exit-code.ts'
 import { printDocument } from './output/document.ts'
 import { formatRemaining } from './output/remaining.ts'
 import { addOutputOption, type OutputFormat } from './output-format.ts'
-import { printableIn } from './printable.ts'
+import { printable, printableIn } from './printable.ts'
 import { askAdmin, findRunningMesh } from './running-mesh.ts'
 import { formatTable } from './table.ts'
 
@@ -96,7 +96,12 @@ async function rotate({ wait, ...flags }: ClusterFlags & { readonly wait?: strin
       process.stdout.write('The leading operator replaces the root step by step: see hauberk ca status\n')
       return
     }
-    await followRotation({ client: cluster.client, signing, waitMs, say: (line) => process.stdout.write(`${line}\n`) })
+    await followRotation({
+      client: cluster.client,
+      signing,
+      waitMs,
+      say: (line) => process.stdout.write(`${printable(line)}\n`),
+    })
   } finally {
     cluster.close()
   }

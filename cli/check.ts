@@ -14,6 +14,7 @@ import { addFileOption } from './file-option.ts'
 import { printDocument } from './output/document.ts'
 import { addOutputOption, type OutputFormat } from './output-format.ts'
 import { type Paint, painterOf } from './paint.ts'
+import { printableIn } from './printable.ts'
 
 interface CheckOptions extends MeshFlags {
   readonly file?: readonly string[]
@@ -110,7 +111,7 @@ async function checkLocal(state: string, output: OutputFormat): Promise<Counts> 
   } else {
     const paint = painterOf(process.stdout)
     const looked = [counted(resources.length, 'resource'), counted(workloads.length, 'workload')]
-    process.stdout.write(`${formatLive(mesh, paint, nowMs)}\n${findingsText(findings, looked, paint)}`)
+    process.stdout.write(`${formatLive(printableIn(mesh), paint, nowMs)}\n${findingsText(findings, looked, paint)}`)
   }
   return summaryOf(findings)
 }

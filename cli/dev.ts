@@ -12,6 +12,7 @@ import { welcomePage } from './dev/welcome.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 import { addFileOption } from './file-option.ts'
 import { type Output, type Paint, painterOf } from './paint.ts'
+import { printable } from './printable.ts'
 import { DEFAULT_STATE } from './running-mesh.ts'
 
 interface DevOptions {
@@ -187,7 +188,7 @@ function tell(event: MeshEvent, progress: Progress, paint: Paint): void {
 }
 
 function issueLine(found: Issue, paint: Paint): string {
-  return paint(found.severity === 'error' ? 'red' : 'yellow', describeIssue(found))
+  return paint(found.severity === 'error' ? 'red' : 'yellow', printable(describeIssue(found)))
 }
 
 function placeOf({ location, resource }: Issue): string {
@@ -196,7 +197,8 @@ function placeOf({ location, resource }: Issue): string {
 
 function asCommandError(error: unknown, paint: Paint): unknown {
   if (error instanceof MeshFilesError) {
-    return new CommandError(EXIT.findings, error.issues.map((found) => issueLine(found, paint)).join('\n'))
+    process.stderr.write(error.issues.map((found) => `${issueLine(found, paint)}\n`).join(''))
+    return new CommandError(EXIT.findings)
   }
   if (error instanceof Error && EXPECTED.has(error.name))
     return new CommandError(EXIT.failure, `hauberk dev: ${error.message}`)

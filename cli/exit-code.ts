@@ -10,7 +10,7 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
-/** Ends a command. The message, if there is one, is printed to stderr as it is. */
+/** Ends a command. The message, if there is one, is printed to stderr, what would write to a terminal escaped. */
 export class CommandError extends Error {
   override readonly name = 'CommandError'
   readonly exitCode: ExitCode

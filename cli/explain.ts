@@ -20,6 +20,7 @@ import { pathOfRule, resourceOfOrigin } from './origin.ts'
 import { printDocument } from './output/document.ts'
 import { addOutputOption, type OutputFormat } from './output-format.ts'
 import { painterOf } from './paint.ts'
+import { printable, printableIn } from './printable.ts'
 import { askAdmin, findRunningMesh } from './running-mesh.ts'
 import { readSoundFiles } from './sound-files.ts'
 import { findWorkload } from './workload-name.ts'
@@ -60,7 +61,7 @@ export function defineExplain(command: Command): void {
         ? await explainDecision(what, options)
         : await explainRequest(what, { method, target: path, headers: options.header }, options)
       if (options.output !== 'table') printDocument(answer, options.output, process.stdout)
-      else process.stdout.write(formatAnswer(answer, painterOf(process.stdout), place))
+      else process.stdout.write(formatAnswer(printableIn(answer), painterOf(process.stdout), printablePlace(place)))
       if (options.exitCode === true && answer.outcome === 'denied') throw new CommandError(EXIT.findings)
     })
 }
@@ -85,6 +86,14 @@ Exit codes: 0 explained, 1 failed, 2 wrong usage; with --exit-code 79 for a requ
 
 /** As sidecars make them: eight random bytes. */
 const DECISION_ID = /^[0-9a-f]{16}$/
+
+/** Files have whatever names somebody gave them. */
+function printablePlace(place: Place): Place {
+  return (origin, rule) => {
+    const where = place(origin, rule)
+    return where === undefined ? undefined : printable(where)
+  }
+}
 
 const NOWHERE: Place = () => undefined
 

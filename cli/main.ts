@@ -2,6 +2,7 @@ import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import { CommandError, EXIT, type ExitCode } from './exit-code.ts'
+import { printableLines } from './printable.ts'
 import { release } from './release.ts'
 
 /** A word that `hauberk` understands. What it does is loaded only when it is said: a sidecar never loads the operator. */
@@ -106,7 +107,7 @@ export async function run(args: readonly string[], verbs: readonly Verb[] = VERB
     return EXIT.ok
   } catch (error) {
     if (error instanceof CommandError) {
-      if (error.message !== '') process.stderr.write(`${error.message}\n`)
+      if (error.message !== '') process.stderr.write(`${printableLines(error.message)}\n`)
       return error.exitCode
     }
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage

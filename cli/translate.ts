@@ -7,6 +7,7 @@ import type { FileMesh } from './file-mesh.ts'
 import { addFileOption } from './file-option.ts'
 import { printDocument } from './output/document.ts'
 import { OUTPUT_FORMATS, type OutputFormat } from './output-format.ts'
+import { printableIn } from './printable.ts'
 import { readSoundFiles } from './sound-files.ts'
 import { type Column, formatTable } from './table.ts'
 import { findWorkload } from './workload-name.ts'
@@ -28,7 +29,7 @@ export function defineTranslate(command: Command): void {
       const configs = [...mesh.translation.configs.values()].toSorted((a, b) => (a.workload < b.workload ? -1 : 1))
       const chosen = word === undefined ? configs : [findWorkload(word, configs)]
       const format = output ?? (word === undefined ? 'table' : 'yaml')
-      if (format === 'table') process.stdout.write(formatTable(chosen, COLUMNS))
+      if (format === 'table') process.stdout.write(formatTable(printableIn(chosen), COLUMNS))
       else {
         const documents = chosen.map((config) => documentsOf(config, mesh))
         printDocument(word === undefined ? documents : documents[0], format, process.stdout)

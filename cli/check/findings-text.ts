@@ -1,5 +1,6 @@
 import { columnsOf } from '../output/columns.ts'
 import type { Paint, Style } from '../paint.ts'
+import { printableIn } from '../printable.ts'
 import type { Finding } from './finding.ts'
 
 const STYLES: Readonly<Record<Finding['severity'], Style>> = { error: 'red', warning: 'yellow', info: 'dim' }
@@ -9,7 +10,7 @@ const STYLES: Readonly<Record<Finding['severity'], Style>> = { error: 'red', war
  * place in a file comes last.
  */
 export function formatFindings(findings: readonly Finding[], paint: Paint): string {
-  const groups = Map.groupBy(findings, ({ location }) => location?.file ?? '')
+  const groups = Map.groupBy(printableIn(findings), ({ location }) => location?.file ?? '')
   return [...groups]
     .map(([file, group]) => {
       const heading = file === '' ? '' : `${paint('underline', file)}\n`

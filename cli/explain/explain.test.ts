@@ -224,3 +224,26 @@ test('files with mistakes explain nothing', async (t) => {
   assert.deepEqual([code, stdout], [79, ''])
   assert.match(stderr, /^c\.yaml\n +1:1 +error +HBK0109[\s\S]*1 error in the files/)
 })
+
+test('T31: what callers and policies chose does not write to the terminal', async (t) => {
+  const claims = JSON.stringify({ ...CLAIMS, sub: 'a\u001b[2Jb\u009b' })
+  const cwd = await directoryOf(t, { ...FILES, 'evil.claims': claims })
+  const asked = [
+    'explain',
+    '-f',
+    'orders.yaml',
+    'orders',
+    'GET',
+    '/users/ann/orders',
+    '--claims',
+    'evil.claims',
+    '--from',
+    'shop/web',
+  ]
+  const { stdout } = await runHauberk(asked, { cwd })
+  assert.match(stdout, /sub a\\u\{1b\}\[2Jb\\u\{9b\}\n/)
+  const { stdout: json } = await runHauberk([...asked, '-o', 'json'], { cwd })
+  assert.match(json, /a\\u001b\[2Jb\\u009b/)
+  assert.equal(JSON.parse(json).request.subject, 'a\u001b[2Jb\u009b')
+  assert.doesNotMatch(stdout + json, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
+})
