@@ -59,6 +59,24 @@ export async function withApiServerArgument(
   return () => replaceApiServer(kubectl, node, async () => void (await run('mv', MANIFEST_BEFORE, MANIFEST)))
 }
 
+/** Ends the API server and waits until it is gone. Returns how to start it again, which waits until it answers. */
+export async function stopApiServer(kubectl: Kubectl, node: KindNode): Promise<() => Promise<void>> {
+  const { run } = node
+  await run('mv', MANIFEST, MANIFEST_BEFORE)
+  await until('no API server runs', async () => (await runningApiServer(node)) === '', {
+    withinMs: REPLACED_WITHIN_MS,
+    everyMs: 500,
+  })
+  return async () => {
+    await run('mv', MANIFEST_BEFORE, MANIFEST)
+    await until(
+      'the API server answers again',
+      async () => (await runningApiServer(node)) !== '' && (await isReady(kubectl)),
+      { withinMs: REPLACED_WITHIN_MS, everyMs: 250 },
+    )
+  }
+}
+
 /** A file below a directory that the API server sees, of the name given; the directory is made. */
 export async function writeForApiServer({ run }: KindNode, path: string, text: string): Promise<void> {
   const encoded = Buffer.from(text).toString('base64')
@@ -68,19 +86,21 @@ export async function writeForApiServer({ run }: KindNode, path: string, text: s
 /** How long an API server may take to be replaced: a machine with two cores has all of its clients to answer as well. */
 const REPLACED_WITHIN_MS = 180_000
 
-async function replaceApiServer(
-  kubectl: Kubectl,
-  { run }: KindNode,
-  act: (id: string) => Promise<void>,
-): Promise<void> {
-  const running = () => run('crictl', 'ps', '--name', 'kube-apiserver', '--state', 'Running', '--quiet')
-  const before = await running()
+async function replaceApiServer(kubectl: Kubectl, node: KindNode, act: (id: string) => Promise<void>): Promise<void> {
+  const before = await runningApiServer(node)
   await act(before)
-  const isReady = () =>
-    kubectl.run(['get', '--raw', '/readyz'], { timeoutMs: 3_000 }).then(
-      () => true,
-      () => false,
-    )
-  const isReplaced = async () => ![before, ''].includes(await running()) && (await isReady())
+  const isReplaced = async () => ![before, ''].includes(await runningApiServer(node)) && (await isReady(kubectl))
   await until('another API server answers', isReplaced, { withinMs: REPLACED_WITHIN_MS, everyMs: 500 })
+}
+
+/** Its container; empty: none. */
+function runningApiServer({ run }: KindNode): Promise<string> {
+  return run('crictl', 'ps', '--name', 'kube-apiserver', '--state', 'Running', '--quiet')
+}
+
+function isReady(kubectl: Kubectl): Promise<boolean> {
+  return kubectl.run(['get', '--raw', '/readyz'], { timeoutMs: 3_000 }).then(
+    () => true,
+    () => false,
+  )
 }

@@ -1,3 +1,5 @@
+import { until } from '../world/until.ts'
+import { SYSTEM_NAMESPACE } from './helm.ts'
 import type { Kubectl } from './kubectl.ts'
 
 /** Milliseconds that pods have to come up, beside everything else on a small machine. */
@@ -10,6 +12,18 @@ export async function ready(kubectl: Kubectl, namespace: string, deployments: re
       timeoutMs: WITHIN_MS + 5_000,
     })
   }
+}
+
+/** Waits until the operators that an upgrade ends are gone: until then one of them may still inject what it was told to. */
+export async function formerOperatorsGone(kubectl: Kubectl): Promise<void> {
+  await until(
+    'former operators are gone',
+    async () => {
+      const pods = await kubectl.list(['pods', '-n', SYSTEM_NAMESPACE, '-l', 'app.kubernetes.io/name=hauberk-operator'])
+      return pods.every(({ metadata }) => metadata.deletionTimestamp === undefined)
+    },
+    { withinMs: WITHIN_MS, everyMs: 500 },
+  )
 }
 
 /** Restarts a Deployment's pods and waits until all of them are new. */

@@ -5,7 +5,7 @@ const APPS = resolve(import.meta.dirname, '../apps')
 const made = new Map<string, Promise<string>>()
 
 /** A program of e2e/apps as one text for `node --input-type=module --eval`, with all that it imports. */
-export function scriptOf(app: 'say' | 'call' | 'echo' | 'load' | 'certificate' | 'flips'): Promise<string> {
+export function scriptOf(app: 'say' | 'call' | 'resolve' | 'echo' | 'load' | 'certificate' | 'flips'): Promise<string> {
   const known = made.get(app)
   if (known !== undefined) return known
   const making = build({

@@ -24,6 +24,7 @@ export const rootRotation: ClusterScenario = {
     const [old] = await rootsOf(`${NS}/server`)
     const { spec } = await kubectl.get(['meshconfigs.hauberk.dev', 'default'])
     const generation = Number(spec?.certificates?.rootGeneration ?? 1)
+    const phases = [String((await authority())?.phase)]
     const load = await startPodLoad(kubectl, client, { url, perSecond: 200 })
     const start = performance.now()
     await kubectl.run([
@@ -34,7 +35,6 @@ export const rootRotation: ClusterScenario = {
       '-p',
       JSON.stringify({ spec: { certificates: { rootGeneration: generation + 1 } } }),
     ])
-    const phases: string[] = []
     await until(
       'the rotation is over',
       async () => {

@@ -7,7 +7,7 @@ import { loadDerivedSidecar } from '../images.ts'
 import { clusterOf } from '../kind-cluster.ts'
 import { assertNoneLost, startPodLoad } from '../load.ts'
 import { loadedPair } from '../loaded-pair.ts'
-import { ready, restart } from '../ready.ts'
+import { formerOperatorsGone, ready, restart } from '../ready.ts'
 import type { ClusterScenario } from '../scenario.ts'
 
 const NS = 'e2e-sidecar-image'
@@ -29,6 +29,7 @@ export const sidecarImage: ClusterScenario = {
     try {
       await helm.install({ ...INSTALL_VALUES, 'sidecar.image.tag': TAG })
       await gatewaysRun(world, TAG)
+      await formerOperatorsGone(kubectl)
       yield { sent: `helm upgrade --set sidecar.image.tag=${TAG}`, got: 'the gateways run it' }
       await restart(kubectl, NS, 'server')
       const { spec } = await world.podOf(`${NS}/server`)

@@ -4,8 +4,9 @@ import type { Flip, FlipsRequest } from '../../apps/flips.ts'
 import { parseMetrics } from '../../world/metrics.ts'
 import { until } from '../../world/until.ts'
 import type { ClusterWorld } from '../cluster-world.ts'
+import { proxyContainer } from '../decision-logs.ts'
 import { SYSTEM_NAMESPACE } from '../helm.ts'
-import type { PodContainer } from '../kubectl.ts'
+import type { Kubectl, PodContainer } from '../kubectl.ts'
 import { assertNoneLost, startPodLoad } from '../load.ts'
 import { loadedPair } from '../loaded-pair.ts'
 import type { ClusterScenario } from '../scenario.ts'
@@ -22,9 +23,9 @@ export const sizing: ClusterScenario = {
   async *run(world) {
     const { kubectl } = world
     const { client, url } = await loadedPair(world, NS)
-    yield { sent: 'memory of the operators, resident', got: (await operatorMemory(world)).join(', ') }
-    const idle = await sidecarMemory(world)
-    yield { sent: `memory of ${idle.length} sidecars, resident`, got: spread(idle, 'MiB') }
+    yield { sent: 'memory of the operators', got: await operatorMemory(world) }
+    const workloads = world.workloads()
+    yield { sent: `memory of ${workloads.length} sidecars`, got: await sidecarMemory(world, workloads) }
 
     const load = await startPodLoad(kubectl, client, { url, perSecond: 200 })
     await new Promise((resolve) => setTimeout(resolve, LOAD_MS))
@@ -124,31 +125,42 @@ async function creation({ kubectl }: ClusterWorld, namespace: string): Promise<r
   }
 }
 
-async function operatorMemory({ kubectl }: ClusterWorld): Promise<readonly string[]> {
+/** MiB of a container's first process: all that it has mapped, and what nobody else can have mapped as well. */
+interface Memory {
+  readonly resident: number
+  readonly own: number
+}
+
+async function operatorMemory({ kubectl }: ClusterWorld): Promise<string> {
   const { spec } = await kubectl.get(['lease', '-n', SYSTEM_NAMESPACE, 'hauberk-operator'])
-  const pods = await kubectl.list([
-    ...['pods', '-n', SYSTEM_NAMESPACE, '-l', 'app.kubernetes.io/name=hauberk-operator'],
-  ])
-  return Promise.all(
-    pods.map(async ({ metadata: { name } }) => {
-      const at = { namespace: SYSTEM_NAMESPACE, pod: name }
-      const text = await kubectl.exec(at, ['node', '/app/hauberk-operator.mjs', 'ask', '/metrics'])
-      const leads = String(spec.holderIdentity).startsWith(name)
-      return `${residentMiB(text)} MiB${leads ? ' (leads)' : ''}`
-    }),
-  )
+  const operators = ['pods', '-n', SYSTEM_NAMESPACE, '-l', 'app.kubernetes.io/name=hauberk-operator']
+  const told = (await kubectl.list(operators)).map(async ({ metadata: { name } }) => {
+    const { resident, own } = await memoryOf(kubectl, { namespace: SYSTEM_NAMESPACE, pod: name })
+    return `${resident} MiB resident, ${own} its own${String(spec.holderIdentity).startsWith(name) ? ' (leads)' : ''}`
+  })
+  return (await Promise.all(told)).join('; ')
 }
 
-async function sidecarMemory(world: ClusterWorld, workloads = world.workloads()): Promise<readonly number[]> {
-  const sizes: number[] = []
-  for (const workload of workloads) sizes.push(residentMiB(await world.askSidecar(workload, '/metrics')))
-  return sizes
+async function sidecarMemory(world: ClusterWorld, workloads: readonly string[]): Promise<string> {
+  const sizes: Memory[] = []
+  for (const workload of workloads) {
+    const { metadata } = await world.podOf(workload)
+    const namespace = metadata.namespace ?? ''
+    const container = proxyContainer(namespace)
+    sizes.push(await memoryOf(world.kubectl, { namespace, pod: metadata.name, container }))
+  }
+  const range = (of: (size: Memory) => number) => {
+    const all = sizes.map(of)
+    return all.length === 1 ? `${all[0]}` : `${Math.min(...all)} to ${Math.max(...all)}`
+  }
+  return `${range(({ resident }) => resident)} MiB resident, ${range(({ own }) => own)} its own`
 }
 
-function residentMiB(metrics: string): number {
-  const found = parseMetrics(metrics).find(({ name }) => name === 'process_resident_memory_bytes')
-  assert.ok(found, 'a process tells its memory')
-  return Math.round(found.value / 1_048_576)
+async function memoryOf(kubectl: Kubectl, at: PodContainer): Promise<Memory> {
+  const status = await kubectl.exec(at, ['cat', '/proc/1/status'])
+  const of = (field: string) =>
+    Math.round(Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1_024)
+  return { resident: of('VmRSS'), own: of('RssAnon') }
 }
 
 /** How many of the calls of `inject.hauberk.dev` were answered within 100 ms, ever. */

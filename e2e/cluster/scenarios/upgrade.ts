@@ -7,7 +7,7 @@ import { clusterOf } from '../kind-cluster.ts'
 import { assertNoneLost, startPodLoad } from '../load.ts'
 import { loadedPair } from '../loaded-pair.ts'
 import { buildPreviousRelease } from '../previous-release.ts'
-import { restart } from '../ready.ts'
+import { formerOperatorsGone, restart } from '../ready.ts'
 import type { ClusterScenario } from '../scenario.ts'
 
 const NS = 'e2e-upgrade'
@@ -25,6 +25,7 @@ export const upgrade: ClusterScenario = {
     const old = { ...INSTALL_VALUES, ...previous.values }
     try {
       await helm.install(old, previous.chart)
+      await formerOperatorsGone(kubectl)
       const { client, url } = await loadedPair(world, NS)
       assert.equal(await sidecarImage(world, 'server'), previous.values['sidecar.image.tag'])
       const load = async (work: () => Promise<void>) => {
@@ -36,6 +37,7 @@ export const upgrade: ClusterScenario = {
 
       const upgraded = await load(async () => {
         await helm.install(INSTALL_VALUES)
+        await formerOperatorsGone(kubectl)
         await edited(world, '/upgraded')
       })
       assert.equal(await sidecarImage(world, 'server'), previous.values['sidecar.image.tag'])
