@@ -12,6 +12,7 @@ import {
   type FilterSlots,
   type OutboundService,
   type RouteAction,
+  type RouteConfig,
   type WorkloadConfig,
 } from './workload-config.ts'
 
@@ -22,7 +23,7 @@ export interface Encoded {
   readonly document: AnyDocument
   /**
    * Origins (`namespace/name@generation`) of the policies that say what this sidecar has no words for. What they enforce
-   * refuses instead, what they would dry-run is left out. TrafficPolicies, with their kind before: they are left out.
+   * refuses instead, what they would dry-run is left out. TrafficPolicies and routes at Services, with their kind before: they are left out.
    */
   readonly unsupported: readonly string[]
 }
@@ -93,6 +94,7 @@ function encodeConfig(
   for (const { traffic } of Object.values(config.upstreams)) {
     for (const origin of traffic?.origins ?? []) unsupported.add(origin)
   }
+  for (const { routing } of services) for (const origin of routing?.origins ?? []) unsupported.add(origin)
   const document: WorkloadConfig = {
     ...known,
     ...common,
@@ -103,8 +105,8 @@ function encodeConfig(
       }
       const routes = listener.routes.map((route) => ({
         ...route,
+        ...encodeMatch(route),
         filters: slotsFor(route.filters),
-        action: encodeAction(route.action),
       }))
       return listener.kind === 'inbound'
         ? { ...listener, routes, filters: slotsFor(listener.filters) }
@@ -112,8 +114,11 @@ function encodeConfig(
     }),
     outbound:
       contract > 1
-        ? { services: services.map(asOpaque), egress }
-        : { services: services.map(withoutAddresses).map(asOpaque), egress: egress.map(encodeEgress) },
+        ? { services: services.map(withoutRouting).map(asOpaque), egress }
+        : {
+            services: services.map(withoutRouting).map(withoutAddresses).map(asOpaque),
+            egress: egress.map(encodeEgress),
+          },
     upstreams: Object.fromEntries(
       Object.entries(config.upstreams).map(([name, { traffic: _, ...upstream }]) => [name, asOpaque(upstream)]),
     ),
@@ -130,6 +135,10 @@ interface Spoken {
 function asOpaque<T extends Spoken>(spoken: T): Omit<T, 'appProtocol'> {
   const { appProtocol, ...known } = spoken
   return appProtocol === undefined ? known : { ...known, protocol: 'tcp' }
+}
+
+function withoutRouting({ routing: _, ...service }: OutboundService): OutboundService {
+  return service
 }
 
 function withoutAddresses({ addresses: _, ...service }: OutboundService): OutboundService {
@@ -150,6 +159,15 @@ function encodeAction(action: RouteAction): RouteAction {
   const { requestTimeoutMs = known.requestTimeoutMs, tryTimeoutMs = 0 } = delivery
   const limits = [requestTimeoutMs, tryTimeoutMs].filter((limit) => limit > 0)
   return { ...known, requestTimeoutMs: limits.length === 0 ? 0 : Math.min(...limits) }
+}
+
+/**
+ * A method of whatever service has no word in older versions. To leave such a route out would hand its calls to a wider one,
+ * with the policies of that: all that may be for it is refused.
+ */
+function encodeMatch({ match, action }: RouteConfig): Pick<RouteConfig, 'match' | 'action'> {
+  if (match.path.type !== 'grpc-method') return { match, action: encodeAction(action) }
+  return { match: { ...match, path: { type: 'prefix', value: '/' } }, action: { kind: 'respond', status: 503 } }
 }
 
 function encodeEgress({ address, ...rule }: EgressRule): EgressRule {

@@ -63,7 +63,8 @@ const valueMatch = v.strictObject({
 export const RouteMatch = v.strictObject({
   /** Lower case; `*.example.com` matches one label or more; empty matches every host. */
   hostnames: v.array(v.string()),
-  path: v.strictObject({ type: v.picklist(['exact', 'prefix']), value: v.string() }),
+  /** `grpc-method`: every path of two segments of which the second is `value`; a method of gRPC, whatever the service. Since 3. */
+  path: v.strictObject({ type: v.picklist(['exact', 'prefix', 'grpc-method']), value: v.string() }),
   method: v.optional(v.string()),
   /** Names in lower case. */
   headers: v.array(valueMatch),
@@ -169,6 +170,52 @@ export const GatewayListener = v.strictObject({
 })
 export type GatewayListener = v.InferOutput<typeof GatewayListener>
 
+/**
+ * HTTPRoutes or GRPCRoutes at a port of a Service, as the calls of this workload are to keep to them. A request that none of them is for is
+ * answered 404.
+ */
+export const ServiceRouting = v.strictObject({
+  /** `HTTPRoute/namespace/name@generation` of each. */
+  origins: v.array(v.string()),
+  /** In order of precedence; the first match wins. */
+  routes: v.array(RouteConfig),
+})
+export type ServiceRouting = v.InferOutput<typeof ServiceRouting>
+
+/** Where the connections of a stream listener go that name one of its hosts. Since 3. */
+export const StreamRoute = v.strictObject({
+  /** For logs and `explain`: `TLSRoute/shop/orders/0`. */
+  id: v.string(),
+  /** Lower case; `*.example.com` matches one label or more; empty matches every name, and none. */
+  hostnames: v.array(v.string()),
+  /** Judged once a connection, and again when the policy changes. */
+  filters: FilterSlots,
+  /** Where none has a weight, connections are closed. */
+  backends: v.pipe(v.array(Backend), v.maxLength(16)),
+})
+export type StreamRoute = v.InferOutput<typeof StreamRoute>
+
+/**
+ * A listener of a Gateway whose connections are carried as bytes. `tls`: by the name that the client asks for (SNI), as they are
+ * (`passthrough`) or with their TLS ended here (`terminate`). `tcp`: all to one route. Several `tls` listeners share a port.
+ * Gateways before version 3 do not have it, and do not open its port. Since 3.
+ */
+export const StreamListener = v.strictObject({
+  /** `sectionName` of the Gateway's listener. */
+  name: v.string(),
+  port,
+  protocol: v.picklist(['tls', 'tcp']),
+  /** tls only. */
+  mode: v.optional(v.picklist(['passthrough', 'terminate'])),
+  /** tls only. Lower case; absent matches every name, and none. */
+  hostname: v.optional(v.string()),
+  /** `terminate` only. */
+  certificates: v.array(ListenerCertificate),
+  /** Of two that have a hostname in common the first one counts there. */
+  routes: v.array(StreamRoute),
+})
+export type StreamListener = v.InferOutput<typeof StreamListener>
+
 /** A Service that this workload may call. */
 export const OutboundService = v.strictObject({
   service: v.string(),
@@ -184,6 +231,8 @@ export const OutboundService = v.strictObject({
   appProtocol: v.optional(AppProtocol),
   upstream: v.string(),
   requestTimeoutMs: milliseconds,
+  /** Requests go where it says, and not to `upstream`; connections to one of the Service's endpoints go there. Since 3. */
+  routing: v.optional(ServiceRouting),
 })
 export type OutboundService = v.InferOutput<typeof OutboundService>
 

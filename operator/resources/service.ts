@@ -62,4 +62,8 @@ export function clusterAddresses({ spec }: Service): readonly string[] {
   return written.filter((address) => address !== '' && address !== 'None')
 }
 
+export function isHeadless({ spec }: Service): boolean {
+  return spec.clusterIP === 'None' || spec.clusterIPs?.[0] === 'None'
+}
+
 export const readService = structuralReader<Service>(SERVICE_SCHEMA)

@@ -78,12 +78,15 @@ const ENFORCED_KINDS: ReadonlySet<string> = new Set([
   'Gateway',
 ])
 
+/** Kinds that protect nobody: who cannot obey them does without. */
+const TRAFFIC_KINDS: ReadonlySet<string> = new Set(['TrafficPolicy', 'HTTPRoute', 'GRPCRoute'])
+
 function programmed(
   report: ResourceReport,
   standings: readonly WorkloadStanding[],
 ): Omit<Condition, 'observedGeneration'> {
   const type = 'Programmed'
-  const isTraffic = report.kind === 'TrafficPolicy'
+  const isTraffic = TRAFFIC_KINDS.has(report.kind)
   if (report.accepted?.status === 'False') {
     return { type, status: 'False', reason: 'Invalid', message: 'It is not accepted.' }
   }

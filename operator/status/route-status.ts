@@ -15,7 +15,7 @@ export interface RouteParent {
 /** What the API server takes (`HTTPRoute.status.parents`). */
 const MAX_PARENTS = 32
 
-/** A route's parents that are Gateways of ours. Programmed is said by what that Gateway's pods acknowledged. */
+/** A route's parents that are Gateways of ours, or Services. Programmed is said by what that Gateway's pods, or the Service's callers, acknowledged. */
 export function routeParents(report: ResourceReport, standings: readonly WorkloadStanding[]): readonly RouteParent[] {
   return (report.parents ?? []).map((parent) => ({
     parentRef: { group: 'gateway.networking.k8s.io', kind: 'Gateway', ...parent.parentRef },
@@ -25,11 +25,12 @@ export function routeParents(report: ResourceReport, standings: readonly Workloa
 
 function conditionsOf(
   report: ResourceReport,
-  { gateway, accepted, resolvedRefs }: ParentReport,
+  { gateway, callers = [], accepted, resolvedRefs }: ParentReport,
   standings: readonly WorkloadStanding[],
 ): readonly Condition[] {
-  const standing = standings.filter(({ workload }) => workload === gateway)
-  return statusOf({ ...report, accepted, resolvedRefs, selected: [gateway] }, standing).conditions
+  const selected = gateway === undefined ? callers : [gateway]
+  const standing = standings.filter(({ workload }) => (selected as readonly string[]).includes(workload))
+  return statusOf({ ...report, accepted, resolvedRefs, selected }, standing).conditions
 }
 
 /** `status` of a route: our parents as they are now, beside the entries of other controllers, which stay. */

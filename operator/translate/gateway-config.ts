@@ -1,7 +1,6 @@
 import type {
   GatewayListener,
   ListenerCertificate,
-  RouteAction,
   RouteConfig,
   Upstream,
   WorkloadConfig,
@@ -9,13 +8,15 @@ import type {
 import { CONTRACT_VERSION } from '../../contract/workload-config.ts'
 import type { SectionContext } from '../../model/section.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
+import type { ResolvedRule } from './backends.ts'
 import { groupByPrecedence } from './hostnames.ts'
 import { type Finding, type Reach, type Rooms, slotsAt } from './levels.ts'
 import type { RouteKind } from './listeners.ts'
 import type { MeshSettings } from './mesh-settings.ts'
 import { upstreamOf } from './outbound.ts'
 import type { MeshPolicy } from './policy.ts'
-import type { ResolvedRule } from './routes.ts'
+import { routeOf, upstreamsOf } from './route-action.ts'
+import { byPrecedence, type RankedRoute } from './route-order.ts'
 import type { FindIssuer, Translated } from './sidecar-config.ts'
 
 /** All that a gateway's config depends on, besides the token issuers that policies look up; see `SidecarSlice`. */
@@ -73,9 +74,7 @@ export function translateGateway(slice: GatewaySlice, rooms: Rooms, findIssuer: 
     }),
   )
   for (const { rules } of slice.routes) {
-    for (const { target } of rules.flatMap(({ backends, mirrors }) => [...backends, ...mirrors])) {
-      if (target !== undefined) upstreams[target.upstream] = upstreamOf(target.service, target.port, mesh)
-    }
+    for (const [name, upstream] of upstreamsOf(rules, mesh)) upstreams[name] = upstream
   }
   const config: WorkloadConfig = {
     contract: CONTRACT_VERSION,
@@ -96,14 +95,6 @@ export function translateGateway(slice: GatewaySlice, rooms: Rooms, findIssuer: 
   return { config, findings }
 }
 
-/** Where a RouteConfig stands among the others of its listener. */
-interface Ranked {
-  readonly route: RouteConfig
-  readonly hostPrecedence: number
-  readonly age: string
-  readonly order: number
-}
-
 function routesAt(
   listener: Pick<ListenerSlice, 'name' | 'port' | 'reaches'>,
   slice: GatewaySlice,
@@ -111,7 +102,7 @@ function routesAt(
   findIssuer: FindIssuer,
   findings: Finding[],
 ): RouteConfig[] {
-  const ranked: Ranked[] = []
+  const ranked: RankedRoute[] = []
   for (const { kind, namespace, name, createdAt, attached, rules, meshPolicies } of slice.routes) {
     const here = attached.find((each) => each.listener === listener.name)
     if (here === undefined) continue
@@ -131,7 +122,7 @@ function routesAt(
       }
       const settled = slotsAt({ context, reaches: [...listener.reaches, ...rule.reaches], meshPolicies }, rooms)
       findings.push(...settled.findings)
-      const action = actionOf(kind, rule, slice.mesh)
+      const said = routeOf(kind, rule, slice.mesh)
       for (const [j, match] of rule.matches.entries()) {
         for (const { hostnames, precedence } of groupByPrecedence(here.hostnames)) {
           ranked.push({
@@ -142,9 +133,7 @@ function routesAt(
               id: `${kind}/${namespace}/${name}/${i}/${j}`,
               match: { hostnames: [...hostnames], ...match },
               filters: settled.slots,
-              ...(rule.requestHeaders !== undefined && { requestHeaders: rule.requestHeaders }),
-              ...(rule.responseHeaders !== undefined && { responseHeaders: rule.responseHeaders }),
-              action,
+              ...said,
             },
           })
         }
@@ -163,42 +152,4 @@ function authorizationDefaultFor({ backends, mirrors }: ResolvedRule, mesh: Mesh
     ({ target }) => target === undefined || upstreamOf(target.service, target.port, mesh).tls === 'mesh',
   )
   return isJudgedAgain ? 'Allow' : mesh.authorizationDefault
-}
-
-function actionOf(kind: RouteKind, rule: ResolvedRule, mesh: MeshSettings): RouteAction {
-  if (rule.redirect !== undefined) return rule.redirect
-  const backends = rule.backends.map(({ target, weight }) => ({ upstream: target?.upstream ?? '', weight }))
-  // A caller of gRPC is told UNAVAILABLE (GRPCRouteRule.backendRefs).
-  if (backends.every(({ weight }) => weight === 0)) return { kind: 'respond', status: kind === 'GRPCRoute' ? 503 : 500 }
-  return {
-    kind: 'forward',
-    backends,
-    ...(rule.rewritePath !== undefined && { rewritePath: rule.rewritePath }),
-    ...(rule.rewriteHost !== undefined && { rewriteHost: rule.rewriteHost }),
-    requestTimeoutMs: mesh.requestTimeoutMs,
-    ...(rule.delivery !== undefined && { delivery: rule.delivery }),
-    ...(rule.mirrors.length > 0 && {
-      mirrors: rule.mirrors.map(({ target, ...share }) => ({ upstream: target.upstream, ...share })),
-    }),
-    ...(rule.session !== undefined && { session: rule.session }),
-  }
-}
-
-/**
- * Gateway API's order (HTTPRouteRule.matches, and GRPCRouteRule.matches by the paths of its calls): the narrower hostname, an exact path, the longer prefix, a method, more headers,
- * more query parameters; then the older route, the first by namespace and name, and the first in its list.
- */
-function byPrecedence(a: Ranked, b: Ranked): number {
-  const [left, right] = [a.route.match, b.route.match]
-  const keys: readonly (readonly [number, number])[] = [
-    [a.hostPrecedence, b.hostPrecedence],
-    [Number(left.path.type === 'exact'), Number(right.path.type === 'exact')],
-    [left.path.value.length, right.path.value.length],
-    [Number(left.method !== undefined), Number(right.method !== undefined)],
-    [left.headers.length, right.headers.length],
-    [left.query.length, right.query.length],
-  ]
-  for (const [mine, other] of keys) if (mine !== other) return mine > other ? -1 : 1
-  if (a.age !== b.age) return a.age < b.age ? -1 : 1
-  return a.order - b.order
 }

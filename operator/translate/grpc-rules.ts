@@ -14,8 +14,8 @@ const FOREIGN_FILTERS = new Set(['RequestRedirect', 'URLRewrite'])
  * Reads the rules of a GRPCRoute. Paths of issues are from the root of the resource.
  *
  * A call is a POST to `/service/method` (gRPC over HTTP2, Requests), so its rules are those of paths: an exact one for a
- * method, a prefix for a service. What is no POST matches none. As with HTTPRoutes, one value that we do not support refuses the
- * whole route. Two are not supported: regular expressions, and a method of whatever service, which no path says.
+ * method, a prefix for a service; only a method of whatever service is a word of its own. What is no POST matches none. As with HTTPRoutes,
+ * one value that we do not support refuses the whole route: regular expressions are not supported.
  */
 export function readGrpcRules({ spec }: GRPCRoute): Result<readonly RouteRule[]> {
   const issues: Issue[] = []
@@ -62,10 +62,7 @@ function readMethod(
     issues.push(unsupported(`${path}.service`, 'is not the full name of a service', 'write package.Service'))
   }
   if (method !== '' && !METHOD.test(method)) issues.push(unsupported(`${path}.method`, 'is not the name of a method'))
-  if (service === '' && method !== '') {
-    issues.push(unsupported(path, 'a method of whatever service is not supported', 'say the service too'))
-  }
-  if (service === '') return EVERY_CALL
+  if (service === '') return method === '' ? EVERY_CALL : { type: 'grpc-method', value: method }
   return method === '' ? { type: 'prefix', value: `/${service}` } : { type: 'exact', value: `/${service}/${method}` }
 }
 

@@ -27,7 +27,7 @@ export interface ResourceReport {
   readonly selected: readonly WorkloadId[]
   /** Gateway: by listener, in the order of its spec. */
   readonly listeners?: readonly ListenerReport[]
-  /** HTTPRoute and GRPCRoute: for each `parentRef` that is a Gateway of ours, in the order of its spec. */
+  /** HTTPRoute and GRPCRoute: for each `parentRef` that is a Gateway of ours or a Service, in the order of its spec. */
   readonly parents?: readonly ParentReport[]
 }
 
@@ -47,7 +47,12 @@ export interface ListenerReport {
 
 export interface ParentReport {
   readonly parentRef: ParentRef
-  readonly gateway: WorkloadId
+  /** Of ours, where it is one. */
+  readonly gateway?: WorkloadId
+  /** `namespace/name`, where it is a Service. */
+  readonly service?: string
+  /** A Service's: the workloads that are told of the route there; sorted. */
+  readonly callers?: readonly WorkloadId[]
   readonly accepted: ConditionFound
   readonly resolvedRefs: ConditionFound
 }

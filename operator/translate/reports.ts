@@ -25,6 +25,8 @@ export interface Findings {
   readonly namespaces: ReadonlyMap<string, NamespaceFacts>
   /** By origin of a TrafficPolicy: the workloads that are told of it; sorted. */
   readonly callers: ReadonlyMap<string, readonly WorkloadId[]>
+  /** By origin of a route and the Service that it is at: the workloads that are told of it; sorted. */
+  readonly routedCallers: ReadonlyMap<string, readonly WorkloadId[]>
   readonly gateways: GatewaysFound
   readonly routes: {
     readonly routes: readonly RouteFacts[]
@@ -107,8 +109,15 @@ export function reportsOf(found: Findings): ReadonlyMap<string, ResourceReport> 
   for (const { resource, accepted, issues } of found.gateways.classes) put(resource, { issues, accepted, selected: [] })
   for (const gateway of found.gateways.gateways) put(gateway.resource, gatewayReport(gateway, found.routes.routes))
   for (const { resource, issues, parents, attached } of found.routes.routes) {
-    const selected = [...new Set(attached.map(({ gateway }) => gateway))].sort()
-    put(resource, { issues, parents, selected })
+    const { kind, metadata } = resource
+    const { namespace = 'default', name } = metadata
+    const origin = `${kind}/${namespace}/${name}@${generationOf(resource)}`
+    const told = parents.map((parent) => {
+      if (parent.service === undefined) return parent
+      return { ...parent, callers: found.routedCallers.get(`${origin} ${parent.service}`) ?? [] }
+    })
+    const obeying = [...attached.map(({ gateway }) => gateway), ...told.flatMap(({ callers = [] }) => callers)]
+    put(resource, { issues, parents: told, selected: [...new Set(obeying)].sort() })
   }
 
   for (const resource of found.parameters) {

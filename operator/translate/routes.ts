@@ -2,17 +2,24 @@ import { type Resource, resourceKey } from '../../model/resource.ts'
 import { type Issue, issue, ok, type Result } from '../../model/result.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
 import { readGRPCRoute } from '../resources/grpc-route.ts'
-import { type BackendRef, type ParentRef, readHTTPRoute } from '../resources/http-route.ts'
+import { type ParentRef, readHTTPRoute } from '../resources/http-route.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import { GATEWAY_API, type ResolvedRule, resolveRules } from './backends.ts'
 import type { GatewayFacts } from './gateways.ts'
-import { isGranted } from './grants.ts'
 import { readGrpcRules } from './grpc-rules.ts'
 import { intersectHostnames } from './hostnames.ts'
 import { ROUTE_KINDS, type RouteKind } from './listeners.ts'
 import type { NamespaceFacts } from './namespace.ts'
 import { ACCEPTED, type ConditionFound, type ParentReport, RESOLVED, refused } from './report.ts'
 import { type RouteRule, readHostnames, readRules } from './route-rules.ts'
-import { type ServiceFacts, type ServicePortFacts, upstreamName } from './services.ts'
+import {
+  type AttachedToServices,
+  attachToServices,
+  type RouteForServices,
+  type ServiceAttachment,
+  type ServiceParent,
+  serviceParentsOf,
+} from './service-parents.ts'
 
 /** A route and where it is served. */
 export interface RouteFacts {
@@ -23,8 +30,10 @@ export interface RouteFacts {
   readonly namespace: string
   readonly name: string
   readonly createdAt: string
+  /** As Gateways have them. */
   readonly rules: readonly ResolvedRule[]
   readonly attached: readonly RouteAttachment[]
+  readonly atServices: readonly ServiceAttachment[]
   readonly parents: readonly ParentReport[]
   readonly issues: readonly Issue[]
 }
@@ -36,28 +45,6 @@ export interface RouteAttachment {
   readonly hostnames: readonly string[]
 }
 
-export interface ResolvedRule extends Omit<RouteRule, 'backendRefs' | 'mirrors'> {
-  readonly backends: readonly {
-    readonly weight: number
-    /** Absent: the reference does not resolve, and its share is answered 500. */
-    readonly target?: BackendTarget
-  }[]
-  /** Those that resolve. */
-  readonly mirrors: readonly {
-    readonly target: BackendTarget
-    readonly numerator: number
-    readonly denominator: number
-  }[]
-}
-
-export interface BackendTarget {
-  readonly upstream: string
-  readonly service: ServiceFacts
-  readonly port: ServicePortFacts
-}
-
-const GATEWAY_API = 'gateway.networking.k8s.io'
-
 /** Every route with a parent of ours, by kind, namespace and name. */
 export function routesOf(
   snapshot: Snapshot,
@@ -65,7 +52,7 @@ export function routesOf(
   namespaces: ReadonlyMap<string, NamespaceFacts>,
 ): { readonly routes: readonly RouteFacts[]; readonly issues: readonly { resource: Resource; issue: Issue }[] } {
   const byName = new Map(gateways.map((gateway) => [`${gateway.namespace}/${gateway.name}`, gateway]))
-  const routes: RouteFacts[] = []
+  const drafts: Draft[] = []
   const unread: { resource: Resource; issue: Issue }[] = []
   const claims = new HostClaims()
   for (const { kind, resource } of byAge(snapshot)) {
@@ -75,70 +62,99 @@ export function routesOf(
       unread.push(...read.issues.map((found) => ({ resource, issue: found })))
       continue
     }
-    const ours = read.value.parentRefs.flatMap((parentRef) => {
+    const ours = read.value.parentRefs.flatMap((parentRef, position) => {
       const { group = GATEWAY_API, kind = 'Gateway' } = parentRef
       const gateway = byName.get(`${parentRef.namespace ?? namespace}/${parentRef.name}`)
-      return gateway === undefined || group !== GATEWAY_API || kind !== 'Gateway' ? [] : [{ parentRef, gateway }]
+      return gateway === undefined || group !== GATEWAY_API || kind !== 'Gateway'
+        ? []
+        : [{ parentRef, position, gateway }]
     })
-    if (ours.length === 0) continue
+    const services = serviceParentsOf(read.value.parentRefs, namespace)
+    if (ours.length === 0 && services.length === 0) continue
 
-    const issues: Issue[] = []
-    const { rules, hostnames } = read.value
-    issues.push(...(rules.ok ? [] : rules.issues), ...(hostnames.ok ? [] : hostnames.issues))
-    const [first] = issues
-    const unsupported =
-      first === undefined
-        ? undefined
-        : refused(
-            first.code === 'incompatible-filters' ? 'IncompatibleFilters' : 'UnsupportedValue',
-            `${first.path}: ${first.message}`,
-          )
-    const refs = { reported: RESOLVED }
-    const resolved = rules.ok ? rules.value.map((rule, i) => resolveRule(rule, i)) : []
-    function resolve(ref: BackendRef, path: string): BackendTarget | undefined {
-      const backend = resolveBackend(ref, kind, namespace, snapshot, namespaces)
-      if (backend.ok) return backend.target
-      issues.push(issue('backend-not-resolved', path, backend.message))
-      if (refs.reported === RESOLVED) refs.reported = refused(backend.reason, backend.message)
-      return undefined
-    }
-    function resolveRule({ backendRefs, mirrors, ...rule }: RouteRule, index: number): ResolvedRule {
-      return {
-        ...rule,
-        mirrors: mirrors.flatMap(({ path, backendRef, numerator, denominator }) => {
-          const target = resolve(backendRef, path)
-          return target === undefined ? [] : [{ target, numerator, denominator }]
-        }),
-        backends: backendRefs.map((ref, i) => {
-          const target = resolve(ref, `spec.rules[${index}].backendRefs[${i}]`)
-          const { weight = 1 } = ref
-          return target === undefined ? { weight } : { target, weight }
-        }),
-      }
-    }
-
+    const { rules } = read.value
+    // Nobody asks for them at a Service (GEP-1294).
+    const hostnames = ours.length === 0 ? ok([]) : read.value.hostnames
+    const issues = [...(rules.ok ? [] : rules.issues), ...(hostnames.ok ? [] : hostnames.issues)]
+    const unsupported = refusalFor(issues)
+    const resolved = rules.ok ? resolveRules(rules.value, { kind, namespace, snapshot, namespaces }) : undefined
     const labels = namespaces.get(namespace)?.labels ?? {}
     const attached: RouteAttachment[] = []
     const route = { kind, namespace, name, labels }
-    const parents = ours.map(({ parentRef, gateway }): ParentReport => {
-      const found =
+    const parents = ours.map(({ parentRef, position, gateway }): Draft['parents'][number] => {
+      const accepted =
         unsupported ?? attach(parentRef, gateway, route, hostnames.ok ? hostnames.value : [], attached, claims)
-      return { parentRef, gateway: gateway.id, accepted: found, resolvedRefs: refs.reported }
+      const resolvedRefs = resolved?.resolvedRefs ?? RESOLVED
+      return [position, { parentRef, gateway: gateway.id, accepted, resolvedRefs }]
     })
-    routes.push({
+    drafts.push({
       resource,
       key: resourceKey(kind, namespace, name),
       kind,
       namespace,
       name,
       createdAt: creationTimestamp,
-      rules: resolved,
+      rules: resolved?.rules ?? [],
       attached,
       parents,
-      issues,
+      issues: [
+        ...issues,
+        ...((ours.length > 0 && resolved?.issues) || []),
+        ...withoutEffect(services, ours.length, resource),
+      ],
+      forServices: {
+        key: resourceKey(kind, namespace, name),
+        kind,
+        namespace,
+        rules,
+        unsupported: rules.ok ? undefined : refusalFor(rules.issues),
+        parents: services,
+      },
     })
   }
+  const atServices = attachToServices(
+    drafts.map(({ forServices }) => forServices),
+    snapshot,
+    namespaces,
+  )
+  const routes = drafts.map((draft) => routeFacts(draft, atServices.get(draft.key)))
   return { routes: routes.sort((a, b) => (a.key < b.key ? -1 : 1)), issues: unread }
+}
+
+/** A route as its Gateways have it; what its Services make of it is known only when all routes are. */
+interface Draft extends Omit<RouteFacts, 'parents' | 'atServices'> {
+  readonly parents: readonly (readonly [position: number, report: ParentReport])[]
+  readonly forServices: RouteForServices
+}
+
+function routeFacts({ parents, forServices, ...draft }: Draft, found: AttachedToServices | undefined): RouteFacts {
+  if (found === undefined) return { ...draft, parents: parents.map(([, report]) => report), atServices: [] }
+  const atServices = forServices.parents.map(({ position, parentRef, namespace, name }, i) => {
+    const report: ParentReport = { parentRef, service: `${namespace}/${name}`, ...found.conditions[i]! }
+    return [position, report] as const
+  })
+  const told = new Set(draft.issues.map(({ path, message }) => `${path} ${message}`))
+  return {
+    ...draft,
+    parents: [...parents, ...atServices].sort(([a], [b]) => a - b).map(([, report]) => report),
+    atServices: found.attachments,
+    issues: [...draft.issues, ...found.issues.filter(({ path, message }) => !told.has(`${path} ${message}`))],
+  }
+}
+
+/** What is not supported of a route refuses it as a whole. */
+function refusalFor([first]: readonly Issue[]): ConditionFound | undefined {
+  if (first === undefined) return undefined
+  const reason = first.code === 'incompatible-filters' ? 'IncompatibleFilters' : 'UnsupportedValue'
+  return refused(reason, `${first.path}: ${first.message}`)
+}
+
+/** Hostnames of a route that only Services are parents of. */
+function withoutEffect(services: readonly ServiceParent[], gateways: number, { spec }: Resource): readonly Issue[] {
+  const { hostnames } = spec as { readonly hostnames?: readonly string[] }
+  if (services.length === 0 || gateways > 0 || (hostnames ?? []).length === 0) return []
+  const message = 'say nothing at a Service: every call to it is for the route'
+  return [{ ...issue('not-applied', 'spec.hostnames', message, 'match the header Host'), severity: 'warning' }]
 }
 
 /** Older first, then by namespace and name: who was there first keeps a hostname that two kinds want. */
@@ -258,37 +274,4 @@ function attach(
   return served.length > 0
     ? ACCEPTED
     : refused('NoMatchingListenerHostname', 'No hostname of the route is one of the listener.')
-}
-
-type Backend =
-  | { readonly ok: true; readonly target: BackendTarget }
-  | { readonly ok: false; readonly reason: string; readonly message: string }
-
-function resolveBackend(
-  ref: BackendRef,
-  routeKind: RouteKind,
-  routeNamespace: string,
-  snapshot: Snapshot,
-  namespaces: ReadonlyMap<string, NamespaceFacts>,
-): Backend {
-  const { group = '', kind = 'Service', namespace = routeNamespace, name, port } = ref
-  const no = (reason: string, message: string): Backend => ({ ok: false, reason, message })
-  if (group !== '' || kind !== 'Service') return no('InvalidKind', `${kind} is not supported: refer to a Service`)
-  const from = { group: GATEWAY_API, kind: routeKind, namespace: routeNamespace }
-  if (!isGranted(snapshot, { from, to: { group, kind, namespace, name } })) {
-    return no('RefNotPermitted', `no ReferenceGrant of ${namespace} permits Service ${namespace}/${name}`)
-  }
-  const service = namespaces.get(namespace)?.services.find((known) => known.name === name)
-  const served = service?.ports.find((known) => known.port === port)
-  if (service === undefined) return no('BackendNotFound', `there is no Service ${namespace}/${name} with a selector`)
-  if (served === undefined)
-    return no('BackendNotFound', `Service ${namespace}/${name} has no TCP port ${port ?? '(none given)'}`)
-  if (served.protocol !== 'http') {
-    return no('UnsupportedProtocol', `port ${port} of Service ${namespace}/${name} is not HTTP`)
-  }
-  if (routeKind === 'GRPCRoute' && served.appProtocol !== 'http2') {
-    const message = `port ${port} of Service ${namespace}/${name} is not said to speak gRPC: give it appProtocol kubernetes.io/h2c`
-    return no('UnsupportedProtocol', message)
-  }
-  return { ok: true, target: { upstream: upstreamName(namespace, name, served.port), service, port: served } }
 }

@@ -3,7 +3,7 @@ import type { UpstreamTraffic } from '../../contract/traffic.ts'
 import type { Resource } from '../../model/resource.ts'
 import { type Issue, issue } from '../../model/result.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
-import { clusterAddresses, readService, type ServicePort } from '../resources/service.ts'
+import { clusterAddresses, isHeadless, readService, type ServicePort } from '../resources/service.ts'
 import { protocolOf, type Spoken } from './protocol.ts'
 import type { ContainerPort, Workload, WorkloadPod } from './workloads.ts'
 
@@ -13,6 +13,8 @@ export interface ServiceFacts {
   readonly name: string
   /** Its own; none where it is headless. */
   readonly addresses: readonly string[]
+  /** Its name leads to its pods, each by its own address. */
+  readonly isHeadless: boolean
   readonly ports: readonly ServicePortFacts[]
 }
 
@@ -152,7 +154,7 @@ export function servicesOf(resources: readonly Resource[], workloads: readonly W
         unmeshed: pods.length > 0 && pods.every(({ meshed }) => !meshed),
       })
     }
-    services.push({ namespace, name, addresses, ports })
+    services.push({ namespace, name, addresses, isHeadless: isHeadless(read.value), ports })
   }
   issues.push(...disagreements(resources, servings))
   return { services, foreign, portNames, servings, endpoints, issues }

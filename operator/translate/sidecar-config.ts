@@ -6,6 +6,7 @@ import type { MeshSettings } from './mesh-settings.ts'
 import type { InboundFacts, WorkloadFacts } from './namespace.ts'
 import { egressOf, outboundOf } from './outbound.ts'
 import type { MeshPolicy } from './policy.ts'
+import type { RoutedPort } from './service-routing.ts'
 import type { ForeignService, ServiceFacts } from './services.ts'
 
 /**
@@ -22,6 +23,8 @@ export interface SidecarSlice {
   readonly distrustedRoots: readonly string[]
   /** Services that it may call: those of its namespace, and those that its annotations and the egress list name. */
   readonly outbound: readonly (readonly ServiceFacts[])[]
+  /** The routes at them that are for callers of the workload's namespace. */
+  readonly routed: readonly RoutedPort[]
   /** Services without a selector that the egress list names. */
   readonly foreign: readonly ForeignService[]
 }
@@ -41,7 +44,7 @@ const ANY_REQUEST: RouteMatch = { hostnames: [], path: { type: 'prefix', value: 
 export function translateSidecar(slice: SidecarSlice, rooms: Rooms, findIssuer: FindIssuer): Translated {
   const { workload, mesh } = slice
   const findings: Finding[] = []
-  const outbound = outboundOf(slice.outbound.flat(), workload.namespace, mesh)
+  const outbound = outboundOf(slice.outbound.flat(), workload.namespace, mesh, slice.routed)
   const config: WorkloadConfig = {
     contract: CONTRACT_VERSION,
     version: '',

@@ -9,6 +9,7 @@ import type { NamespaceFacts } from './namespace.ts'
 import { type OutboundRef, serviceNamed } from './outbound.ts'
 import type { MeshPolicy } from './policy.ts'
 import type { RouteFacts } from './routes.ts'
+import { indexRoutedPorts } from './service-routing.ts'
 import type { ServiceFacts } from './services.ts'
 import type { SidecarSlice } from './sidecar-config.ts'
 
@@ -36,10 +37,12 @@ export function slicesOf(world: World): ReadonlyMap<WorkloadId, Slice> {
   const foreign = named.flatMap(({ namespace, service }) =>
     (world.namespaces.get(namespace)?.foreign ?? []).filter(({ name }) => name === service),
   )
+  const routed = indexRoutedPorts(world.routes)
   for (const facts of world.namespaces.values()) {
     if (facts.name === SYSTEM_NAMESPACE) continue
     const meshPolicies = meshPoliciesFor(world.meshPolicies, facts.labels, 'sidecar')
     for (const workload of facts.workloads) {
+      const outbound = outboundServices(facts, [...workload.outbound, ...named], world.namespaces)
       const slice: SidecarSlice = {
         role: 'sidecar',
         workload,
@@ -47,7 +50,8 @@ export function slicesOf(world: World): ReadonlyMap<WorkloadId, Slice> {
         mesh: world.mesh,
         roots: world.roots,
         distrustedRoots: world.distrustedRoots,
-        outbound: outboundServices(facts, [...workload.outbound, ...named], world.namespaces),
+        outbound,
+        routed: routed.for(facts.name, outbound),
         foreign,
       }
       slices.set(workload.id, slice)

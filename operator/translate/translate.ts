@@ -22,7 +22,7 @@ import { outboundTexts } from './outbound.ts'
 import { createPolicyReader, type PolicyReader } from './policy.ts'
 import type { ResourceReport } from './report.ts'
 import { reportsOf } from './reports.ts'
-import { routesOf } from './routes.ts'
+import { type RouteFacts, routesOf } from './routes.ts'
 import { type FindIssuer, translateSidecar } from './sidecar-config.ts'
 import { type Slice, slicesOf } from './slice.ts'
 
@@ -167,6 +167,7 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     meshPolicies,
     namespaces: namespaces.facts,
     callers: callersOf(results, namespaces.facts),
+    routedCallers: routedCallersOf(results, routes.routes),
     gateways,
     routes,
     atGateways,
@@ -258,6 +259,24 @@ function callersOf(
   }
   for (const list of callers.values()) list.sort()
   return callers
+}
+
+/** By origin of a route and the Service that it is at: the workloads that are told of it. */
+function routedCallersOf(
+  results: ReadonlyMap<WorkloadId, RememberedConfig>,
+  routes: readonly RouteFacts[],
+): ReadonlyMap<string, readonly WorkloadId[]> {
+  const callers = new Map<string, Set<WorkloadId>>()
+  if (!routes.some(({ atServices }) => atServices.length > 0)) return new Map()
+  for (const [id, { config }] of results) {
+    for (const { service, routing } of config.outbound.services) {
+      for (const origin of routing?.origins ?? []) {
+        const key = `${origin} ${service}`
+        callers.set(key, (callers.get(key) ?? new Set()).add(id))
+      }
+    }
+  }
+  return new Map([...callers].map(([key, ids]) => [key, [...ids].sort()]))
 }
 
 /** Zone of each pod that says one, by `namespace/pod`. */

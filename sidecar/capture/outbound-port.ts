@@ -6,7 +6,7 @@ import { outsideClient } from '../serve/client.ts'
 import { NOT_CAPTURED, NOT_SERVING, OUTBOUND_UNKNOWN_ADDRESS, refusal } from '../serve/denials.ts'
 import type { Engine } from '../serve/engine.ts'
 import type { Refusal } from '../serve/observation.ts'
-import type { ServiceDestination } from '../serve/outbound/destinations.ts'
+import { routeOfRequest, type ServiceDestination } from '../serve/outbound/destinations.ts'
 import { joinUpstream } from '../serve/outbound/join-upstream.ts'
 import { createPort, type Port, type PortLabel, tellRefused } from '../serve/port.ts'
 import { serveHttp } from '../serve/serve-http.ts'
@@ -107,13 +107,14 @@ export function createCapturedOutboundPort(
       listener: () => LABEL.listener,
       port: () => found.service.port,
       takesPreface: found.service.appProtocol === 'http2',
-      resolve(pipeline) {
+      resolve(pipeline, request) {
         const lead = leadsIn(pipeline).find(destination)
         if (lead.kind === 'service' && lead.destination.service.protocol === 'http') {
           const { upstream } = lead.destination.service
           route = lead.destination.route
           pool = lead.endpoint && engine.upstreams.endpoint(upstream, lead.endpoint.address, lead.endpoint.port)
-          return route
+          // Whoever dials a pod asks that pod, and no route: those are at the Service.
+          return lead.endpoint === undefined ? routeOfRequest(pipeline, lead.destination, request) : route
         }
         leave()
         // A pod that ends answers what comes on connections that were made to it; new ones find another.

@@ -4,7 +4,15 @@ import type { Check, Filter, FilterDeps } from '../../model/filter.ts'
 import { fail, type Issue, issue, ok, type Result, under } from '../../model/result.ts'
 import type { Denial } from '../../model/verdict.ts'
 import { FILTERS } from '../../policies/filters.ts'
-import type { Chain, CompiledRoute, GatewayPipeline, InboundPipeline, Pipeline, Step } from './pipeline.ts'
+import type {
+  Chain,
+  CompiledRoute,
+  GatewayPipeline,
+  InboundPipeline,
+  OutboundPipeline,
+  Pipeline,
+  Step,
+} from './pipeline.ts'
 import { buildRouter } from './router.ts'
 
 /** What the sidecar hands to filters; `remember` is made here, from the previous pipeline. */
@@ -144,8 +152,16 @@ export function compile(
     if (route) inbound.set(listener.port, { listener, route, tcp })
   })
 
+  const outbound = new Map<string, OutboundPipeline>()
+  config.outbound.services.forEach(({ upstream, routing }, i) => {
+    if (routing === undefined) return
+    const path = `outbound.services[${i}].routing`
+    const route = safely(() => compileRoutes(routing.routes, path), issues, path)
+    if (route) outbound.set(upstream, { route })
+  })
+
   if (issues.length > 0) return fail(...issues)
-  return ok({ version: config.version, config, inbound, gateway, memory: { checks, values } })
+  return ok({ version: config.version, config, inbound, gateway, outbound, memory: { checks, values } })
 }
 
 function regexIssues(match: InboundListener['routes'][number]['match'], path: string): Issue[] {

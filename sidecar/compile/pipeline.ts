@@ -10,6 +10,8 @@ export interface Pipeline {
   readonly inbound: ReadonlyMap<number, InboundPipeline>
   /** By name of the Gateway's listener. */
   readonly gateway: ReadonlyMap<string, GatewayPipeline>
+  /** By upstream: the ports of Services that have routes. */
+  readonly outbound: ReadonlyMap<string, OutboundPipeline>
   /** What `compile` adopts from when the next config comes. */
   readonly memory: PipelineMemory
 }
@@ -24,6 +26,10 @@ export interface InboundPipeline {
 
 export interface GatewayPipeline {
   readonly listener: GatewayListener
+  route(request: RequestView): CompiledRoute | undefined
+}
+
+export interface OutboundPipeline {
   route(request: RequestView): CompiledRoute | undefined
 }
 

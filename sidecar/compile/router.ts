@@ -45,6 +45,8 @@ interface Entry<Route> {
 interface PathIndex<Route> {
   readonly exact: Map<string, Entry<Route>[]>
   readonly prefixes: PrefixNode<Route>
+  /** By the name of a method of gRPC. */
+  readonly methods: Map<string, Entry<Route>[]>
 }
 
 interface PrefixNode<Route> {
@@ -53,13 +55,14 @@ interface PrefixNode<Route> {
 }
 
 function newPathIndex<Route>(): PathIndex<Route> {
-  return { exact: new Map(), prefixes: { entries: [], children: new Map() } }
+  return { exact: new Map(), prefixes: { entries: [], children: new Map() }, methods: new Map() }
 }
 
 function insert<Route>(index: PathIndex<Route>, { path }: RouteMatch, entry: Entry<Route>): void {
-  if (path.type === 'exact') {
-    const entries = index.exact.get(path.value) ?? []
-    index.exact.set(path.value, entries)
+  if (path.type !== 'prefix') {
+    const named = path.type === 'exact' ? index.exact : index.methods
+    const entries = named.get(path.value) ?? []
+    named.set(path.value, entries)
     entries.push(entry)
     return
   }
@@ -82,6 +85,10 @@ function search<Route>(
   let found = best
   const exact = index.exact.get(path)
   if (exact !== undefined) found = firstAccepting(exact, request, found)
+  if (index.methods.size > 0) {
+    const method = index.methods.get(methodOf(path))
+    if (method !== undefined) found = firstAccepting(method, request, found)
+  }
   let node: PrefixNode<Route> | undefined = index.prefixes
   let start = 1
   while (node !== undefined) {
@@ -93,6 +100,12 @@ function search<Route>(
     start = end + 1
   }
   return found
+}
+
+/** The second of the two segments of a path of gRPC; empty where it is none: no method has that name. */
+function methodOf(path: string): string {
+  const slash = path.indexOf('/', 1)
+  return slash === -1 || path.indexOf('/', slash + 1) !== -1 ? '' : path.slice(slash + 1)
 }
 
 function firstAccepting<Route>(

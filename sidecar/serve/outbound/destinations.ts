@@ -2,8 +2,11 @@ import type { EgressRule, OutboundService, WorkloadConfig } from '../../../contr
 import { type Cidr, parseCidr } from '../../../model/match/cidr.ts'
 import { type HostPattern, parseHostPattern } from '../../../model/match/host.ts'
 import { readIpAddress } from '../../../model/match/ip-address.ts'
-import type { CompiledRoute } from '../../compile/pipeline.ts'
+import type { RequestView } from '../../../model/request.ts'
+import type { Deny } from '../../../model/verdict.ts'
+import type { CompiledRoute, Pipeline } from '../../compile/pipeline.ts'
 import { isLoopback, isNeverOutside, type OutsideTarget } from '../../upstream/outside.ts'
+import { NO_ROUTE, refusal } from '../denials.ts'
 
 /** Where the workload may call, by the name and port it uses. Everything else is refused (T33). */
 export interface Destinations {
@@ -14,8 +17,20 @@ export interface Destinations {
 
 export interface ServiceDestination {
   readonly service: OutboundService
-  /** As requests to it are forwarded. What may be asked of it, its own sidecar decides. */
+  /** As requests to it are forwarded where no routes are at it. What may be asked of it, its own sidecar decides. */
   readonly route: CompiledRoute
+}
+
+const UNROUTED: Deny = refusal(NO_ROUTE)
+
+/** The route of a request to a Service: one of those that are at it, if any are (GEP-1294). */
+export function routeOfRequest(
+  { outbound }: Pipeline,
+  { service, route }: ServiceDestination,
+  request: RequestView,
+): CompiledRoute | Deny {
+  const routed = outbound.get(service.upstream)
+  return routed === undefined ? route : (routed.route(request) ?? UNROUTED)
 }
 
 export interface EgressDestination {

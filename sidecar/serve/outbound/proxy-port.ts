@@ -11,7 +11,7 @@ import { serveHttp } from '../serve-http.ts'
 import type { HttpSite } from '../site.ts'
 import { ConnectTransaction } from './connect-transaction.ts'
 import { createCredentialCheck } from './credential.ts'
-import { compileDestinations, type Destinations, type ServiceDestination } from './destinations.ts'
+import { compileDestinations, type Destinations, routeOfRequest, type ServiceDestination } from './destinations.ts'
 import { NO_CREDENTIAL, NOT_HTTP, NOT_PROXIED, OTHER_HOST, UNKNOWN_HOST } from './refusals.ts'
 
 /**
@@ -26,13 +26,17 @@ export function createProxyPort(engine: Engine, table: ConnectionTable, { bind, 
     direction: 'outbound',
     listener: () => label.listener,
     port: () => 0,
-    resolve(pipeline, _request, head) {
+    // An absolute form that names no port is for that of its scheme.
+    visiblePort: (configured) => configured || 80,
+    resolve(pipeline, request, head) {
       if (!isOurs(head.headers.get('proxy-authorization'))) return NO_CREDENTIAL
       if (head.form !== 'absolute' || head.scheme !== 'http') return NOT_PROXIED
       const port = head.port ?? 80
       const known = destinations(pipeline)
       const destination = known.service(head.host, port)
-      if (destination !== undefined) return destination.service.protocol === 'http' ? destination.route : NOT_HTTP
+      if (destination !== undefined) {
+        return destination.service.protocol === 'http' ? routeOfRequest(pipeline, destination, request) : NOT_HTTP
+      }
       const egress = known.egress(head.host, port)
       if (egress === undefined) return UNKNOWN_HOST
       engine.upstreams.outside(egress.name, egress.target)
@@ -52,7 +56,7 @@ export function createProxyPort(engine: Engine, table: ConnectionTable, { bind, 
     resolve(pipeline, request, head) {
       const named = destinations(pipeline).service(request.host, head.port ?? 80)
       if (named === undefined || named.service.upstream !== service.upstream) return OTHER_HOST
-      return named.route
+      return routeOfRequest(pipeline, named, request)
     },
   })
   return createPort(engine, table, bind, label, (accepted) => {
