@@ -35,6 +35,7 @@ import { createDecisionRing } from './observe/decision-ring.ts'
 import { createDryRunReport } from './observe/dry-run-report.ts'
 import { createObserver } from './observe/observer.ts'
 import { createSidecarMetrics } from './observe/sidecar-metrics.ts'
+import { createUpstreamMetrics } from './observe/upstream-metrics.ts'
 import { type Capture, createDataPlane, type DataPlane } from './serve/data-plane.ts'
 import { maxConnectionsByDescriptors } from './serve/descriptor-limit.ts'
 import { DEFAULT_LIMITS } from './serve/limits.ts'
@@ -304,6 +305,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       identity: store,
       certificates: serving,
       observer: createObserver({ metrics: sidecarMetrics, decisions, dryRuns, ring }),
+      upstreamEvents: createUpstreamMetrics(metrics, () => dataPlane?.ejected() ?? new Map()),
       clock,
       log,
       memory: createMemoryWatch(),

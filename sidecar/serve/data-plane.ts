@@ -7,6 +7,7 @@ import { MeshConnections } from '../identity/mesh-connections.ts'
 import type { ServingCertificates } from '../identity/serving-certificates.ts'
 import { Deadlines } from '../upstream/deadlines.ts'
 import type { PoolDeps } from '../upstream/pool.ts'
+import { NO_UPSTREAM_EVENTS, type UpstreamEvents } from '../upstream/upstream-events.ts'
 import { Upstreams } from '../upstream/upstreams.ts'
 import { ConnectionTable } from './accepted.ts'
 import type { Engine } from './engine.ts'
@@ -37,6 +38,8 @@ export interface DataPlaneOptions {
   /** Certificates of `source: mesh` for a gateway; handshakes for a name without one fail until it has come. */
   readonly certificates?: Pick<ServingCertificates, 'get' | 'onChange'>
   readonly observer: Observer
+  /** Absent: nobody wants to know. */
+  readonly upstreamEvents?: UpstreamEvents
   readonly clock: Clock
   readonly log: Log
   readonly limits?: Partial<Limits>
@@ -91,6 +94,8 @@ export interface DataPlane {
   drain(deadlineMs: number): Promise<void>
   listeners(): readonly BoundListener[]
   stats(): DataPlaneStats
+  /** How many endpoints of each upstream are put aside now. */
+  ejected(): ReadonlyMap<string, number>
 }
 
 /** Gauges, for metrics and tests. */
@@ -136,7 +141,10 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   }
   let isRetiring = false
   let isDraining = false
-  const upstreams = new Upstreams(poolDeps, random, (address) => capture?.dialHost(address), options.pod)
+  const upstreams = new Upstreams(poolDeps, random, (address) => capture?.dialHost(address), options.pod, {
+    events: options.upstreamEvents ?? NO_UPSTREAM_EVENTS,
+    sharing: options.sharing?.upstreams,
+  })
   const engine: Engine = {
     pipeline: () => options.pipeline(),
     endpoints: () => options.endpoints(),
@@ -288,5 +296,6 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       upstreamConnections: counts.open,
       upstreamIdle: counts.idle,
     }),
+    ejected: () => upstreams.ejected(),
   }
 }

@@ -23,6 +23,7 @@ export const GRPC_NEEDS_HTTP2 = denial(
   503,
   'The service is not reached by HTTP/2, which gRPC needs.',
 )
+export const NO_WEBSOCKET = denial('no-websocket', 501, 'The service takes no WebSocket.')
 export const DEADLINE_EXCEEDED = denial('deadline-exceeded', 504, 'The time that the caller gave has passed.')
 export const UNWRITABLE_HEAD = denial('unwritable-head', 500, 'The message cannot be passed on.')
 
@@ -74,6 +75,7 @@ export const MESH_DENIALS: readonly Denial[] = [
   UPSTREAM_PROTOCOL,
   UPSTREAM_TIMEOUT,
   GRPC_NEEDS_HTTP2,
+  NO_WEBSOCKET,
   DEADLINE_EXCEEDED,
   UNWRITABLE_HEAD,
   PROXY_CREDENTIAL,

@@ -9,7 +9,8 @@ import { ConnectError } from '../upstream/connect.ts'
 import type { Gate, GateWaiter } from '../upstream/gate.ts'
 import { hashText } from '../upstream/hash-ring.ts'
 import { type EndpointPool, type OpenedStream, PoolFullError } from '../upstream/pool.ts'
-import { mayRetry } from '../upstream/retry.ts'
+import { isRepeatable, mayRetry } from '../upstream/retry.ts'
+import type { RetryReason } from '../upstream/upstream-events.ts'
 import type { UpstreamGroup } from '../upstream/upstream-group.ts'
 import type { UpstreamFailure, UpstreamStream, UpstreamStreamUser } from '../upstream/upstream-stream.ts'
 import type { Delivery } from './delivery.ts'
@@ -18,6 +19,7 @@ import {
   connectDenial,
   GRPC_NEEDS_HTTP2,
   NO_ENDPOINTS,
+  NO_WEBSOCKET,
   REQUEST_TIMEOUT,
   UNWRITABLE_HEAD,
   UPSTREAM_OVERFLOW,
@@ -122,6 +124,8 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
   #tryDueMs = 0
   /** When the whole request had gone out. */
   #sentAtMs = 0
+  /** When silence becomes suspicious: monotonic, infinite where nothing would follow from it. */
+  #silentAtMs = Number.POSITIVE_INFINITY
   #connecting: { abort(): void } | undefined
   #upstream: UpstreamStream | undefined
   #isHeadPending = false
@@ -181,6 +185,7 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
     const said = gate.enter(this)
     if (said === 'full') {
       const detail = `${gate.inFlight} requests are under way, and ${gate.waiting} wait`
+      engine.upstreams.events.overflowed(this.#upstreamName, 'requests')
       return this.#refuse(UPSTREAM_OVERFLOW, { headers: RETRY_AFTER, detail })
     }
     this.#gate = gate
@@ -224,6 +229,8 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
         if (!request.isRequestRead && !this.#isWaitingForUpstream) {
           return this.#refuse(REQUEST_TIMEOUT, { isBroken: true })
         }
+        const nowMs = request.engine.clock.monotonic()
+        if (nowMs >= this.#silentAtMs) return this.#onSilence(nowMs)
         this.#failEndpoint()
         if (this.#tryAgain('timeout', 'seen')) return
         return this.#refuse(UPSTREAM_TIMEOUT, {})
@@ -301,6 +308,7 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
   #attempt(pool: EndpointPool, nowMs: number): void {
     this.#pool = pool
     this.#tryDueMs = 0
+    this.#silentAtMs = Number.POSITIVE_INFINITY
     const stream = pool.takeStream(nowMs, this.#request.downstream.version)
     if (stream === undefined) this.#open(pool)
     else this.#attach(stream)
@@ -329,22 +337,47 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
 
   #onConnectFailed(failure: ConnectError | PoolFullError): void {
     if (failure instanceof PoolFullError) {
+      this.#request.engine.upstreams.events.overflowed(this.#upstreamName, 'connections')
       return this.#refuse(UPSTREAM_OVERFLOW, { headers: RETRY_AFTER, detail: failure.message })
     }
     this.#failEndpoint()
     // Nobody has seen it: to ask somebody else once costs nobody anything, and no budget.
-    const nowMs = this.#request.engine.clock.monotonic()
-    const isDone = this.#hasTriedOther || this.#upstreamName === 'app' || this.#tries?.isOff === true
-    const other = isDone ? undefined : this.#pick(this.#pool, nowMs)
-    if (other !== undefined) {
-      this.#hasTriedOther = true
-      this.#attempt(other, nowMs)
-      return this.#request.downstream.resume()
-    }
+    if (this.#turnElsewhere('connect-failure')) return this.#request.downstream.resume()
     if (this.#tryAgain('connect-failure', 'unseen')) return
     const detail = `${failure.reason}: ${failure.message}`
     const outcome = failure.reason === 'forbidden' ? 'denied' : 'failed'
     this.#request.refuse(connectDenial(failure), { outcome, detail })
+  }
+
+  /** Asks another endpoint, once a request. False: there is none, or it may not be. */
+  #turnElsewhere(because: RetryReason): boolean {
+    if (this.#hasTriedOther || this.#upstreamName === 'app' || this.#tries?.isOff === true) return false
+    const { engine } = this.#request
+    const nowMs = engine.clock.monotonic()
+    const other = this.#pick(this.#pool, nowMs)
+    if (other === undefined) return false
+    engine.upstreams.events.retried(this.#upstreamName, because)
+    this.#hasTriedOther = true
+    this.drop()
+    this.#attempt(other, nowMs)
+    return true
+  }
+
+  /**
+   * Nothing has come for a while. Whether the endpoint is slow or gone shows a new connection: where that cannot be made, a
+   * request that may be repeated is not left to its timeout (F15). All others wait on.
+   */
+  #onSilence(nowMs: number): void {
+    const request = this.#request
+    const upstream = this.#upstream
+    this.#silentAtMs = Number.POSITIVE_INFINITY
+    this.#waitForResponse(nowMs)
+    this.#pool?.probe((isThere) =>
+      request.guard(() => {
+        if (isThere || upstream === undefined || this.#upstream !== upstream || request.isResponseHeadSent) return
+        this.#turnElsewhere('unreachable')
+      }),
+    )
   }
 
   #attach(stream: UpstreamStream): void {
@@ -355,6 +388,7 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
     if (request.isGrpc && stream.version === 'http1' && request.downstream.version === 'http2') {
       return this.#refuse(GRPC_NEEDS_HTTP2, {})
     }
+    if (request.head.upgrade !== undefined && !stream.takesWebSocket) return this.#refuse(NO_WEBSOCKET, {})
     this.#isHeadPending = true
     const sentBefore = this.#tries?.body ?? NO_SLICES
     if (request.isRequestRead || sentBefore.length > 0) this.#send(sentBefore, undefined)
@@ -391,10 +425,12 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
   }
 
   #onRequestSent(): void {
-    const { isResponseHeadSent, engine, downstream } = this.#request
+    const { isResponseHeadSent, engine, downstream, head } = this.#request
     if (isResponseHeadSent) return
     const nowMs = engine.clock.monotonic()
     this.#sentAtMs = nowMs
+    const isMovable = !this.#hasTriedOther && this.#group !== undefined && isRepeatable(head)
+    this.#silentAtMs = isMovable ? nowMs + engine.limits.silenceMs : Number.POSITIVE_INFINITY
     this.#waitForResponse(nowMs)
     const copy = this.#copy
     if (copy === undefined) return
@@ -407,7 +443,7 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
   #waitForResponse(nowMs: number): void {
     if (this.#dueMs === 0) this.#dueMs = nowMs + orForEver(this.#requestTimeoutMs())
     if (this.#tryDueMs === 0) this.#tryDueMs = nowMs + orForEver(this.#delivery?.tryTimeoutMs ?? 0)
-    const dueMs = this.#phase === WAITING ? this.#dueMs : Math.min(this.#dueMs, this.#tryDueMs)
+    const dueMs = this.#phase === WAITING ? this.#dueMs : Math.min(this.#dueMs, this.#tryDueMs, this.#silentAtMs)
     if (dueMs === Number.POSITIVE_INFINITY) this.#request.clearDeadline()
     else this.#request.setDeadline(Math.max(0, dueMs - nowMs), nowMs)
   }
@@ -427,10 +463,14 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
     const request = this.#request
     const tries = this.#tries
     if (tries === undefined || request.isResponseHeadSent) return false
-    const { clock, random } = request.engine
+    const { clock, random, upstreams } = request.engine
     const nowMs = clock.monotonic()
     if (!tries.mayFollow(event, seen, this.#hasSentBody) || (this.#dueMs > 0 && nowMs >= this.#dueMs)) return false
-    if (!this.#group!.budget.take(nowMs)) return false
+    if (!this.#group!.budget.take(nowMs)) {
+      upstreams.events.retryRefused(this.#upstreamName)
+      return false
+    }
+    upstreams.events.retried(this.#upstreamName, typeof event === 'number' ? 'status' : event)
     this.drop()
     this.#response = undefined
     request.onStatus(undefined)
@@ -558,6 +598,8 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
     }
     // A kept connection that turns out to be closed says nothing of the endpoint: a new one will.
     this.#resends += 1
+    const because = seen === 'unseen' ? 'refused-stream' : 'stale-connection'
+    request.engine.upstreams.events.retried(this.#upstreamName, because)
     this.#open(this.#pool!)
   }
 

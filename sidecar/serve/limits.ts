@@ -21,6 +21,15 @@ export interface Limits extends BodyPaceLimits {
   readonly connectMs: number
   /** Milliseconds until an upstream's response begins where no route says so. */
   readonly responseMs: number
+  /**
+   * Milliseconds of silence after a request that may be repeated until a new connection has to show whether its endpoint is still
+   * there. Where it is not, another one is asked.
+   */
+  readonly silenceMs: number
+  /** Milliseconds that nothing may come on an HTTP/2 connection to another sidecar before it is asked whether it is there. */
+  readonly pingMs: number
+  /** Milliseconds that it has to answer that. */
+  readonly pongMs: number
   /** Milliseconds that nothing may pass on a tunnel or TCP connection in either direction; `idleMs` once one has ended. */
   readonly tunnelIdleMs: number
   /** Client connections at once; beyond it the longest idle one goes, else the slowest to begin, else the new one. */
@@ -29,9 +38,9 @@ export interface Limits extends BodyPaceLimits {
   readonly maxInFlight: number
   /** Connections to one endpoint at once; beyond it 503 with Retry-After. */
   readonly maxConnectionsPerEndpoint: number
-  /** Idle connections kept for one endpoint. */
+  /** Idle connections kept for one endpoint: as many as it may have, for to make some of them anew each round costs most under load. */
   readonly maxIdlePerEndpoint: number
-  /** Event-loop delay in milliseconds beyond which new requests get 503 with Retry-After. */
+  /** Event-loop delay in milliseconds: while it stays beyond, a share of the new requests gets 503 with Retry-After. */
   readonly maxLagMs: number
   /** Requests on one client connection; the last one is answered `Connection: close`. */
   readonly maxRequestsPerConnection: number
@@ -48,11 +57,14 @@ export const DEFAULT_LIMITS: Limits = {
   upstreamAgeMs: 3_600_000,
   connectMs: 1_000,
   responseMs: 15_000,
+  silenceMs: 1_000,
+  pingMs: 10_000,
+  pongMs: 5_000,
   tunnelIdleMs: 3_600_000,
   maxConnections: 20_000,
   maxInFlight: 4_096,
   maxConnectionsPerEndpoint: 1_024,
-  maxIdlePerEndpoint: 256,
-  maxLagMs: 1_000,
+  maxIdlePerEndpoint: 1_024,
+  maxLagMs: 500,
   maxRequestsPerConnection: 1_000_000,
 }

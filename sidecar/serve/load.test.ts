@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Clock } from '../../runtime/clock.ts'
 import { createManualClock } from '../../runtime/manual-clock.ts'
 import { createLoad, MIN_IN_FLIGHT } from './load.ts'
 import { createMemoryWatch, type MemoryReading } from './memory-watch.ts'
@@ -14,17 +15,69 @@ test('no more is let in than may be in flight', () => {
   assert.equal(load.enter(), true)
 })
 
-test('while the event loop is late nothing new is let in, and that ends by itself', async () => {
+/** A load whose timers run later than they are due, by what `late` says. */
+function lateLoad(maxLagMs: number) {
   const clock = createManualClock()
-  let lateMs = 0
-  // Timers run when they are due, and the time they see is later.
-  const load = createLoad({ ...clock, monotonic: () => clock.monotonic() + lateMs }, { maxInFlight: 9, maxLagMs: 500 })
-  assert.equal(load.enter(), true)
-  lateMs = 501
+  const late = { ms: 0 }
+  let passedMs = 0
+  const lateClock: Clock = {
+    ...clock,
+    monotonic: () => clock.monotonic() + passedMs,
+    setTimer(delayMs, run, options) {
+      const runLate = () => {
+        passedMs += late.ms
+        run()
+      }
+      return clock.setTimer(delayMs, runLate, options)
+    },
+  }
+  const load = createLoad(lateClock, { maxInFlight: 1_000_000, maxLagMs })
+  /** Of a hundred requests that come at once, how many are let in. */
+  const admitted = () => {
+    let count = 0
+    for (let i = 0; i < 100; i++) {
+      if (!load.enter()) continue
+      count += 1
+      load.leave()
+    }
+    return count
+  }
+  return { clock, late, admitted }
+}
+
+test('F18: a pause refuses nobody: what waited meanwhile is served', async () => {
+  const { clock, late, admitted } = lateLoad(500)
+  assert.equal(admitted(), 100)
+  late.ms = 5_000
   await clock.advance(100)
-  assert.equal(load.enter(), false)
+  late.ms = 0
+  assert.equal(admitted(), 100)
   await clock.advance(100)
-  assert.equal(load.enter(), true)
+  assert.equal(admitted(), 100)
+})
+
+test('F18: while the event loop stays late ever fewer are let in, some always are, and that ends by itself', async () => {
+  const { clock, late, admitted } = lateLoad(500)
+  late.ms = 501
+  assert.equal(admitted(), 100)
+  const shares: number[] = []
+  for (let i = 0; i < 20; i++) {
+    await clock.advance(100)
+    shares.push(admitted())
+  }
+  assert.deepEqual(
+    shares.slice(1).filter((share, i) => share > (shares[i] ?? 0) + 1),
+    [],
+  )
+  assert.ok((shares[2] ?? 0) < 100 && (shares.at(-1) ?? 0) >= 1 && (shares.at(-1) ?? 0) <= 5, shares.join())
+  late.ms = 0
+  let waited = 0
+  while (admitted() < 100) {
+    await clock.advance(100)
+    waited += 1
+    assert.ok(waited <= 30, 'all are let in again')
+  }
+  assert.ok(waited >= 5, 'not all of them at once')
 })
 
 test('nothing to do means no timer', async () => {

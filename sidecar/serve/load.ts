@@ -5,6 +5,18 @@ import type { SharedCount } from './sharing.ts'
 /** How often the event loop is asked how late it is, in milliseconds, and only while requests are in flight. */
 const PROBE_MS = 100
 
+/** Looks in a row that find it late before anybody is refused: after a pause what waited is served, and nothing is wrong. */
+const LATE_IN_A_ROW = 2
+
+/** What is left of the share that is let in, each time that it is late again. */
+const FEWER = 0.7
+
+/** By how much of all the share grows, each time that it is not. */
+const MORE = 0.1
+
+/** The share that is let in however late it is: by them is found out that it is over. */
+const LEAST_SHARE = 0.02
+
 /** Requests that may be in flight however little memory is left: they end, and what they hold is given back. */
 export const MIN_IN_FLIGHT = 16
 
@@ -20,6 +32,9 @@ export interface Load {
 /**
  * Counts requests in flight, and watches how late the event loop runs timers, and how much memory is left, while there are
  * any: an idle process has no timer, a busy one ten a second. `shared`: `maxInFlight` is for all workers together.
+ *
+ * Where it stays late, the share of the requests that is let in shrinks until it is not, and grows again (ADR 65): to refuse all
+ * until the next look would swing between too much and nothing.
  */
 export function createLoad(
   clock: Clock,
@@ -28,7 +43,10 @@ export function createLoad(
   shared?: SharedCount,
 ): Load {
   let inFlight = 0
-  let isLate = false
+  let lateInARow = 0
+  /** Of the requests that come, how many are let in; what is left over of the last one counts for the next. */
+  let share = 1
+  let due = 0
   let isTight = false
   let wasBusy = false
   let dueMs = 0
@@ -36,12 +54,27 @@ export function createLoad(
 
   const probe = () => {
     const nowMs = clock.monotonic()
-    isLate = nowMs - dueMs > maxLagMs
+    lateInARow = nowMs - dueMs > maxLagMs ? lateInARow + 1 : 0
+    if (lateInARow >= LATE_IN_A_ROW) share = Math.max(LEAST_SHARE, share * FEWER)
+    else if (lateInARow === 0) share = Math.min(1, share + MORE)
     isTight = memory?.isTight(nowMs) === true
     cancel = undefined
     if (inFlight > 0 || wasBusy) arm()
-    else isLate = isTight = false
+    else rest()
     wasBusy = false
+  }
+  const rest = () => {
+    lateInARow = 0
+    share = 1
+    isTight = false
+  }
+  /** Spread evenly over those that come. */
+  const isDue = () => {
+    if (share === 1) return true
+    due += share
+    if (due < 1) return false
+    due -= 1
+    return true
   }
   const arm = () => {
     dueMs = clock.monotonic() + PROBE_MS
@@ -54,11 +87,12 @@ export function createLoad(
     },
     enter() {
       const total = shared === undefined ? inFlight : inFlight + shared.others()
-      if (total >= maxInFlight || isLate || (isTight && inFlight >= MIN_IN_FLIGHT)) return false
-      inFlight += 1
-      shared?.tell(inFlight)
+      // Whoever is refused keeps it busy too.
       wasBusy = true
       if (cancel === undefined) arm()
+      if (total >= maxInFlight || (isTight && inFlight >= MIN_IN_FLIGHT) || !isDue()) return false
+      inFlight += 1
+      shared?.tell(inFlight)
       return true
     },
     leave() {

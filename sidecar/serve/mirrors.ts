@@ -70,11 +70,13 @@ export class Mirrors {
 
   /** Sends what was copied; `message` is what the request itself was sent as. */
   send({ upstreams, body, isTooLong }: Copy, message: RequestToWrite, came: HttpVersion): void {
-    if (isTooLong || message.upgrade !== undefined) return
+    const isCopied = !isTooLong && message.upgrade === undefined
     for (const name of upstreams) {
       const nowMs = this.#clock.monotonic()
-      const pool = this.#upstreams.get(name)?.pick(nowMs)
-      if (pool === undefined || this.#underWay.size >= MAX_MIRRORED) continue
+      const pool = isCopied ? this.#upstreams.get(name)?.pick(nowMs) : undefined
+      const isDropped = pool === undefined || this.#underWay.size >= MAX_MIRRORED
+      this.#upstreams.events.mirrored(name, isDropped ? 'dropped' : 'sent')
+      if (isDropped) continue
       const mirrored: MirroredRequest = new MirroredRequest(pool, message, body, this.#clock, this.#deadlines, () =>
         this.#underWay.delete(mirrored),
       )

@@ -1,4 +1,7 @@
+import type { SharedCount, UpstreamSharing } from '../upstream/upstream-sharing.ts'
 import type { SharedPorts } from './shared-ports.ts'
+
+export type { SharedCount }
 
 /** What the data planes of several workers have in common: to everybody else they are one. */
 export interface Sharing {
@@ -7,12 +10,6 @@ export interface Sharing {
   readonly connections: SharedCount
   /** Requests that are being answered. */
   readonly inFlight: SharedCount
-}
-
-/** How many there are of something, by worker. */
-export interface SharedCount {
-  /** Tells the others how many this worker has. */
-  tell(own: number): void
-  /** How many all the others have. */
-  others(): number
+  /** What circuit breakers count. */
+  readonly upstreams: UpstreamSharing
 }

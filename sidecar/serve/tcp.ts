@@ -106,6 +106,7 @@ export function joinWith(
       } else if (index + 1 < ways.length && !(result instanceof PoolFullError)) {
         attempt(index + 1)
       } else {
+        if (result instanceof PoolFullError) engine.upstreams.events.overflowed(about.upstream, 'connections')
         const refusal =
           result instanceof PoolFullError
             ? refusalOf(UPSTREAM_OVERFLOW.name, result.message)

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { systemClock } from '../../runtime/clock.ts'
 import { createManualClock } from '../../runtime/manual-clock.ts'
 import { type Deadline, Deadlines, TICK_MS } from './deadlines.ts'
 
@@ -35,6 +38,30 @@ test('moving a deadline later sets no timer, and nothing to wait for means no ti
   assert.equal(timers, 1)
   deadlines.remove(deadline)
   assert.equal(clock.pendingTimers(), 0)
+})
+
+test('F13: a deadline that passed while this process was held up does not go before what came meanwhile', async (t) => {
+  const deadlines = new Deadlines(systemClock)
+  const server = createServer()
+  t.after(() => server.close())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  t.after(() => client.destroy())
+  const [socket] = (await once(server, 'connection')) as [Socket]
+  const log: string[] = []
+  client.on('data', (chunk) => log.push(chunk.toString()))
+  await new Promise<void>((resolve) => {
+    const deadline = deadlines.create(() => {
+      log.push('too late')
+      resolve()
+    })
+    deadlines.set(deadline, 200)
+    // It is there at once, and nobody here looks at it for a second.
+    socket.end('in time')
+    const until = performance.now() + 1_000
+    while (performance.now() < until);
+  })
+  assert.deepEqual(log, ['in time', 'too late'])
 })
 
 test('one that passes may set, clear and remove the others', async () => {

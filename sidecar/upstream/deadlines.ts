@@ -1,6 +1,6 @@
 import type { CancelTimer, Clock } from '../../runtime/clock.ts'
 
-/** How exactly deadlines are kept: up to this much late, never early. */
+/** How exactly deadlines are kept: up to this much late, never early. A process that was held up is as late as that. */
 export const TICK_MS = 100
 
 /** Ticks ahead that have a place of their own, 102 s; what is due later is looked at again then. */
@@ -91,7 +91,14 @@ export class Deadlines {
     this.#cancelTimer?.()
     this.#timerTick = tick
     const delayMs = tick * TICK_MS - this.#clock.monotonic()
-    this.#cancelTimer = this.#clock.setTimer(delayMs, () => this.#turn(), { keepAlive: false })
+    this.#cancelTimer = this.#clock.setTimer(delayMs, () => this.#onTimer(), { keepAlive: false })
+  }
+
+  /** Where this process itself was held up, what came meanwhile is read first: it may be what was waited for. */
+  #onTimer(): void {
+    if (this.#clock.monotonic() - this.#timerTick * TICK_MS <= TICK_MS) return this.#turn()
+    const turn = setImmediate(() => this.#turn())
+    this.#cancelTimer = () => clearImmediate(turn)
   }
 
   #turn(): void {

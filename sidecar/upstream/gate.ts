@@ -1,3 +1,9 @@
+import type { CancelTimer, Clock } from '../../runtime/clock.ts'
+import { partOf, type SharedCount, type UpstreamSharing } from './upstream-sharing.ts'
+
+/** Milliseconds between two looks at whether another worker has left room, while somebody waits. */
+const LOOK_MS = 20
+
 /** How much one caller asks of an upstream at once. */
 export interface GateSettings {
   readonly maxInFlight: number
@@ -12,20 +18,42 @@ export interface GateWaiter {
   onAdmitted(): void
 }
 
+/** Where several workers count together. */
+export interface SharedGate {
+  readonly sharing: UpstreamSharing
+  /** Of the upstream. */
+  readonly name: string
+  readonly clock: Clock
+}
+
 /**
  * The circuit breaker of an upstream: so many requests at once, so many that wait, and whoever comes then is refused at
- * once (F13). First come, first served.
+ * once (F13). First come, first served, in each worker.
  */
 export class Gate {
   #settings: GateSettings
   #inFlight = 0
   /** In the order that they came. */
   readonly #waiting = new Set<GateWaiter>()
+  /** Requests in flight and requests that wait, as all workers have them. */
+  readonly #sharedInFlight: SharedCount | undefined
+  readonly #sharedWaiting: SharedCount | undefined
+  readonly #clock: Clock | undefined
+  /** Of workers that have to do with their part each, because there is no room for a count. */
+  readonly #parts: number
+  #cancelLook: CancelTimer | undefined
 
-  constructor(settings: GateSettings = OPEN_GATE) {
-    this.#settings = settings
+  /** Absent `shared`: there is one worker. */
+  constructor(settings: GateSettings = OPEN_GATE, shared?: SharedGate) {
+    this.#sharedInFlight = shared?.sharing.countOf(`${shared.name} requests`)
+    this.#sharedWaiting = shared?.sharing.countOf(`${shared.name} waiting`)
+    this.#clock = shared?.clock
+    const isShared = this.#sharedInFlight !== undefined && this.#sharedWaiting !== undefined
+    this.#parts = shared === undefined || isShared ? 1 : shared.sharing.workers
+    this.#settings = this.#ownOf(settings)
   }
 
+  /** Of this worker. */
   get inFlight(): number {
     return this.#inFlight
   }
@@ -36,39 +64,78 @@ export class Gate {
 
   /** Whoever waits already goes on to, also where fewer may now. */
   configure(settings: GateSettings): void {
-    this.#settings = settings
-    while (this.#inFlight < settings.maxInFlight && this.#waiting.size > 0) {
-      this.#inFlight += 1
-      this.#admitNext()
-    }
+    this.#settings = this.#ownOf(settings)
+    this.#admitAll()
   }
 
   /** `in`: call `leave` once. `waiting`: `onAdmitted` follows, unless `cancel` does. */
   enter(waiter: GateWaiter): 'in' | 'waiting' | 'full' {
-    if (this.#inFlight < this.#settings.maxInFlight) {
-      this.#inFlight += 1
-      return 'in'
+    if (this.#waiting.size > 0 && this.#sharedInFlight !== undefined) this.#admitAll()
+    if (this.#waiting.size === 0 && this.#takePlace()) return 'in'
+    const waiting = this.#waiting.size + 1
+    this.#sharedWaiting?.tell(waiting)
+    if (waiting + (this.#sharedWaiting?.others() ?? 0) > this.#settings.maxPending) {
+      this.#sharedWaiting?.tell(this.#waiting.size)
+      return 'full'
     }
-    if (this.#waiting.size >= this.#settings.maxPending) return 'full'
     this.#waiting.add(waiter)
+    this.#lookLater()
     return 'waiting'
   }
 
   leave(): void {
-    if (this.#waiting.size > 0 && this.#inFlight <= this.#settings.maxInFlight) this.#admitNext()
-    else this.#inFlight -= 1
+    const total = this.#inFlight + (this.#sharedInFlight?.others() ?? 0)
+    if (this.#waiting.size > 0 && total <= this.#settings.maxInFlight) return this.#admitNext()
+    this.#inFlight -= 1
+    this.#sharedInFlight?.tell(this.#inFlight)
   }
 
   /** Whoever waited does not want any more. */
   cancel(waiter: GateWaiter): void {
-    this.#waiting.delete(waiter)
+    if (this.#waiting.delete(waiter)) this.#sharedWaiting?.tell(this.#waiting.size)
+  }
+
+  #ownOf({ maxInFlight, maxPending }: GateSettings): GateSettings {
+    return { maxInFlight: partOf(maxInFlight, this.#parts), maxPending: Math.floor(maxPending / this.#parts) }
+  }
+
+  #takePlace(): boolean {
+    const shared = this.#sharedInFlight
+    const { maxInFlight } = this.#settings
+    if (this.#inFlight >= maxInFlight) return false
+    // Told first: another worker that asks at the same time sees it.
+    shared?.tell(this.#inFlight + 1)
+    if (this.#inFlight + 1 + (shared?.others() ?? 0) > maxInFlight) {
+      shared?.tell(this.#inFlight)
+      return false
+    }
+    this.#inFlight += 1
+    return true
+  }
+
+  #admitAll(): void {
+    while (this.#waiting.size > 0 && this.#takePlace()) this.#admitNext()
   }
 
   #admitNext(): void {
     for (const waiter of this.#waiting) {
-      this.#waiting.delete(waiter)
+      this.cancel(waiter)
       waiter.onAdmitted()
       return
     }
+  }
+
+  /** What leaves in another worker nobody tells this one. */
+  #lookLater(): void {
+    if (this.#sharedInFlight === undefined || this.#cancelLook !== undefined) return
+    this.#cancelLook = this.#clock?.setTimer(
+      LOOK_MS,
+      () => {
+        this.#cancelLook = undefined
+        this.#admitAll()
+        if (this.#waiting.size > 0) this.#lookLater()
+      },
+      { keepAlive: false },
+    )
   }
 }

@@ -30,6 +30,7 @@ export class PassiveHealth {
   #settings: EjectionSettings
   /** Whether one more of its upstream's endpoints may be put aside. */
   #mayEject: (nowMs: number) => boolean
+  #onEjected: () => void = () => {}
   #failures = 0
   #serverErrors = 0
   #ejections = 0
@@ -42,10 +43,11 @@ export class PassiveHealth {
     this.#mayEject = mayEject
   }
 
-  /** What was seen so far stays. */
-  configure(settings: EjectionSettings, mayEject: (nowMs: number) => boolean): void {
+  /** What was seen so far stays. `onEjected` is called each time that it is put aside. */
+  configure(settings: EjectionSettings, mayEject: (nowMs: number) => boolean, onEjected: () => void = () => {}): void {
     this.#settings = settings
     this.#mayEject = mayEject
+    this.#onEjected = onEjected
   }
 
   isAvailable(nowMs: number): boolean {
@@ -88,6 +90,7 @@ export class PassiveHealth {
     this.#failures = 0
     this.#serverErrors = 0
     this.#isOnTrial = true
+    this.#onEjected()
   }
 }
 

@@ -18,6 +18,7 @@ export interface ConnectionHome {
 export class Http1Stream implements UpstreamStream, ByteStreamUser, BodySink {
   user: UpstreamStreamUser | undefined
   readonly version = 'http1'
+  readonly takesWebSocket = true
   readonly #connection: UpstreamConnection
   readonly #home: ConnectionHome
   readonly #parser = new ResponseHeadParser()

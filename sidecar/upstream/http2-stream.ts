@@ -61,18 +61,18 @@ export class Http2UpstreamStream implements UpstreamStream, Http2StreamUser {
     return this.#home.peerSpiffeId
   }
 
+  get takesWebSocket(): boolean {
+    return this.#home.takesExtendedConnect
+  }
+
   sendHead(
     message: RequestToWrite,
     slices: readonly Buffer[],
     done: boolean,
     trailers: HeaderLines | undefined,
   ): boolean | Problem {
-    const { scheme, takesExtendedConnect } = this.#home
+    const { scheme } = this.#home
     const isUpgrade = message.upgrade !== undefined
-    if (isUpgrade && !takesExtendedConnect) {
-      process.nextTick(() => this.#break('protocol', 'takes no WebSocket over HTTP/2', 'unseen'))
-      return true
-    }
     // A tunnel has no end yet, whatever its request was.
     const endsHere = done && slices.length === 0 && trailers === undefined && !isUpgrade
     const { method, target, host, headers, connectionNames, edits, framing } = message

@@ -37,6 +37,14 @@ const SILENCE_MS = 1_000
 /** Milliseconds that the other side has to take what was said last. */
 const LINGER_MS = 2_000
 
+/** How it is found out that nobody is there any more, though the connection was never closed (F15). */
+export interface PresenceSettings {
+  /** Milliseconds in which nothing came before the other side is asked. */
+  readonly pingMs: number
+  /** Milliseconds that it then has to say anything at all. */
+  readonly pongMs: number
+}
+
 /** A connection to an endpoint that speaks HTTP/2, for many requests at once. */
 export class Http2Upstream implements ByteStreamUser, StreamHome {
   readonly connection: UpstreamConnection
@@ -60,8 +68,17 @@ export class Http2Upstream implements ByteStreamUser, StreamHome {
   #leftDeadline: Deadline | undefined
   /** While no stream is open, and after the end. */
   readonly idleDeadline: Deadline
+  readonly #presenceDeadline: Deadline | undefined
+  #pingedAtMs = Number.NEGATIVE_INFINITY
 
-  constructor(connection: UpstreamConnection, owner: SessionOwner, clock: Clock, deadlines: Deadlines) {
+  /** Absent `presence`: the other side is never asked whether it is there. */
+  constructor(
+    connection: UpstreamConnection,
+    owner: SessionOwner,
+    clock: Clock,
+    deadlines: Deadlines,
+    presence?: PresenceSettings,
+  ) {
     this.connection = connection
     this.#owner = owner
     this.#clock = clock
@@ -85,6 +102,10 @@ export class Http2Upstream implements ByteStreamUser, StreamHome {
       },
     })
     connection.user = this
+    if (presence === undefined) return
+    this.lastReadMs = clock.monotonic()
+    this.#presenceDeadline = deadlines.create(() => this.#lookForPeer(presence))
+    deadlines.set(this.#presenceDeadline, presence.pingMs)
   }
 
   get peerSpiffeId(): string | undefined {
@@ -165,6 +186,7 @@ export class Http2Upstream implements ByteStreamUser, StreamHome {
     this.#flush()
     this.#session.disconnected()
     this.#deadlines.remove(this.idleDeadline)
+    if (this.#presenceDeadline !== undefined) this.#deadlines.remove(this.#presenceDeadline)
     if (this.#leftDeadline !== undefined) this.#deadlines.remove(this.#leftDeadline)
     this.#beginLeaving()
   }
@@ -173,6 +195,16 @@ export class Http2Upstream implements ByteStreamUser, StreamHome {
     const reason = this.#malformed
     this.#malformed = undefined
     return reason
+  }
+
+  #lookForPeer({ pingMs, pongMs }: PresenceSettings): void {
+    const nowMs = this.#clock.monotonic()
+    const silentMs = nowMs - this.lastReadMs
+    if (silentMs < pingMs) return this.#deadlines.set(this.#presenceDeadline!, pingMs - silentMs, nowMs)
+    if (this.#pingedAtMs >= this.lastReadMs) return this.connection.destroy()
+    this.#pingedAtMs = nowMs
+    this.#session.ping()
+    this.#deadlines.set(this.#presenceDeadline!, pongMs, nowMs)
   }
 
   #onIdle(): void {

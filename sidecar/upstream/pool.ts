@@ -2,6 +2,7 @@ import { MESH_ALPN } from '../../contract/alpn.ts'
 import type { Candidate } from './balancer.ts'
 import { type ConnectDeps, ConnectError, connect, describeTarget, type Target } from './connect.ts'
 import { type ConnectionOwner, UpstreamConnection } from './connection.ts'
+import { ConnectionCount } from './connection-count.ts'
 import type { RingMember } from './hash-ring.ts'
 import { PassiveHealth } from './health.ts'
 import { Http1Stream } from './http1-stream.ts'
@@ -20,6 +21,9 @@ export interface PoolLimits {
   readonly appIdleMs: number
   /** Milliseconds after which a connection takes no new request. */
   readonly upstreamAgeMs: number
+  /** Milliseconds of silence of another sidecar's HTTP/2 connection before it is asked, and those that it has to answer. */
+  readonly pingMs: number
+  readonly pongMs: number
 }
 
 /** Counts over all pools. */
@@ -47,8 +51,10 @@ export interface EndpointFacts {
 export interface PoolSettings {
   /** Milliseconds to connect, TLS included; undefined: as everywhere. */
   readonly connectMs: number | undefined
-  /** Whether the upstream may have one connection more; undefined: it may. */
-  readonly mayOpen: (() => boolean) | undefined
+  /** Of all endpoints of the upstream. Always the same one: it is told of what was opened and of what is closed. */
+  readonly count: ConnectionCount
+  /** Closes a connection to any of them that nobody uses; false: there is none. */
+  readonly makeRoom: () => boolean
 }
 
 /** How a connection is made. */
@@ -83,11 +89,14 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
   #deps: PoolDeps
   /** Where its upstream does not say otherwise. */
   readonly #connectMs: number
-  #mayOpen: PoolSettings['mayOpen']
+  #count = new ConnectionCount()
+  #makeRoom: PoolSettings['makeRoom'] = () => this.closeIdle()
   readonly #idle: UpstreamConnection[] = []
   #sessions: SessionPool | undefined
   #open = 0
   #isClosed = false
+  /** Those who want to know whether the endpoint is there, while that is being found out. */
+  #probers: ((isThere: boolean) => void)[] = []
 
   constructor(target: Target, deps: PoolDeps, { sinceMs, zone, sessionToken = '' }: EndpointFacts = { sinceMs: 0 }) {
     this.target = target
@@ -100,8 +109,9 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
   }
 
   /** For whoever comes from now on. */
-  configure({ connectMs = this.#connectMs, mayOpen }: PoolSettings): void {
-    this.#mayOpen = mayOpen
+  configure({ connectMs = this.#connectMs, count, makeRoom }: PoolSettings): void {
+    this.#count = count
+    this.#makeRoom = makeRoom
     if (connectMs !== this.#deps.connectMs) this.#deps = { ...this.#deps, connectMs }
   }
 
@@ -158,6 +168,9 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
       clock,
       deadlines,
       idleMs: this.target.kind === 'mesh' ? limits.upstreamIdleMs : limits.appIdleMs,
+      mayKeep: () => this.#count.mayKeep(),
+      // Applications are on loopback, and servers of gRPC take those who ask for attackers.
+      ...(this.target.kind === 'mesh' && { presence: limits }),
       settingsMs: connectMs,
       connect: (done) => this.open(done, { preferHttp2: this.target.kind === 'mesh' }),
       streamOn: (connection) => this.#streamOn(connection),
@@ -186,7 +199,7 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
 
   /** Makes a new connection; `done` is called once, never before this returns. */
   open(done: (opened: Opened) => void, options: OpenOptions = {}): { abort(): void } {
-    if (this.#open >= this.#deps.limits.maxConnectionsPerEndpoint || this.#mayOpen?.() === false) {
+    if (this.#open >= this.#deps.limits.maxConnectionsPerEndpoint || !this.#count.mayOpen(this.#makeRoom)) {
       let isAborted = false
       process.nextTick(() => {
         if (!isAborted) done(new PoolFullError(`${this.label} may have no more than ${this.#open} connections`))
@@ -198,6 +211,7 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
       }
     }
     this.#open += 1
+    this.#count.opened()
     this.#deps.counts.open += 1
     let made: UpstreamConnection | undefined
     return connect(
@@ -225,7 +239,8 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
     connection.user = undefined
     const { limits, deadlines } = this.#deps
     const usableMs = connection.retireAtMs - nowMs
-    if (connection.isClosed || this.#isClosed || usableMs <= 0 || this.#idle.length >= limits.maxIdlePerEndpoint) {
+    const mayKeep = !this.#isClosed && this.#idle.length < limits.maxIdlePerEndpoint && this.#count.mayKeep()
+    if (connection.isClosed || usableMs <= 0 || !mayKeep) {
       connection.destroy()
       return
     }
@@ -234,6 +249,28 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
     deadlines.set(connection.idleDeadline, Math.min(idleMs, usableMs), nowMs)
     this.#idle.push(connection)
     this.#deps.counts.idle += 1
+  }
+
+  /**
+   * Finds out by a new connection whether the endpoint is there, once for all who ask meanwhile. Where it is not, what is idle is
+   * closed: nobody is to meet the same silence on it. `done` is called once.
+   */
+  probe(done: (isThere: boolean) => void): void {
+    this.#probers.push(done)
+    if (this.#probers.length > 1) return
+    this.open((opened) => {
+      const isThere = !(opened instanceof ConnectError)
+      if (opened instanceof UpstreamConnection) this.#keepProbe(opened)
+      if (!isThere) while (this.closeIdle());
+      for (const prober of this.#probers.splice(0)) prober(isThere)
+    })
+  }
+
+  /** It serves the next request, where that is not spoken in HTTP/2. */
+  #keepProbe(connection: UpstreamConnection): void {
+    const { target } = this
+    if (target.kind !== 'outside' && target.speaks === 'http2') connection.destroy()
+    else this.giveBack(connection)
   }
 
   /** Closes the connection that has waited longest for a request; false: none waits. */
@@ -281,6 +318,7 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
 
   #countClosed(): void {
     this.#open -= 1
+    this.#count.closed()
     this.#deps.counts.open -= 1
   }
 }

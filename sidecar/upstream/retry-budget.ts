@@ -18,14 +18,17 @@ const WINDOW_MS = 10_000
  */
 export class RetryBudget {
   #settings: RetryBudgetSettings
+  /** Of workers that each keep a budget: what is said of a second they share. */
+  readonly #workers: number
   #windowAtMs = Number.NEGATIVE_INFINITY
   #requests = 0
   #retries = 0
   #formerRequests = 0
   #formerRetries = 0
 
-  constructor(settings: RetryBudgetSettings = DEFAULT_RETRY_BUDGET) {
+  constructor(settings: RetryBudgetSettings = DEFAULT_RETRY_BUDGET, workers = 1) {
     this.#settings = settings
+    this.#workers = workers
   }
 
   /** What was counted so far stays. */
@@ -46,7 +49,7 @@ export class RetryBudget {
     const requests = this.#requests + this.#formerRequests * former
     const retries = this.#retries + this.#formerRetries * former
     const { percent, minPerSecond } = this.#settings
-    const most = (requests * percent) / 100 + (minPerSecond * WINDOW_MS) / 1_000
+    const most = (requests * percent) / 100 + (minPerSecond * WINDOW_MS) / 1_000 / this.#workers
     if (retries + 1 > most) return false
     this.#retries += 1
     return true

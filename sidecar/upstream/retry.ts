@@ -1,3 +1,4 @@
+import type { RequestHead } from '../serve/http1/message.ts'
 import type { UpstreamFailure } from './upstream-stream.ts'
 
 /** What is known of an attempt that failed before a response began. */
@@ -13,6 +14,11 @@ export interface FailedAttempt {
 
 /** RFC 9110, 9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
+/** Whether a request may be made twice, and can be, having no body. */
+export function isRepeatable({ method, framing, upgrade }: RequestHead): boolean {
+  return framing.kind === 'none' && upgrade === undefined && IDEMPOTENT.has(method)
+}
 
 /**
  * Whether a failed attempt may be made once more without anyone noticing twice: the other side has not looked at the request,

@@ -37,6 +37,8 @@ const LIMITS: PoolLimits = {
   upstreamIdleMs: 50_000,
   appIdleMs: 4_000,
   upstreamAgeMs: 600_000,
+  pingMs: 10_000,
+  pongMs: 5_000,
 }
 
 interface PoolOptions {

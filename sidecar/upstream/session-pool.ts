@@ -3,7 +3,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import { ConnectError } from './connect.ts'
 import { UpstreamConnection } from './connection.ts'
 import type { Deadline, Deadlines } from './deadlines.ts'
-import { Http2Upstream, type SessionOwner } from './http2-upstream.ts'
+import { Http2Upstream, type PresenceSettings, type SessionOwner } from './http2-upstream.ts'
 import type { Opened, OpenedStream } from './pool.ts'
 import type { UpstreamStream } from './upstream-stream.ts'
 
@@ -18,8 +18,12 @@ export interface SessionPoolOptions {
   readonly deadlines: Deadlines
   /** Milliseconds that a session without streams is kept. */
   readonly idleMs: number
+  /** Whether a session without streams may be kept at all. */
+  mayKeep(): boolean
   /** Milliseconds that the other side has, once connected, to say what it takes. */
   readonly settingsMs: number
+  /** Absent: the other side is never asked whether it is there. */
+  readonly presence?: PresenceSettings
   connect(done: (opened: Opened) => void): { abort(): void }
   /** A connection to a sidecar that knows HTTP/1.1 only. */
   streamOn(connection: UpstreamConnection): UpstreamStream
@@ -123,7 +127,8 @@ export class SessionPool implements SessionOwner {
   }
 
   onIdle(session: Http2Upstream): void {
-    const { clock, deadlines, idleMs } = this.#options
+    const { clock, deadlines, idleMs, mayKeep } = this.#options
+    if (!mayKeep()) return session.leave()
     const nowMs = clock.monotonic()
     deadlines.set(session.idleDeadline, Math.max(0, Math.min(idleMs, session.connection.retireAtMs - nowMs)), nowMs)
   }
@@ -147,8 +152,8 @@ export class SessionPool implements SessionOwner {
       this.#connecting -= 1
       if (!(opened instanceof UpstreamConnection)) return this.#failWaiters(opened)
       if (opened.alpn === MESH_ALPN.http) return this.#fallBack(opened)
-      const { clock, deadlines, settingsMs } = this.#options
-      const session = new Http2Upstream(opened, this, clock, deadlines)
+      const { clock, deadlines, settingsMs, presence } = this.#options
+      const session = new Http2Upstream(opened, this, clock, deadlines, presence)
       const deadline = deadlines.create(() => opened.destroy())
       deadlines.set(deadline, settingsMs)
       this.#unready.set(session, deadline)

@@ -20,6 +20,8 @@ export interface UpstreamStream {
   /** What the other side proved to be; undefined where it proved nothing. */
   readonly peerSpiffeId: string | undefined
   readonly version: HttpVersion
+  /** Whether the other side can be asked for a WebSocket on it: in HTTP/2 not everybody knows how (RFC 8441). */
+  readonly takesWebSocket: boolean
   /**
    * Sends the head and what there is of the body, in one write. Once, and first. False: wait for `onUpstreamDrain` before
    * sending more. A problem: it would split, and nothing was sent.

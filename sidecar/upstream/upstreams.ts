@@ -6,7 +6,8 @@ import type { SpiffeId } from '../../model/spiffe-id.ts'
 import type { Target } from './connect.ts'
 import type { OutsideTarget } from './outside.ts'
 import { EndpointPool, type PoolDeps } from './pool.ts'
-import { UpstreamGroup } from './upstream-group.ts'
+import { NO_UPSTREAM_EVENTS, type UpstreamEvents } from './upstream-events.ts'
+import { UpstreamGroup, type UpstreamGroupDeps } from './upstream-group.ts'
 
 /** Destinations outside the mesh that are remembered at once; the oldest is forgotten first. */
 const MAX_OUTSIDE = 256
@@ -17,9 +18,11 @@ const MAX_OUTSIDE = 256
  */
 export class Upstreams {
   readonly #deps: PoolDeps
-  readonly #random: () => number
+  readonly #groupDeps: UpstreamGroupDeps
   readonly #dialHost: (address: string) => string | undefined
   readonly #ownPod: string
+  /** What is done about upstreams that do not do as they should is told here. */
+  readonly events: UpstreamEvents
   #groups = new Map<string, UpstreamGroup>()
   #pools = new Map<string, EndpointPool>()
   readonly #outside = new Map<string, UpstreamGroup>()
@@ -35,9 +38,11 @@ export class Upstreams {
     random: () => number,
     dialHost: (address: string) => string | undefined = () => undefined,
     ownPod = '',
+    more: Omit<UpstreamGroupDeps, 'random' | 'clock'> = { events: NO_UPSTREAM_EVENTS },
   ) {
     this.#deps = deps
-    this.#random = random
+    this.events = more.events
+    this.#groupDeps = { random, clock: deps.clock, ...more }
     this.#dialHost = dialHost
     this.#ownPod = ownPod
   }
@@ -69,7 +74,7 @@ export class Upstreams {
         pools.set(key, pool)
         return pool
       })
-      const group = this.#groups.get(name) ?? new UpstreamGroup(name, this.#random)
+      const group = this.#groups.get(name) ?? new UpstreamGroup(name, this.#groupDeps)
       group.update(members, upstream.traffic, zone)
       groups.set(name, group)
     }
@@ -98,10 +103,16 @@ export class Upstreams {
       this.#outside.delete(oldest)
       for (const pool of group.pools) pool.close()
     }
-    const group = new UpstreamGroup(name, this.#random)
+    const group = new UpstreamGroup(name, this.#groupDeps)
     group.update([new EndpointPool(target, this.#deps)], undefined, undefined)
     this.#outside.set(name, group)
     return group
+  }
+
+  /** How many endpoints of each upstream are put aside. */
+  ejected(): ReadonlyMap<string, number> {
+    const nowMs = this.#deps.clock.monotonic()
+    return new Map([...this.#groups].map(([name, group]) => [name, group.ejected(nowMs)]))
   }
 
   close(): void {

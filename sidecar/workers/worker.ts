@@ -16,6 +16,7 @@ import { createDecisionRing } from '../observe/decision-ring.ts'
 import { createDryRunReport } from '../observe/dry-run-report.ts'
 import { createObserver } from '../observe/observer.ts'
 import { createSidecarMetrics } from '../observe/sidecar-metrics.ts'
+import { createUpstreamMetrics } from '../observe/upstream-metrics.ts'
 import { createDataPlane } from '../serve/data-plane.ts'
 import { createMemoryWatch } from '../serve/memory-watch.ts'
 import { followPorts } from '../serve/shared-ports.ts'
@@ -91,11 +92,12 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
     identity,
     certificates,
     observer: createObserver({ metrics: sidecarMetrics, decisions, dryRuns, ring }),
+    upstreamEvents: createUpstreamMetrics(metrics, () => plane.ejected()),
     clock,
     log,
     memory: createMemoryWatch(),
     limits: { maxConnections: start.maxConnections },
-    sharing: { ports: followPorts(() => ports), connections: share.connections, inFlight: share.inFlight },
+    sharing: { ...share, ports: followPorts(() => ports) },
   })
   process.once('uncaughtException', (error) => {
     tell({ kind: 'dying', error, metrics: metrics.snapshot() })

@@ -251,6 +251,15 @@ export class Http2Session implements StreamOwner, Flushable {
     out.at += LEAVING_PING.copy(out.bytes, out.at)
   }
 
+  /** Has the peer say something, if it is there. */
+  ping(): void {
+    if (this.isClosed) return
+    this.#room(FRAME_HEAD_BYTES + PING_BYTES)
+    const out = this.#out
+    out.at = writeFrameHead(out.bytes, out.at, PING_BYTES, PING, 0, 0)
+    out.at += PRESENCE_PING.copy(out.bytes, out.at)
+  }
+
   /** Ends everything now: GOAWAY, `onReset` for each stream, `onClose`. */
   close(code: ErrorCode = ERROR_CODE.NO_ERROR): void {
     if (this.isClosed) return
@@ -1198,6 +1207,8 @@ const MAX_PUMPED_BYTES = 262_144
 
 /** What the answer to tells that everything sent before the first GOAWAY came has been read. */
 const LEAVING_PING: Buffer = Buffer.from('farewell', 'latin1')
+
+const PRESENCE_PING: Buffer = Buffer.from('presence', 'latin1')
 
 const NOT_LEAVING = 0
 const ANNOUNCED = 1
