@@ -890,18 +890,73 @@ test('no memory holds a token', async () => {
 
 interface IssuerMemory {
   readonly tokens: { readonly size: number; readonly bytes: number }
+  readonly signatures: { readonly size: number; readonly bytes: number }
   readonly unknownKids: { readonly size: number }
+}
+
+function issuerMemoryOf({ memory }: World): IssuerMemory {
+  return [...memory].find(([key]) => key.startsWith('issuer '))?.[1] as IssuerMemory
 }
 
 test('the cache stays within its entries and bytes, overfilled', async () => {
   const cache = { maxEntries: 50, maxBytes: 100_000, maxAgeMs: 300_000 }
   for (const pad of ['', 'x'.repeat(2_000)]) {
     const world = worldOf({ issuers: [{ ...CORP, cache }] })
-    for (let i = 0; i < 300; i++) assert.equal(await world.say(tokenOf({ claims: { jti: `${i}`, pad } })), 'continue')
-    const memory = [...world.memory].find(([key]) => key.startsWith('issuer '))?.[1] as IssuerMemory
-    assert.ok(memory.tokens.size <= cache.maxEntries && memory.tokens.size > 5, `${memory.tokens.size} entries`)
-    assert.ok(memory.tokens.bytes <= cache.maxBytes, `${memory.tokens.bytes} bytes`)
+    for (let i = 0; i < 300; i++) {
+      const token = tokenOf({ claims: { jti: `${i}`, pad } })
+      for (let again = 0; again < 3; again++) assert.equal(await world.say(token), 'continue')
+    }
+    const { tokens, signatures } = issuerMemoryOf(world)
+    assert.equal(world.verified.count, 300)
+    assert.ok(tokens.size > 2 && signatures.size > 40, `${tokens.size} whole, ${signatures.size} signatures`)
+    assert.ok(tokens.size + signatures.size <= cache.maxEntries, `${tokens.size} and ${signatures.size} entries`)
+    assert.ok(tokens.bytes + signatures.bytes <= cache.maxBytes, `${tokens.bytes} and ${signatures.bytes} bytes`)
   }
+})
+
+test('tokens that come in turn are each verified once, and only the few that come often are kept whole', async () => {
+  const cache = { maxEntries: 400, maxBytes: 100_000, maxAgeMs: 300_000 }
+  const world = worldOf({ issuers: [{ ...CORP, cache }] })
+  const inTurn = Array.from({ length: 300 }, (_, i) => tokenOf({ claims: { sub: `u${i}` } }))
+  for (let round = 0; round < 3; round++) {
+    for (const [i, token] of inTurn.entries()) {
+      const { verdict, facts } = await world.ask(token)
+      assert.equal(verdict.kind, 'continue')
+      assert.equal(facts.token?.subject, `u${i}`)
+      assert.deepEqual({ ...facts.token.claims }, { ...CLAIMS, sub: `u${i}` })
+    }
+  }
+  assert.deepEqual(world.counts, { tokens_verified: 300, tokens_cached: 600 })
+  assert.equal(issuerMemoryOf(world).tokens.size, 0)
+
+  const often = inTurn.slice(0, 5)
+  for (let round = 0; round < 3; round++) for (const token of often) await world.ask(token)
+  assert.equal(world.verified.count, 300)
+  assert.equal(issuerMemoryOf(world).tokens.size, 5)
+})
+
+test('F10: a signature that is known makes no token good whose time is over, or has not come', async () => {
+  const world = worldOf()
+  const token = tokenOf({ claims: { exp: NOW_S + 100, nbf: NOW_S - 10 } })
+  await world.ask(token)
+  world.jump(200_000)
+  assert.equal(await world.say(token), 'token-expired')
+  world.jump(-400_000)
+  assert.equal(await world.say(token), 'token-not-yet-valid')
+  world.jump(200_000)
+  assert.equal(await world.say(token), 'continue')
+  assert.equal(world.verified.count, 1)
+})
+
+test('F08: a signature that is known by keys that are gone is not known', async () => {
+  const world = worldOf()
+  const token = tokenOf()
+  await world.ask(token)
+  world.publish('corp', [FOREIGN_KEY])
+  assert.notEqual(await world.say(token), 'continue')
+  world.publish('corp', [KEY])
+  assert.equal(await world.say(token), 'continue')
+  assert.equal(world.counts['tokens_verified'], 2)
 })
 
 test('T25: what is remembered of bad tokens and unknown names stays within its bounds, overfilled', async () => {
@@ -912,7 +967,7 @@ test('T25: what is remembered of bad tokens and unknown names stays within its b
     await world.ask(tokenOf({ header: { kid: `no-${i}` } }), { clientIp })
     await world.ask(`${bad}.${hash('sha512', `${i}`, 'base64url')}`, { clientIp })
   }
-  const issuer = [...world.memory].find(([key]) => key.startsWith('issuer '))?.[1] as IssuerMemory
+  const issuer = issuerMemoryOf(world)
   const refused = [...world.memory].find(([key]) => key.startsWith('refused '))?.[1] as { readonly size: number }
   assert.ok(issuer.unknownKids.size <= MAX_UNKNOWN_KIDS && issuer.unknownKids.size > 0)
   assert.ok(refused.size <= MAX_REFUSED_TOKENS && refused.size > 0)

@@ -263,7 +263,7 @@ test('the config holds what the TokenIssuer says, and the lifetime of the mesh',
       maxLifetimeMs: 3_600_000,
       maxTokenBytes: 8_192,
       maxDepth: 16,
-      cache: { maxEntries: 10_000, maxBytes: 16_777_216, maxAgeMs: 300_000 },
+      cache: { maxEntries: 60_000, maxBytes: 16_777_216, maxAgeMs: 300_000 },
     },
   ])
 })

@@ -41,7 +41,7 @@ export const DEFAULT_SECRET_KEY = 'jwks.json'
 /** Access tokens of RFC 9068, and the many issuers that say `JWT`. An absent `typ` has to be allowed by name. */
 const DEFAULT_TYPES = ['at+jwt', 'JWT'] as const
 const DEFAULT_CLOCK_SKEW = '60s'
-const DEFAULT_CACHE = { maxEntries: 10_000, maxBytes: 16_777_216, maxAge: '5m' } as const
+const DEFAULT_CACHE = { maxEntries: 60_000, maxBytes: 16_777_216, maxAge: '5m' } as const
 
 /** Whether policies of a namespace may name this issuer. A selector that does not parse admits nobody. */
 export function admitsNamespace(
@@ -381,7 +381,7 @@ export const tokenIssuerSchema: JsonSchema = {
           minimum: 0,
           maximum: 1_073_741_824,
           default: DEFAULT_CACHE.maxBytes,
-          description: `maxBytes is the memory that their claims may take, by estimate. Default: ${DEFAULT_CACHE.maxBytes}.`,
+          description: `maxBytes is the memory that they may take: 64 bytes each, and what is left, by estimate, for the claims of those that come most often. Default: ${DEFAULT_CACHE.maxBytes}.`,
         },
         maxAge: {
           type: 'string',

@@ -6,8 +6,9 @@ import { type CompactJws, JwsReader, type ShellLimits } from './compact-jws.ts'
 import type { IssuerConfig } from './config.ts'
 import { KEYS_UNAVAILABLE, TOKEN_INVALID, TOO_MANY_BAD_TOKENS } from './denials.ts'
 import { KeyRing } from './key-ring.ts'
+import { KnownSignatures, SIGNATURE_BYTES } from './known-signatures.ts'
 import { type Refusal, refuse } from './refusal.ts'
-import { TwoGenerations } from './two-generations.ts'
+import { type Bounds, TwoGenerations } from './two-generations.ts'
 
 /** Refused tokens that are remembered, and for how long: long enough for a client that repeats itself. */
 export const MAX_REFUSED_TOKENS = 1_000
@@ -23,6 +24,10 @@ export const MAX_WAITING = 4_096
 /** What an entry takes besides its claims, and what a byte of claims takes once it is objects and strings. */
 const ENTRY_BYTES = 512
 const BYTES_PER_CLAIMS_CHARACTER = 3
+
+/** Of an issuer's entries, the share that has its claims kept too; of its bytes, the share that the others may take. */
+const WHOLE_SHARE = 1 / 8
+const SIGNATURES_SHARE = 1 / 2
 
 /** A token that was verified, with what it takes to count on that again. */
 export interface KnownToken {
@@ -44,7 +49,8 @@ export interface Verifier {
 
 /**
  * Verifies a token once and then remembers that: verifying costs 25 to 135 us, remembering 2, and the token that a
- * connection sent last is recognised in less than one.
+ * connection sent last is recognised in less than one. Of many more tokens nothing is kept but that their signatures are
+ * good: they are read and judged anew, in 8 us, and those that come often enough to be worth it are then kept whole.
  *
  * What is remembered is the hash of a token, never the token (but for the last one of a connection, which is in its
  * buffers anyway), for one issuer as it is configured and its keys as they are: either changes, and it is forgotten. Time is
@@ -174,6 +180,8 @@ export function createVerifier(issuers: readonly IssuerConfig[], deps: FilterDep
     candidates: readonly PublicKey[],
     attempt: Attempt,
   ): KnownToken | Refusal | Promise<KnownToken | Refusal> => {
+    const known = recallSignature(judge, jws, validity, attempt.hash)
+    if (known !== undefined) return known
     if (!budget.hasLeft(attempt.source, clock.monotonic())) return overBudget(judge)
     const { generation } = judge.ring
     const tryKey = (i: number): KnownToken | Refusal | Promise<KnownToken | Refusal> => {
@@ -189,6 +197,20 @@ export function createVerifier(issuers: readonly IssuerConfig[], deps: FilterDep
     return tryKey(0)
   }
 
+  /** A token whose signature was verified before, by the keys that the issuer has now. */
+  const recallSignature = (judge: Judge, jws: CompactJws, validity: Validity, hash: string): KnownToken | undefined => {
+    const { issuer, memory, ring } = judge
+    if (clock.now() >= validity.expiresAtMs) return undefined
+    const before = memory.signatures.recall(hash, ring.generation, clock.monotonic())
+    if (before === undefined) return undefined
+    const known = knownToken(judge, jws, validity, ring.generation, before.untilMs)
+    count('tokens_cached', issuer.name)
+    const bytes = ENTRY_BYTES + BYTES_PER_CLAIMS_CHARACTER * jws.length
+    // One that takes longer to come again than it would be kept is not worth what keeping it costs.
+    if (before.distance < memory.wholeTokens(bytes)) memory.tokens.set(hash, known, bytes)
+    return known
+  }
+
   const remember = (
     judge: Judge,
     jws: CompactJws,
@@ -197,27 +219,11 @@ export function createVerifier(issuers: readonly IssuerConfig[], deps: FilterDep
     hash: string,
   ): KnownToken => {
     const { issuer, memory } = judge
-    const { claims } = jws
-    const known: KnownToken = {
-      kind: 'verified',
-      token: Object.freeze({
-        issuer: issuer.name,
-        iss: issuer.issuer,
-        ...(typeof claims['sub'] === 'string' && { subject: claims['sub'] }),
-        claims,
-        expiresAt: validity.expiresAtMs / 1_000,
-      }),
-      judge,
-      generation,
-      validity,
-      knownUntilMs: clock.monotonic() + (issuer.cache.maxEntries === 0 ? 0 : issuer.cache.maxAgeMs),
-    }
+    const untilMs = clock.monotonic() + (issuer.cache.maxEntries === 0 ? 0 : issuer.cache.maxAgeMs)
     count('tokens_verified', issuer.name)
     // In its last moments, which clock skew grants, a token is verified each time.
-    if (clock.now() < validity.expiresAtMs && issuer.cache.maxAgeMs > 0) {
-      memory.tokens.set(hash, known, ENTRY_BYTES + BYTES_PER_CLAIMS_CHARACTER * jws.length)
-    }
-    return known
+    if (clock.now() < validity.expiresAtMs) memory.signatures.add(hash, generation, untilMs)
+    return knownToken(judge, jws, validity, generation, untilMs)
   }
 
   const conclude = (
@@ -301,22 +307,55 @@ class Judge {
   }
 }
 
+/** Tokens of one issuer, in two tiers: no token is counted by its bounds that is not in one of them. */
 class IssuerMemory {
   readonly ring: KeyRing
+  /** Whole, with their claims. */
   readonly tokens: TwoGenerations<KnownToken>
+  /** Of which only that is known. */
+  readonly signatures: KnownSignatures
+  readonly #maxWhole: Required<Bounds>
   readonly unknownKids = new TwoGenerations<{ readonly generation: number; readonly untilMs: number }>({
     maxEntries: MAX_UNKNOWN_KIDS,
   })
 
-  constructor({ name, algorithms, cache }: IssuerConfig) {
+  constructor({ name, algorithms, cache: { maxEntries, maxBytes, maxAgeMs } }: IssuerConfig) {
+    const whole = Math.floor(maxEntries * WHOLE_SHARE)
+    const signatures = Math.min(maxEntries - whole, Math.floor((maxBytes * SIGNATURES_SHARE) / SIGNATURE_BYTES))
     this.ring = new KeyRing(name, algorithms)
-    this.tokens = new TwoGenerations(cache)
+    this.signatures = new KnownSignatures(maxAgeMs === 0 ? 0 : signatures)
+    this.#maxWhole = { maxEntries: whole, maxBytes: maxBytes - signatures * SIGNATURE_BYTES }
+    this.tokens = new TwoGenerations(this.#maxWhole)
+  }
+
+  /** Tokens of that size that are kept for certain, whatever comes after them: the young half. */
+  wholeTokens(bytes: number): number {
+    const { maxEntries, maxBytes } = this.#maxWhole
+    return Math.min(maxEntries, maxBytes / bytes) / 2
   }
 
   isUnknown(name: string, generation: number, nowMs: number): boolean {
     const before = this.unknownKids.get(name)
     return before !== undefined && before.generation === generation && nowMs < before.untilMs
   }
+}
+
+function knownToken(
+  judge: Judge,
+  { claims }: CompactJws,
+  validity: Validity,
+  generation: number,
+  knownUntilMs: number,
+): KnownToken {
+  const { name, issuer } = judge.issuer
+  const token: VerifiedToken = Object.freeze({
+    issuer: name,
+    iss: issuer,
+    ...(typeof claims['sub'] === 'string' && { subject: claims['sub'] }),
+    claims,
+    expiresAt: validity.expiresAtMs / 1_000,
+  })
+  return { kind: 'verified', token, judge, generation, validity, knownUntilMs }
 }
 
 function memoryOf(issuer: IssuerConfig): () => IssuerMemory {
