@@ -89,7 +89,8 @@ function encodeConfig(
   const unsupported = new Set<string>()
   const slotsFor = (slots: FilterSlots) => encodeSlots(slots, common.contract, filters, unsupported)
   const { contract } = common
-  const { distrustedRoots, ...known } = config
+  // Gateways before version 3 carry no bytes: what they have no words for is not served, and its port not open.
+  const { distrustedRoots, streams: _, ...known } = config
   const { services, egress } = config.outbound
   for (const { traffic } of Object.values(config.upstreams)) {
     for (const origin of traffic?.origins ?? []) unsupported.add(origin)

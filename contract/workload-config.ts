@@ -72,22 +72,23 @@ export const RouteMatch = v.strictObject({
 })
 export type RouteMatch = v.InferOutput<typeof RouteMatch>
 
+/** One of several that the requests or connections of a route are for, each as often as its weight says. */
+export const Backend = v.strictObject({
+  /**
+   * Name of an upstream. Empty: a reference that does not resolve; its share of the requests is answered 500 (Gateway API), its
+   * share of the connections is closed.
+   */
+  upstream: v.string(),
+  weight: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1_000_000)),
+})
+export type Backend = v.InferOutput<typeof Backend>
+
 export const RouteAction = v.variant('kind', [
   /** To the workload's own container port (inbound listeners). */
   v.strictObject({ kind: v.literal('app'), port, requestTimeoutMs: milliseconds }),
   v.strictObject({
     kind: v.literal('forward'),
-    backends: v.pipe(
-      v.array(
-        v.strictObject({
-          /** Name of an upstream. Empty: a reference that does not resolve; its share of the requests is answered 500 (Gateway API). */
-          upstream: v.string(),
-          weight: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1_000_000)),
-        }),
-      ),
-      v.minLength(1),
-      v.maxLength(16),
-    ),
+    backends: v.pipe(v.array(Backend), v.minLength(1), v.maxLength(16)),
     rewritePath: v.optional(PathRewrite),
     rewriteHost: v.optional(v.string()),
     /** 0 is no limit. Holds where neither `delivery` nor the upstream's own says one. */
@@ -283,6 +284,8 @@ export const WorkloadConfig = v.strictObject({
   /** How many `X-Forwarded-For` entries from the right were written by proxies of the operator's own. */
   trustedHops: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(16)),
   listeners: v.array(v.variant('kind', [InboundListener, GatewayListener])),
+  /** Of a gateway: listeners whose connections are carried as bytes. No name is that of one of `listeners` too. Since 3. */
+  streams: v.optional(v.pipe(v.array(StreamListener), v.maxLength(64))),
   outbound: v.strictObject({ services: v.array(OutboundService), egress: v.array(EgressRule) }),
   /** By name: `shop/orders:80`. */
   upstreams: v.record(v.string(), Upstream),

@@ -7,13 +7,16 @@ import { FILTERS } from '../../policies/filters.ts'
 import type {
   Chain,
   CompiledRoute,
+  CompiledStreamRoute,
   GatewayPipeline,
   InboundPipeline,
   OutboundPipeline,
   Pipeline,
   Step,
+  StreamPipeline,
 } from './pipeline.ts'
 import { buildRouter } from './router.ts'
+import { buildStreamRouter } from './stream-router.ts'
 
 /** What the sidecar hands to filters; `remember` is made here, from the previous pipeline. */
 export type CompileDeps = Omit<FilterDeps, 'remember'>
@@ -160,8 +163,24 @@ export function compile(
     if (route) outbound.set(upstream, { route })
   })
 
+  const streams = new Map<string, StreamPipeline>()
+  for (const [i, listener] of (config.streams ?? []).entries()) {
+    const path = `streams[${i}]`
+    if (gateway.has(listener.name) || streams.has(listener.name)) {
+      issues.push(issue('duplicate-listener', path, `${listener.name} is there twice`))
+    }
+    const route = buildStreamRouter(
+      listener.routes.map((each, j) => {
+        const chain = compileChain(each.filters, `${path}.routes[${j}].filters`)
+        const compiled: CompiledStreamRoute = { id: each.id, config: each, chain }
+        return { hostnames: each.hostnames, route: compiled }
+      }),
+    )
+    streams.set(listener.name, { listener, route })
+  }
+
   if (issues.length > 0) return fail(...issues)
-  return ok({ version: config.version, config, inbound, gateway, outbound, memory: { checks, values } })
+  return ok({ version: config.version, config, inbound, gateway, outbound, streams, memory: { checks, values } })
 }
 
 function regexIssues(match: InboundListener['routes'][number]['match'], path: string): Issue[] {

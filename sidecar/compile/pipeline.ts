@@ -1,4 +1,11 @@
-import type { GatewayListener, InboundListener, RouteConfig, WorkloadConfig } from '../../contract/workload-config.ts'
+import type {
+  GatewayListener,
+  InboundListener,
+  RouteConfig,
+  StreamListener,
+  StreamRoute,
+  WorkloadConfig,
+} from '../../contract/workload-config.ts'
 import type { Check, Filter } from '../../model/filter.ts'
 import type { RequestView } from '../../model/request.ts'
 
@@ -10,6 +17,8 @@ export interface Pipeline {
   readonly inbound: ReadonlyMap<number, InboundPipeline>
   /** By name of the Gateway's listener. */
   readonly gateway: ReadonlyMap<string, GatewayPipeline>
+  /** By name of the Gateway's listener: those whose connections are carried as bytes. */
+  readonly streams: ReadonlyMap<string, StreamPipeline>
   /** By upstream: the ports of Services that have routes. */
   readonly outbound: ReadonlyMap<string, OutboundPipeline>
   /** What `compile` adopts from when the next config comes. */
@@ -31,6 +40,18 @@ export interface GatewayPipeline {
 
 export interface OutboundPipeline {
   route(request: RequestView): CompiledRoute | undefined
+}
+
+export interface StreamPipeline {
+  readonly listener: StreamListener
+  /** By the name that the client asks for, in lower case; undefined: it asks for none. Undefined: no route takes it. */
+  route(serverName: string | undefined): CompiledStreamRoute | undefined
+}
+
+export interface CompiledStreamRoute {
+  readonly id: string
+  readonly config: StreamRoute
+  readonly chain: Chain
 }
 
 export interface CompiledRoute {

@@ -26,6 +26,7 @@ import { createTcpPort } from './outbound/tcp-port.ts'
 import type { BindAddress, Placement } from './placement.ts'
 import type { Port } from './port.ts'
 import type { Sharing } from './sharing.ts'
+import { createStreamPort } from './stream-port.ts'
 
 /** What the data plane is handed. Nothing is served before `pipeline()` returns one. */
 export interface DataPlaneOptions {
@@ -182,10 +183,14 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     }
     for (const group of gatewayGroups(placement.gateway, pipeline)) {
       const { certificates } = options
-      ports.set(`gateway ${group.key} ${group.isSecure}`, {
+      const isStream = group.protocol === 'tls' || group.protocol === 'tcp'
+      ports.set(`gateway ${group.key} ${group.protocol}`, {
         kind: 'gateway',
         names: group.listeners,
-        make: () => createGatewayPort(engine, table, group, { listenersOf, certificates, visiblePort }),
+        make: () =>
+          isStream
+            ? createStreamPort(engine, table, group, { listenersOf, certificates })
+            : createGatewayPort(engine, table, group, { listenersOf, certificates, visiblePort }),
       })
     }
     const { proxy } = placement

@@ -53,6 +53,8 @@ export const PLAINTEXT_REFUSED = denial('plaintext-refused', 400, 'This port tak
 export const PEER_IDENTITY = denial('peer-identity', 403, 'The certificate proves no identity of this mesh.')
 export const WRONG_ALPN = denial('wrong-alpn', 403, 'The peer does not speak what this port does.')
 export const HANDSHAKE_FAILED = denial('handshake-failed', 400, 'The TLS handshake failed.')
+export const CLIENT_HELLO = denial('client-hello', 400, 'The connection does not begin as TLS does.')
+export const UNRECOGNIZED_NAME = denial('unrecognized-name', 421, 'Nobody is served here by that name.')
 export const HTTP2_PROTOCOL = denial('http2-protocol', 400, 'The connection broke a rule of HTTP/2.')
 export const HTTP2_FLOOD = denial('http2-flood', 429, 'The connection did too much of what HTTP/2 allows.')
 export const CONNECTION_LIMIT = denial('connection-limit', 503, 'There are too many connections.')
@@ -90,6 +92,8 @@ export const MESH_DENIALS: readonly Denial[] = [
   PEER_IDENTITY,
   WRONG_ALPN,
   HANDSHAKE_FAILED,
+  CLIENT_HELLO,
+  UNRECOGNIZED_NAME,
   HTTP2_PROTOCOL,
   HTTP2_FLOOD,
   CONNECTION_LIMIT,

@@ -1,11 +1,14 @@
-import { X509Certificate } from 'node:crypto'
-import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
-import type { ListenerCertificate } from '../../contract/workload-config.ts'
-import type { Log } from '../../runtime/log.ts'
+import type { TLSSocket } from 'node:tls'
 import type { GatewayPipeline, Pipeline } from '../compile/pipeline.ts'
 import type { ServingCertificates } from '../identity/serving-certificates.ts'
 import { gatewayTlsOptions } from '../identity/tls-options.ts'
 import type { Accepted, ConnectionTable } from './accepted.ts'
+import {
+  type ChosenCertificate,
+  createCertificateChooser,
+  NO_CERTIFICATE,
+  normalServerName,
+} from './certificate-chooser.ts'
 import { outsideClient } from './client.ts'
 import { MISDIRECTED, NO_ROUTE, NOT_SERVING, refusal } from './denials.ts'
 import type { Engine } from './engine.ts'
@@ -21,7 +24,7 @@ export interface GatewayGroup {
   readonly bind: BindAddress
   /** Names of the listeners; those that the config does not have now are not served. */
   readonly listeners: readonly string[]
-  readonly isSecure: boolean
+  readonly protocol: 'http' | 'https' | 'tls' | 'tcp'
 }
 
 /** The groups of which the pipeline has at least one listener. */
@@ -34,9 +37,11 @@ export function gatewayGroups(places: readonly GatewayPlace[], pipeline: Pipelin
   }
   return [...byAddress].flatMap(([key, group]) => {
     const listeners = group.map(({ listener }) => listener)
-    const present = listeners.map((name) => pipeline.gateway.get(name)).find((found) => found !== undefined)
+    const present = listeners
+      .map((name) => pipeline.gateway.get(name) ?? pipeline.streams.get(name))
+      .find((found) => found !== undefined)
     if (present === undefined) return []
-    return [{ key, bind: group[0]!.bind, listeners, isSecure: present.listener.protocol === 'https' }]
+    return [{ key, bind: group[0]!.bind, listeners, protocol: present.listener.protocol }]
   })
 }
 
@@ -54,16 +59,11 @@ export function createGatewayPort(
   group: GatewayGroup,
   { listenersOf, certificates, visiblePort }: GatewayDeps,
 ): Port {
-  const hosts = createHostIndex((pipeline) => listenersOf(group, pipeline), group.isSecure ? 'https' : 'http')
-  const label: PortLabel = {
-    direction: 'gateway',
-    get listener() {
-      const pipeline = engine.pipeline()
-      return (pipeline === undefined ? group.listeners : listenersOf(group, pipeline)).join(',')
-    },
-  }
+  const isSecure = group.protocol === 'https'
+  const hosts = createHostIndex((pipeline) => listenersOf(group, pipeline), isSecure ? 'https' : 'http')
+  const label = groupLabel(engine, group, listenersOf)
   const site = gatewaySite(engine, hosts, visiblePort)
-  if (!group.isSecure) {
+  if (!isSecure) {
     return createPort(engine, table, group.bind, label, (accepted) => {
       const { socket } = accepted
       serveHttp(engine, { accepted, socket, client: outsideClient(socket.remoteAddress), site })
@@ -112,6 +112,21 @@ export function createGatewayPort(
   }
 }
 
+/** The names of all listeners that share a port: what is told of before it is known which of them a connection is for. */
+export function groupLabel(
+  engine: Pick<Engine, 'pipeline'>,
+  group: GatewayGroup,
+  listenersOf: GatewayDeps['listenersOf'],
+): PortLabel {
+  return {
+    direction: 'gateway',
+    get listener() {
+      const pipeline = engine.pipeline()
+      return (pipeline === undefined ? group.listeners : listenersOf(group, pipeline)).join(',')
+    },
+  }
+}
+
 /** Finds the listener that a host is for: the exact name, else the longest wildcard, else the one for all. */
 export interface HostIndex {
   find(pipeline: Pipeline, host: string): GatewayPipeline | undefined
@@ -154,7 +169,7 @@ export function createHostIndex(
 }
 
 /** -1: no match; 0: for all; a wildcard counts its suffix, an exact name more than any wildcard. */
-function matchLength(pattern: string | undefined, host: string): number {
+export function matchLength(pattern: string | undefined, host: string): number {
   if (pattern === undefined) return 0
   if (pattern === host) return Number.MAX_SAFE_INTEGER
   if (!pattern.startsWith('*.')) return -1
@@ -186,66 +201,3 @@ function gatewaySite(engine: Engine, hosts: HostIndex, visiblePort: (configured:
     },
   }
 }
-
-function normalServerName(serverName: string): string {
-  const lowered = serverName.toLowerCase()
-  return lowered.endsWith('.') ? lowered.slice(0, -1) : lowered
-}
-
-interface ChosenCertificate {
-  readonly privateKey: string
-  readonly chain: string
-  readonly context: SecureContext
-}
-
-interface UsableCertificate extends ChosenCertificate {
-  readonly leaf: X509Certificate
-}
-
-/** Chooses among certificates, and keeps the TLS context of each: making one costs 0.3 ms. */
-function createCertificateChooser(certificates: GatewayDeps['certificates'], log: Log) {
-  /** By key and chain; undefined for what cannot be used. Emptied when it holds more than a Gateway may have. */
-  const made = new Map<string, UsableCertificate | undefined>()
-
-  const madeOf = (privateKey: string, chain: string, name: string) => {
-    const id = `${privateKey}\n${chain}`
-    if (made.has(id)) return made.get(id)
-    if (made.size >= MAX_CONTEXTS) made.clear()
-    const entry = usable(privateKey, chain, name)
-    made.set(id, entry)
-    return entry
-  }
-  /** A Secret that holds nonsense takes no other listener with it. */
-  const usable = (privateKey: string, chain: string, name: string): UsableCertificate | undefined => {
-    try {
-      const context = createSecureContext(gatewayTlsOptions({ privateKey, chain }))
-      return { privateKey, chain, context, leaf: new X509Certificate(chain) }
-    } catch (err) {
-      log.error('a serving certificate cannot be used', { err, 'hauberk.certificate': name })
-      return undefined
-    }
-  }
-  const entryOf = (certificate: ListenerCertificate) => {
-    if (certificate.source === 'secret') {
-      return madeOf(certificate.privateKey, certificate.certificate, certificate.name)
-    }
-    const { hostname } = certificate
-    const issued = certificates?.get(hostname)
-    return issued === undefined ? undefined : madeOf(issued.privateKey, issued.chain, hostname)
-  }
-
-  return {
-    /** The one that is for this name, else the first there is. */
-    choose(of: readonly ListenerCertificate[], serverName: string | undefined): ChosenCertificate | undefined {
-      const entries = of.flatMap((certificate) => entryOf(certificate) ?? [])
-      const matching = serverName === undefined ? undefined : entries.find(({ leaf }) => leaf.checkHost(serverName))
-      return matching ?? entries[0]
-    },
-  }
-}
-
-/** Of one port: 64 listeners with a few certificates each, and their predecessors until they are forgotten. */
-const MAX_CONTEXTS = 512
-
-/** TLS takes the absence of a certificate as empty texts. */
-const NO_CERTIFICATE = { privateKey: '', chain: '' }

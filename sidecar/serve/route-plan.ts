@@ -3,6 +3,7 @@ import type { RouteAction, RouteConfig, HeaderEdits as RouteEdits } from '../../
 import type { HeaderPair } from '../../model/verdict.ts'
 import type { CompiledRoute } from '../compile/pipeline.ts'
 import { matchedPrefix } from '../compile/router.ts'
+import { backendPicker } from './backend-picker.ts'
 import { type Delivery, settleDelivery } from './delivery.ts'
 import { IDENTITY_DROP, IDENTITY_HEADERS, isIdentityHeader } from './forwarded.ts'
 import type { HeaderLines } from './http1/header-lines.ts'
@@ -121,25 +122,6 @@ function withAdded(pairs: HeaderPair[], add: readonly HeaderPair[], received: He
 function overlay(below: readonly HeaderPair[], above: readonly HeaderPair[]): HeaderPair[] {
   const kept = below.filter(([name]) => !above.some(([winner]) => winner === name))
   return [...kept, ...above]
-}
-
-/** Smooth weighted round robin: of weights 3 and 1, every fourth request goes to the second. */
-function backendPicker(backends: Extract<RouteAction, { kind: 'forward' }>['backends']): () => string {
-  const weighted = backends.filter(({ weight }) => weight > 0)
-  const total = weighted.reduce((sum, { weight }) => sum + weight, 0)
-  if (weighted.length === 0) return () => ''
-  const only = weighted.length === 1 ? weighted[0] : undefined
-  if (only !== undefined) return () => only.upstream
-  const current = weighted.map(() => 0)
-  return () => {
-    let best = 0
-    for (let i = 0; i < weighted.length; i++) {
-      current[i]! += weighted[i]!.weight
-      if (current[i]! > current[best]!) best = i
-    }
-    current[best]! -= total
-    return weighted[best]!.upstream
-  }
 }
 
 /** The path after a URLRewrite or RequestRedirect (Gateway API, HTTPPathModifier). */

@@ -197,7 +197,8 @@ export function refusalOf(denial: string, detail?: string): Refusal {
   return { denial, filter: undefined, rule: undefined, origins: [], detail }
 }
 
-function settle<T extends object | undefined>(value: T | Promise<T>, then: (value: T) => void): void {
+/** Goes on with a decision, at once where there is one. */
+export function settle<T extends object | undefined>(value: T | Promise<T>, then: (value: T) => void): void {
   if (value instanceof Promise) void value.then(then)
   else then(value)
 }
