@@ -76,8 +76,14 @@ export function gatewaysOf(snapshot: Snapshot, judgeKeyPair?: JudgeKeyPair): Gat
   const issues: { resource: Resource; issue: Issue }[] = []
   const taken = new Map<string, Resource>()
   for (const resource of [...snapshot.ofKind('Gateway')].sort(byAge)) {
+    const { name, namespace = 'default' } = resource.metadata
+    const serviceAccount = gatewayServiceAccount(namespace, name)
+    const holder = taken.get(serviceAccount)
+    // Its pods run on: nobody else becomes what they are because it cannot be read, or has no class, for a while.
+    const hold = () => void (holder ?? taken.set(serviceAccount, resource))
     const read = readGateway(resource)
     if (!read.ok) {
+      hold()
       issues.push(...read.issues.map((found) => ({ resource, issue: found })))
       continue
     }
@@ -85,14 +91,13 @@ export function gatewaysOf(snapshot: Snapshot, judgeKeyPair?: JudgeKeyPair): Gat
     const ofClass = ours.get(gatewayClassName)
     if (ofClass === undefined) {
       if (snapshot.get('GatewayClass', undefined, gatewayClassName) === undefined) {
+        hold()
         const missing = issue('no-such-class', 'spec.gatewayClassName', `there is no GatewayClass ${gatewayClassName}`)
         issues.push({ resource, issue: { ...missing, severity: 'warning' } })
       }
       continue
     }
-    const { name, namespace = 'default' } = resource.metadata
-    const serviceAccount = gatewayServiceAccount(namespace, name)
-    const refusal = nameRefusal(serviceAccount, taken.get(serviceAccount))
+    const refusal = nameRefusal(serviceAccount, holder)
     const { labels = {}, annotations = {} } = read.value.spec.infrastructure ?? {}
     const common = {
       resource,
@@ -110,13 +115,13 @@ export function gatewaysOf(snapshot: Snapshot, judgeKeyPair?: JudgeKeyPair): Gat
         parameters: undefined,
         parametersNamed: [],
         listeners: [],
-        accepted: refused('Invalid', `${refusal.message}.`),
+        accepted: refused('Invalid', `The name cannot be had: ${refusal.message}; ${refusal.fix}.`),
         resolvedRefs: RESOLVED,
         issues: [refusal],
       })
       continue
     }
-    taken.set(serviceAccount, resource)
+    hold()
     gateways.push({ ...common, ...factsOf(read.value, namespace, ofClass, snapshot, judgeKeyPair) })
   }
   return {
