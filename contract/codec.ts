@@ -3,13 +3,16 @@ import { fail, issue, ok, type Result } from '../model/result.ts'
 
 /** Decodes a document or message. Whatever the schema does not know, and whatever is not JSON, is refused. */
 export function decode<Schema extends v.GenericSchema>(schema: Schema, text: string): Result<v.InferOutput<Schema>> {
-  let wire: unknown
+  const wire = parseJson(text)
+  return wire.ok ? read(schema, wire.value) : wire
+}
+
+export function parseJson(text: string): Result<unknown> {
   try {
-    wire = JSON.parse(text)
+    return ok(JSON.parse(text) as unknown)
   } catch {
     return fail(issue('not-json', '', 'is not JSON'))
   }
-  return read(schema, wire)
 }
 
 /** Reads a value that is JSON already. At most 64 issues are told. */

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MESH_ALPN } from '../contract/alpn.ts'
+import { decodeOperatorMessage } from '../contract/read-config.ts'
 import type { DocumentKind, OperatorMessage } from '../contract/session.ts'
 import { CONTRACT_VERSION, type WorkloadConfig } from '../contract/workload-config.ts'
 import type { Issue, Result } from '../model/result.ts'
@@ -403,6 +404,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
             keys.checked(message.issuer)
         }
       },
+      decode: (text) => decodeOperatorMessage(text, control.pipeline()?.config),
       backoff: createBackoff({ baseMs: 200, maxMs: 5_000, minMs: 50, random }),
       clock,
       log,

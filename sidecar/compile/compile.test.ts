@@ -208,3 +208,29 @@ test('two slots of one mode are refused', () => {
   const result = compile(configOf({ gate: [slot({ say: 'yes' }), slot({ say: 'no' })] }), undefined, deps, filters)
   assert.equal(result.ok, false)
 })
+
+test('a route that is the very object of before is adopted as it is, with what its checks remember', async () => {
+  const first = configOf({ gate: [slot({ say: 'yes' })], quota: [slot({ allow: 1, name: 'q' })] })
+  const [listener] = first.listeners
+  assert.ok(listener?.kind === 'inbound')
+  const other = { ...listener.routes[0]!, id: 'other', match: { ...listener.routes[0]!.match, method: 'PUT' } }
+  const second: WorkloadConfig = {
+    ...first,
+    version: '2',
+    listeners: [{ ...listener, routes: [other, ...listener.routes] }],
+  }
+  const before = compile(first, undefined, deps, filters)
+  assert.ok(before.ok)
+  assert.equal((await ask(before.value)).verdict.kind, 'continue')
+  const after = compile(second, before.value, deps, filters)
+  assert.ok(after.ok)
+  assert.equal(after.value.inbound.get(8080)?.route(request), before.value.inbound.get(8080)?.route(request))
+  assert.equal((await ask(after.value)).verdict.kind, 'deny', 'the one request was had before')
+  const third = compile(second, after.value, deps, filters)
+  assert.ok(third.ok)
+  assert.deepEqual([...third.value.memory.checks.keys()], [...after.value.memory.checks.keys()])
+  assert.equal((await ask(third.value)).verdict.kind, 'deny')
+  const alone = compile(second, after.value, deps, [...filters])
+  assert.ok(alone.ok)
+  assert.notEqual(alone.value.inbound.get(8080)?.route(request), after.value.inbound.get(8080)?.route(request))
+})

@@ -1,5 +1,11 @@
 import { canonicalJson } from '../../contract/codec.ts'
-import type { FilterSlot, FilterSlots, InboundListener, WorkloadConfig } from '../../contract/workload-config.ts'
+import type {
+  FilterSlot,
+  FilterSlots,
+  InboundListener,
+  RouteConfig,
+  WorkloadConfig,
+} from '../../contract/workload-config.ts'
 import type { Check, Filter, FilterDeps } from '../../model/filter.ts'
 import { fail, type Issue, issue, ok, type Result, under } from '../../model/result.ts'
 import type { Denial } from '../../model/verdict.ts'
@@ -44,6 +50,11 @@ export function compile(
   const issues: Issue[] = []
   const checks = new Map<string, { check: Check; remembers: readonly string[] }>()
   const values = new Map<string, unknown>()
+  const routes = new Map<RouteConfig, { compiled: CompiledRoute; checks: readonly string[] }>()
+  // A route that is the very one of before is compiled already, as long as the same filters are asked.
+  const earlier = previous?.memory.filters === filters ? previous.memory : undefined
+  /** Keys of the checks that the route which is compiled just now asks. */
+  let used: string[] = []
   const remember = <T>(key: string, create: () => T): T => {
     if (!values.has(key)) {
       values.set(key, previous?.memory.values.has(key) ? previous.memory.values.get(key) : create())
@@ -64,6 +75,7 @@ export function compile(
       return undefined
     }
     const key = `${filter.name} ${slot.mode} ${canonicalJson(slot.config)}`
+    used.push(key)
     const known = checks.get(key) ?? adopt(key)
     if (known !== undefined) return { ...common, check: known.check, config: decoded.value }
     const remembers: string[] = []
@@ -123,18 +135,22 @@ export function compile(
     return hasDryRun ? { enforced, shadow } : { enforced }
   }
 
-  const compileRoutes = (routes: InboundListener['routes'], path: string) =>
-    buildRouter(
-      routes.map((route, i) => {
-        const compiled: CompiledRoute = {
-          id: route.id,
-          config: route,
-          chain: compileChain(route.filters, `${path}.routes[${i}].filters`),
-        }
-        issues.push(...regexIssues(route.match, `${path}.routes[${i}].match`))
-        return { match: route.match, route: compiled }
-      }),
-    )
+  const compileRoute = (route: RouteConfig, path: string): CompiledRoute => {
+    const kept = earlier?.routes.get(route)
+    if (kept?.checks.every((key) => checks.has(key) || adopt(key) !== undefined)) {
+      routes.set(route, kept)
+      return kept.compiled
+    }
+    used = []
+    const chain = compileChain(route.filters, `${path}.filters`)
+    issues.push(...regexIssues(route.match, `${path}.match`))
+    const compiled: CompiledRoute = { id: route.id, config: route, chain }
+    routes.set(route, { compiled, checks: used })
+    return compiled
+  }
+
+  const compileRoutes = (all: InboundListener['routes'], path: string) =>
+    buildRouter(all.map((route, i) => ({ match: route.match, route: compileRoute(route, `${path}.routes[${i}]`) })))
 
   const inbound = new Map<number, InboundPipeline>()
   const gateway = new Map<string, GatewayPipeline>()
@@ -155,14 +171,6 @@ export function compile(
     if (route) inbound.set(listener.port, { listener, route, tcp })
   })
 
-  const outbound = new Map<string, OutboundPipeline>()
-  config.outbound.services.forEach(({ upstream, routing }, i) => {
-    if (routing === undefined) return
-    const path = `outbound.services[${i}].routing`
-    const route = safely(() => compileRoutes(routing.routes, path), issues, path)
-    if (route) outbound.set(upstream, { route })
-  })
-
   const streams = new Map<string, StreamPipeline>()
   for (const [i, listener] of (config.streams ?? []).entries()) {
     const path = `streams[${i}]`
@@ -179,8 +187,24 @@ export function compile(
     streams.set(listener.name, { listener, route })
   }
 
+  const outbound = new Map<string, OutboundPipeline>()
+  config.outbound.services.forEach(({ upstream, routing }, i) => {
+    if (routing === undefined) return
+    const path = `outbound.services[${i}].routing`
+    const route = safely(() => compileRoutes(routing.routes, path), issues, path)
+    if (route) outbound.set(upstream, { route })
+  })
+
   if (issues.length > 0) return fail(...issues)
-  return ok({ version: config.version, config, inbound, gateway, outbound, streams, memory: { checks, values } })
+  return ok({
+    version: config.version,
+    config,
+    inbound,
+    gateway,
+    outbound,
+    streams,
+    memory: { checks, values, routes, filters },
+  })
 }
 
 function regexIssues(match: InboundListener['routes'][number]['match'], path: string): Issue[] {

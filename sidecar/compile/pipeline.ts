@@ -17,10 +17,10 @@ export interface Pipeline {
   readonly inbound: ReadonlyMap<number, InboundPipeline>
   /** By name of the Gateway's listener. */
   readonly gateway: ReadonlyMap<string, GatewayPipeline>
-  /** By name of the Gateway's listener: those whose connections are carried as bytes. */
-  readonly streams: ReadonlyMap<string, StreamPipeline>
   /** By upstream: the ports of Services that have routes. */
   readonly outbound: ReadonlyMap<string, OutboundPipeline>
+  /** By name of the Gateway's listener: those whose connections are carried as bytes. */
+  readonly streams: ReadonlyMap<string, StreamPipeline>
   /** What `compile` adopts from when the next config comes. */
   readonly memory: PipelineMemory
 }
@@ -38,10 +38,6 @@ export interface GatewayPipeline {
   route(request: RequestView): CompiledRoute | undefined
 }
 
-export interface OutboundPipeline {
-  route(request: RequestView): CompiledRoute | undefined
-}
-
 export interface StreamPipeline {
   readonly listener: StreamListener
   /** By the name that the client asks for, in lower case; undefined: it asks for none. Undefined: no route takes it. */
@@ -52,6 +48,10 @@ export interface CompiledStreamRoute {
   readonly id: string
   readonly config: StreamRoute
   readonly chain: Chain
+}
+
+export interface OutboundPipeline {
+  route(request: RequestView): CompiledRoute | undefined
 }
 
 export interface CompiledRoute {
@@ -87,4 +87,8 @@ export interface PipelineMemory {
   readonly checks: ReadonlyMap<string, { readonly check: Check; readonly remembers: readonly string[] }>
   /** Values that filters asked to be remembered. */
   readonly values: ReadonlyMap<string, unknown>
+  /** Compiled routes by the very object that they are of, each with the keys of the checks that it asks. */
+  readonly routes: ReadonlyMap<RouteConfig, { readonly compiled: CompiledRoute; readonly checks: readonly string[] }>
+  /** That all of it was compiled with. */
+  readonly filters: readonly Filter[]
 }

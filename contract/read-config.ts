@@ -1,0 +1,109 @@
+import { ok, type Result, under } from '../model/result.ts'
+import { isSame } from '../model/same.ts'
+import { decode, parseJson, read } from './codec.ts'
+import { OperatorMessage } from './session.ts'
+import { type Upstream, WorkloadConfig } from './workload-config.ts'
+
+/**
+ * Reads a config as {@link read} does, and takes from `before` each route, outbound Service and upstream that says the same as one
+ * there: the very object, so that neither it is read again nor what was made of it need be made again. A push that changes
+ * one route of a thousand then costs about one.
+ */
+export function readConfig(wire: unknown, before: WorkloadConfig | undefined): Result<WorkloadConfig> {
+  if (before === undefined || !isObject(wire)) return read(WorkloadConfig, wire)
+  const restores: ((config: Writable) => void)[] = []
+  const rest = { ...wire, ...reduceListeners(wire, before, restores), ...reduceOutbound(wire, before, restores) }
+  if (isObject(wire['upstreams'])) rest['upstreams'] = reduceUpstreams(wire['upstreams'], before, restores)
+  const found = read(WorkloadConfig, rest)
+  // Paths of issues are those of the whole.
+  if (!found.ok) return read(WorkloadConfig, wire)
+  const config = found.value as Writable
+  for (const restore of restores) restore(config)
+  return ok(config)
+}
+
+/** Decodes what an operator says, a config by {@link readConfig}. */
+export function decodeOperatorMessage(text: string, before: WorkloadConfig | undefined): Result<OperatorMessage> {
+  if (before === undefined) return decode(OperatorMessage, text)
+  const wire = parseJson(text)
+  if (!wire.ok) return wire
+  const message = wire.value
+  if (!isObject(message) || message['type'] !== 'config' || Object.keys(message).length !== 2) {
+    return read(OperatorMessage, message)
+  }
+  const found = readConfig(message['config'], before)
+  if (found.ok) return ok({ type: 'config', config: found.value })
+  return { ok: false, issues: found.issues.map((each) => under('config', each)) }
+}
+
+/** Nobody else has seen it yet. */
+type Writable = WorkloadConfig
+
+type Json = Readonly<Record<string, unknown>>
+
+function reduceListeners(wire: Json, before: WorkloadConfig, restores: ((config: Writable) => void)[]): Json {
+  const { listeners } = wire
+  if (!Array.isArray(listeners)) return {}
+  const known = new Map(before.listeners.map((listener) => [nameOf(listener), listener.routes]))
+  const reduced = listeners.map((listener: unknown, i) => {
+    const routes = isObject(listener) ? listener['routes'] : undefined
+    const earlier = isObject(listener) ? known.get(nameOf(listener)) : undefined
+    if (!Array.isArray(routes) || earlier === undefined) return listener
+    const { changed, whole } = withoutSame(routes, earlier, 'id')
+    restores.push((config) => {
+      const listener = config.listeners[i]!
+      listener.routes = whole(listener.routes)
+    })
+    return { ...(listener as Json), routes: changed }
+  })
+  return { listeners: reduced }
+}
+
+function nameOf(listener: Json): unknown {
+  return listener['kind'] === 'gateway' ? listener['name'] : listener['port']
+}
+
+function reduceOutbound(wire: Json, before: WorkloadConfig, restores: ((config: Writable) => void)[]): Json {
+  const { outbound } = wire
+  if (!isObject(outbound) || !Array.isArray(outbound['services'])) return {}
+  const { changed, whole } = withoutSame(outbound['services'], before.outbound.services, 'upstream')
+  restores.push((config) => {
+    config.outbound.services = whole(config.outbound.services)
+  })
+  return { outbound: { ...outbound, services: changed } }
+}
+
+function reduceUpstreams(wire: Json, before: WorkloadConfig, restores: ((config: Writable) => void)[]): Json {
+  const kept = new Map<string, Upstream>()
+  for (const [name, upstream] of Object.entries(before.upstreams)) {
+    if (Object.hasOwn(wire, name) && isSame(wire[name], upstream)) kept.set(name, upstream)
+  }
+  restores.push((config) => {
+    config.upstreams = { ...config.upstreams, ...Object.fromEntries(kept) }
+  })
+  return Object.fromEntries(Object.entries(wire).filter(([name]) => !kept.has(name)))
+}
+
+/** Those that are not among the earlier ones, and how to put all together again once these were read. */
+function withoutSame<Part extends Json>(now: readonly unknown[], earlier: readonly Part[], key: string) {
+  let byKey: Map<unknown, Part> | undefined
+  const find = (part: unknown, at: number): Part | undefined => {
+    if (!isObject(part)) return undefined
+    const there = earlier[at]
+    if (there !== undefined && isSame(part, there)) return there
+    byKey ??= new Map(earlier.map((each) => [each[key], each]))
+    const named = byKey.get(part[key])
+    return named !== undefined && isSame(part, named) ? named : undefined
+  }
+  const kept = now.map(find)
+  const changed = now.filter((_, at) => kept[at] === undefined)
+  const whole = (read: readonly Part[]): Part[] => {
+    let next = 0
+    return kept.map((each) => each ?? read[next++]!)
+  }
+  return { changed, whole }
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
