@@ -13,9 +13,11 @@ import { dialMesh, dialPlain, get } from '../serve/testing/client.ts'
 import { until } from '../serve/testing/until.ts'
 import {
   createTestMesh,
+  forwardTo,
   gateSlots,
   inbound,
   meshUpstream,
+  route,
   startPlane,
   type TestMesh,
   type TestPlane,
@@ -237,6 +239,46 @@ test('T33: the address that was dialled names the Service, and Host, whatever it
   assert.equal(refused.status, 403)
   assert.equal(JSON.parse(refused.body).denial, 'outbound-unknown-address')
   await client.closed()
+})
+
+test('routes are for calls to the address of a Service, and whoever dials a pod asks that pod', async (t) => {
+  const [orders, next] = [await startOrders(t, OTHER_POD_IP, 'orders'), await startOrders(t, OTHER_POD_IP, 'next')]
+  const plane = await startCaptured(t, {
+    config: workloadConfig([], {
+      workload: 'shop/storefront',
+      upstreams: { 'shop/orders:80': meshUpstream('orders'), 'shop/next:80': meshUpstream('orders') },
+      outbound: {
+        services: [
+          service(80, {
+            routing: {
+              origins: ['HTTPRoute/shop/orders@1'],
+              routes: [
+                route(forwardTo('shop/next:80'), {
+                  match: { hostnames: [], path: { type: 'prefix', value: '/next' }, headers: [], query: [] },
+                }),
+              ],
+            },
+          }),
+        ],
+        egress: [],
+      },
+    }),
+    identity: await mesh.identity('storefront'),
+    endpoints: {
+      'shop/orders:80': [{ address: OTHER_POD_IP, port: orders.port('8080'), pod: 'shop/orders-0' }],
+      'shop/next:80': [{ address: OTHER_POD_IP, port: next.port('8080'), pod: 'shop/next-0' }],
+    },
+  })
+  const ask = async (path: string) => {
+    const client = await dialPlain(plane.port('outbound'))
+    t.after(() => client.destroy())
+    return client.request(get(path, [], 'whatever.example'))
+  }
+  plane.going.outbound = { address: '10.96.0.7', port: 80 }
+  assert.equal((await ask('/next')).body, 'next whatever.example')
+  assert.equal((await ask('/')).status, 404)
+  plane.going.outbound = { address: OTHER_POD_IP, port: orders.port('8080') }
+  assert.equal((await ask('/next')).body, 'orders whatever.example')
 })
 
 test('F19: a pod that was dialled by its own address answers, and none of its siblings; one that leaves, to the last request', async (t) => {

@@ -106,3 +106,17 @@ test('the index finds what a scan in order finds', () => {
     ),
   )
 })
+
+test('a method of gRPC is matched whatever its service, and only where a path has two segments', () => {
+  const route = buildRouter([
+    { match: match({ path: { type: 'exact', value: '/shop.Orders/Watch' } }), route: 'exact' },
+    { match: match({ path: { type: 'prefix', value: '/shop.Orders' } }), route: 'service' },
+    { match: match({ path: { type: 'grpc-method', value: 'Watch' } }), route: 'method' },
+    { match: match({}), route: 'every' },
+  ])
+  assert.equal(route(request({ path: '/shop.Orders/Watch' })), 'exact')
+  assert.equal(route(request({ path: '/shop.Orders/List' })), 'service')
+  assert.equal(route(request({ path: '/other.Things/Watch' })), 'method')
+  for (const path of ['/Watch', '/a/b/Watch', '/a/Watch/', '/a/watch', '/a/List', '/a/', '/'])
+    assert.equal(route(request({ path })), 'every', path)
+})
