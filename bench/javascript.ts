@@ -1,11 +1,12 @@
 /**
- * `node bench/javascript.ts [tokens]`: nanoseconds of our own code for one request, and nothing else.
+ * `node bench/javascript.ts [tokens] [http1|http2|grpc]`: nanoseconds of our own code for one request, and nothing else.
  *
  * The connection, exchange, parsers, policies and metrics of the product run between sockets that take everything and do
  * nothing: no kernel, no TLS, no backend. It shows on a shared machine what a change to the request path gains, which the
  * real rounds of `npm run bench` then have to confirm. With `--cpu-prof` it says where the time goes.
  *
- * `tokens` is how many of them come in turn; 0, the default, is the identity rule alone.
+ * `tokens` is how many of them come in turn; 0, the default, is the identity rule alone. Over HTTP/2 it is 8 connections of 10
+ * streams, as in the rounds, each with a token of its own.
  */
 import { EventEmitter } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -28,6 +29,8 @@ import type { Client } from '../sidecar/serve/client.ts'
 import { HttpConnection } from '../sidecar/serve/connection.ts'
 import type { Engine } from '../sidecar/serve/engine.ts'
 import { ForwardedLines } from '../sidecar/serve/forwarded.ts'
+import { MESH_LIMITS } from '../sidecar/serve/http2/limits.ts'
+import { Http2Connection } from '../sidecar/serve/http2-connection.ts'
 import { createIdSource } from '../sidecar/serve/ids.ts'
 import { inboundSite } from '../sidecar/serve/inbound.ts'
 import { LENT_READ_BYTES } from '../sidecar/serve/lent-reads.ts'
@@ -36,10 +39,13 @@ import { createLoad } from '../sidecar/serve/load.ts'
 import { Mirrors } from '../sidecar/serve/mirrors.ts'
 import type { RequestRecord } from '../sidecar/serve/observation.ts'
 import { OpenTunnels } from '../sidecar/serve/open-tunnels.ts'
+import type { Connected } from '../sidecar/upstream/connect.ts'
 import { UpstreamConnection } from '../sidecar/upstream/connection.ts'
 import { Deadlines } from '../sidecar/upstream/deadlines.ts'
 import { EndpointPool, type PoolDeps } from '../sidecar/upstream/pool.ts'
 import { Upstreams } from '../sidecar/upstream/upstreams.ts'
+import { GrpcApp, Http2Caller, SessionedPool, windowUpdate } from './javascript-http2.ts'
+import { GRPC_MESSAGE } from './load/http2-probe.ts'
 import { summarise } from './measure/statistics.ts'
 import { APP } from './peers/hauberk.ts'
 import { keysFor, readMesh, translateFor } from './peers/sidecar.ts'
@@ -51,15 +57,20 @@ const WARM_UP_MS = 2_500
 const ROUND_MS = 1_000
 const ROUNDS = 5
 const BATCHES_PER_TURN = 50
+const HTTP2_CONNECTIONS = 8
+const HTTP2_STREAMS = 10
 
 const tokenCount = Number(process.argv[2] ?? 0)
+const protocol = process.argv[3] ?? 'http1'
+if (!['http1', 'http2', 'grpc'].includes(protocol)) throw new RangeError('the protocol is http1, http2 or grpc')
+const isGrpc = protocol === 'grpc'
 if (!Number.isInteger(tokenCount) || tokenCount < 0) throw new RangeError('tokens is a whole number from 0')
 
 const directory = await mkdtemp(join(tmpdir(), 'hauberk-bench-'))
 const certificates = await makeCertificates(directory)
 await rm(directory, { recursive: true })
 const tokens = makeTokens(Math.max(1, tokenCount))
-const { config } = translateFor(APP, await readMesh(tokenCount === 0 ? 'identity' : 'jwt-limit'), certificates.root)
+const { config } = translateFor(APP, await readMesh(meshOf()), certificates.root)
 const keys = createIssuerKeys(clock, () => false)
 keys.replace(keysFor(tokens))
 const metrics = createSidecarMetrics(createMetrics(), {
@@ -153,52 +164,142 @@ class IdleSocket extends EventEmitter {
 }
 
 const idleSocket = () => new IdleSocket() as unknown as Socket & IdleSocket
-const app = new EndpointPool({ kind: 'plain', host: '127.0.0.1', port: 9 }, poolDeps)
-const upstreams = Array.from({ length: CONNECTIONS }, () => {
-  const connected = { socket: idleSocket(), peer: undefined, usableMs: Number.POSITIVE_INFINITY }
-  const connection = new UpstreamConnection(connected, Number.POSITIVE_INFINITY, app)
-  connection.uses = 1
-  app.giveBack(connection)
-  return connection
+const idleConnection = (): Connected => ({
+  socket: idleSocket(),
+  peer: undefined,
+  usableMs: Number.POSITIVE_INFINITY,
 })
-const site = inboundSite(8080, '8080', app)
-const clients = Array.from({ length: CONNECTIONS }, () => {
-  const socket = idleSocket()
-  const client: Client = {
-    peer: {
-      spiffeId: CLIENT_ID,
-      trustDomain: identity.value.trustDomain,
-      namespace: 'bench',
-      serviceAccount: 'client',
-      ip: '127.0.0.1',
-    },
-    isSecure: true,
-    serverName: undefined,
-    forwarded: new ForwardedLines(`By=${APP_ID};Hash=${'0'.repeat(64)};URI=${CLIENT_ID}`),
-    notAfterMs: Number.POSITIVE_INFINITY,
-  }
-  new HttpConnection({ engine, socket, client, site, handOver() {} })
-  return socket
-})
-
-const requests = tokens.valid.map((token) => {
-  const authorization = tokenCount === 0 ? '' : `Authorization: Bearer ${token}\r\n`
-  return Buffer.from(`GET /orders/1 HTTP/1.1\r\nHost: 127.0.0.1:12345\r\n${authorization}\r\n`)
+const client = (): Client => ({
+  peer: {
+    spiffeId: CLIENT_ID,
+    trustDomain: identity.value.trustDomain,
+    namespace: 'bench',
+    serviceAccount: 'client',
+    ip: '127.0.0.1',
+  },
+  isSecure: true,
+  serverName: undefined,
+  forwarded: new ForwardedLines(`By=${APP_ID};Hash=${'0'.repeat(64)};URI=${CLIENT_ID}`),
+  notAfterMs: Number.POSITIVE_INFINITY,
 })
 const answer = Buffer.from(
   `HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sun, 22 Nov 2026 22:10:45 GMT\r\nContent-Type: text/plain\r\n` +
     `Content-Length: 1024\r\nConnection: keep-alive\r\n\r\n${'hauberk '.repeat(128)}`,
 )
-answer.copy(readBuffer)
 
-let sent = 0
-/** One request on each connection, then one answer on each. */
-function runBatch(): void {
-  for (const client of clients) {
-    // As TLS hands it over: a chunk of its own, whose memory is not on V8's heap.
-    client.emit('data', Buffer.from(new Uint8Array(requests[sent++ % requests.length]!).buffer))
+/** Requests that are sent at once, and then answered. */
+interface Batches {
+  readonly requests: number
+  /** How many come in one turn of the event loop. */
+  readonly perTurn: number
+  run(): void
+}
+
+const batches = protocol === 'http1' ? http1Batches() : isGrpc ? grpcBatches() : http2Batches()
+
+function meshOf(): 'identity' | 'jwt-limit' | 'grpc' {
+  if (isGrpc) return 'grpc'
+  return tokenCount === 0 ? 'identity' : 'jwt-limit'
+}
+
+/** Kept connections to an application that speaks HTTP/1.1, all of them idle. */
+function http1App(count: number): { readonly pool: EndpointPool; answerAll(): void } {
+  const pool = new EndpointPool({ kind: 'plain', host: '127.0.0.1', port: 9 }, poolDeps)
+  const upstreams = Array.from({ length: count }, () => {
+    const connection = new UpstreamConnection(idleConnection(), Number.POSITIVE_INFINITY, pool)
+    connection.uses = 1
+    pool.giveBack(connection)
+    return connection
+  })
+  answer.copy(readBuffer)
+  return {
+    pool,
+    answerAll() {
+      for (const upstream of upstreams) if (upstream.user !== undefined) upstream.onRead(answer.length, readBuffer)
+    },
   }
-  for (const upstream of upstreams) if (upstream.user !== undefined) upstream.onRead(answer.length, readBuffer)
+}
+
+function http1Batches(): Batches {
+  const app = http1App(CONNECTIONS)
+  const site = inboundSite(8080, '8080', app.pool)
+  const clients = Array.from({ length: CONNECTIONS }, () => {
+    const socket = idleSocket()
+    new HttpConnection({ engine, socket, client: client(), site, handOver() {} })
+    return socket
+  })
+  const requests = tokens.valid.map((token) => {
+    const authorization = tokenCount === 0 ? '' : `Authorization: Bearer ${token}\r\n`
+    return Buffer.from(`GET /orders/1 HTTP/1.1\r\nHost: 127.0.0.1:12345\r\n${authorization}\r\n`)
+  })
+  let sent = 0
+  return {
+    requests: CONNECTIONS,
+    perTurn: BATCHES_PER_TURN,
+    run() {
+      for (const socket of clients) {
+        // As TLS hands it over: a chunk of its own, whose memory is not on V8's heap.
+        socket.emit('data', Buffer.from(new Uint8Array(requests[sent++ % requests.length]!).buffer))
+      }
+      app.answerAll()
+    },
+  }
+}
+
+function http2Batches(): Batches {
+  const app = http1App(HTTP2_CONNECTIONS * HTTP2_STREAMS)
+  const callers = http2Callers(app.pool)
+  callers.begin()
+  app.answerAll()
+  return {
+    requests: HTTP2_CONNECTIONS * HTTP2_STREAMS,
+    perTurn: 1,
+    run() {
+      callers.next()
+      app.answerAll()
+    },
+  }
+}
+
+function grpcBatches(): Batches {
+  const pool = new SessionedPool(idleConnection(), poolDeps, clock, deadlines)
+  const app = new GrpcApp()
+  const callers = http2Callers(pool)
+  pool.connection.onRead(app.begin().copy(readBuffer), readBuffer)
+  callers.begin()
+  const calls = HTTP2_CONNECTIONS * HTTP2_STREAMS
+  const answerAll = (count: number) => pool.connection.onRead(app.next(count, readBuffer), readBuffer)
+  answerAll(HTTP2_CONNECTIONS)
+  return {
+    requests: calls,
+    perTurn: 1,
+    run() {
+      callers.next()
+      answerAll(calls)
+    },
+  }
+}
+
+function http2Callers(pool: EndpointPool) {
+  const site = inboundSite(8080, '8080', pool)
+  const callers = Array.from({ length: HTTP2_CONNECTIONS }, (_, i) => {
+    const socket = idleSocket()
+    new Http2Connection({ engine, socket, client: client(), site, limits: MESH_LIMITS })
+    const token = tokenCount === 0 ? undefined : tokens.valid[i % tokenCount]
+    return { socket, caller: new Http2Caller(HTTP2_STREAMS, token, isGrpc) }
+  })
+  const read = windowUpdate(HTTP2_STREAMS * (isGrpc ? GRPC_MESSAGE.length : 1_024))
+  return {
+    begin() {
+      for (const { socket, caller } of callers) socket.emit('data', caller.begin())
+    },
+    next() {
+      for (const { socket, caller } of callers) {
+        socket.emit('data', read)
+        socket.emit('data', caller.next())
+      }
+    },
+  }
 }
 
 /** Nanoseconds of this process's CPU for a request, over `forMs`. */
@@ -207,21 +308,21 @@ async function round(forMs: number): Promise<number> {
   const before = process.cpuUsage()
   let count = 0
   while (clock.monotonic() < until) {
-    for (let i = 0; i < BATCHES_PER_TURN; i++) runBatch()
-    count += BATCHES_PER_TURN * CONNECTIONS
+    for (let i = 0; i < batches.perTurn; i++) batches.run()
+    count += batches.perTurn * batches.requests
     await turn()
   }
   const { user, system } = process.cpuUsage(before)
   return ((user + system) * 1_000) / count
 }
 
-runBatch()
+batches.run()
 if (newest?.status !== 200) throw new Error(`the answer is ${newest?.status}, ${newest?.refusal?.detail}`)
 await round(WARM_UP_MS)
 const rounds: number[] = []
 for (let i = 0; i < ROUNDS; i++) rounds.push(await round(ROUND_MS))
 const { median, min, max } = summarise(rounds)
 process.stdout.write(
-  `${tokenCount} tokens: ${median.toFixed(0)} ns a request [${min.toFixed(0)} - ${max.toFixed(0)}]\n`,
+  `${protocol}, ${tokenCount} tokens: ${median.toFixed(0)} ns a request [${min.toFixed(0)} - ${max.toFixed(0)}]\n`,
 )
 process.exit()

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Denial } from '../../model/verdict.ts'
 import type { Deadline } from '../upstream/deadlines.ts'
+import { SocketWriter } from '../upstream/socket-writer.ts'
 import type { Served } from './accepted.ts'
 import type { Client } from './client.ts'
 import { denialOf, HTTP2_FLOOD, HTTP2_PROTOCOL } from './denials.ts'
@@ -61,9 +62,10 @@ export class Http2Connection implements Http2Wire, Http2Handler, Served {
     this.site = site
     this.#socket = socket
     this.#deadline = engine.deadlines.create(() => this.#onDeadline())
+    const writer = new SocketWriter(socket)
     this.#session = new Http2Session({
       role: 'server',
-      write: (bytes) => socket.write(bytes),
+      write: (bytes) => writer.writeTurn(bytes),
       clock: engine.clock,
       limits,
       handler: this,

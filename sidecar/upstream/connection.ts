@@ -64,9 +64,9 @@ export class UpstreamConnection implements ByteStream {
     return this.#socket.write(bytes)
   }
 
-  /** For whoever has gathered the writes of a turn already. */
-  writeNow(bytes: Buffer): boolean {
-    return this.#socket.write(bytes)
+  /** For whoever has gathered the writes of a turn already. `bytes` are lent. */
+  writeTurn(bytes: Buffer): boolean {
+    return this.writer.writeTurn(bytes)
   }
 
   pause(): void {

@@ -87,7 +87,7 @@ export class Http2Upstream implements ByteStreamUser, StreamHome {
     this.idleDeadline = deadlines.create(() => (this.#isGone ? connection.destroy() : this.leave()))
     this.#session = new Http2Session({
       role: 'client',
-      write: (bytes) => connection.writeNow(bytes),
+      write: (bytes) => connection.writeTurn(bytes),
       clock,
       limits: MESH_LIMITS,
       handler: {

@@ -52,3 +52,19 @@ test('memory is used again when the kernel has taken what was in it', async (t) 
   assert.equal(socket.writableLength, 0)
   assert.equal(writer.take(16_000).buffer, first.buffer)
 })
+
+test('what a turn gathered is lent, whether the socket can send it or not', async (t) => {
+  const { socket, other } = await pair(t)
+  const writer = new SocketWriter(socket, { holdsSmall: true })
+  const expected: Buffer[] = []
+  while (socket.writableLength < 1_000_000) {
+    const turn = randomBytes([200, 16_000, 60_000, 200_000][expected.length % 4]!)
+    expected.push(Buffer.from(turn))
+    writer.writeTurn(turn)
+    turn.fill(0)
+  }
+  socket.end()
+  const received: Buffer[] = []
+  for await (const chunk of other) received.push(chunk as Buffer)
+  assert.ok(Buffer.concat(received).equals(Buffer.concat(expected)))
+})

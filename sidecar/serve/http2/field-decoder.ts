@@ -110,6 +110,11 @@ export class FieldDecoder {
     return this.#table.bytes
   }
 
+  /** Changes with whatever a section changes for those after it. */
+  get generation(): number {
+    return this.#table.generation
+  }
+
   decode(bytes: Buffer, start: number, end: number, kind: SectionKind): Decoded {
     this.#begin(kind)
     const { maxHeadBytes } = this.#limits

@@ -1,6 +1,5 @@
-/** Bytes that a turn's frames get at first, and beyond which a turn's bytes are handed over as they are. */
+/** Bytes that a turn's frames get at first. */
 const BLOCK_BYTES = 16_384
-const COPY_BYTES = 4_096
 
 /** Blocks that wait for the next turn that has something to write. */
 const MAX_SPARE = 64
@@ -9,7 +8,7 @@ const spare: Buffer[] = []
 
 /**
  * The frames of one turn, in one stretch. A connection that has nothing to say holds no memory: blocks are shared by all, and
- * what is short is copied out of them.
+ * what is in them is lent to whoever sends it.
  */
 export class Output {
   bytes: Buffer = NOTHING
@@ -30,16 +29,21 @@ export class Output {
     this.bytes = grown
   }
 
-  /** What there is, for whoever asks, and begins anew. */
-  take(): Buffer {
+  /** Lends what there is to `write`, and begins anew. Returns what that returned. */
+  lendTo(write: (bytes: Buffer) => boolean): boolean {
     const { bytes, at } = this
     this.bytes = NOTHING
     this.at = 0
-    if (at > COPY_BYTES) return bytes.subarray(0, at)
-    const taken = Buffer.allocUnsafe(at)
-    bytes.copy(taken, 0, 0, at)
+    const isFlowing = write(bytes.subarray(0, at))
     giveBack(bytes)
-    return taken
+    return isFlowing
+  }
+
+  /** Nobody wants what there is. */
+  clear(): void {
+    giveBack(this.bytes)
+    this.bytes = NOTHING
+    this.at = 0
   }
 }
 

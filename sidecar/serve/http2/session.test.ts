@@ -98,6 +98,53 @@ test('a request comes out as the head that HTTP/1.1 has, with its body and trail
   assert.deepEqual(user.events, ['trailers x-sum=abc', 'end'])
 })
 
+test('the octets of the last request mean what the table says now, whatever they meant before', () => {
+  const paper = new SessionOnPaper('server').begin()
+  const newest = Buffer.from([0xbe])
+  const again = Buffer.concat([section(...GET), newest])
+  const whole = END_HEADERS | END_STREAM
+  paper.receive(frame(HEADERS, whole, 1, Buffer.concat([section(...GET), codedSection(['x-a', '1'])])))
+  paper.receive(frame(HEADERS, whole, 3, again), frame(HEADERS, whole, 5, again))
+  paper.receive(frame(HEADERS, whole, 7, Buffer.concat([section(...GET), codedSection(['x-a', '2'])])))
+  paper.receive(frame(HEADERS, whole, 9, again), frame(HEADERS, END_HEADERS, 11, again))
+  const heads = paper.requests.map(({ head }) => (head.kind === 'request' ? head : undefined))
+  assert.deepEqual(
+    heads.map((head) => head?.headers.get('x-a')),
+    ['1', '1', '1', '2', '2', '2'],
+  )
+  assert.deepEqual(
+    heads.map((head) => head?.framing.kind),
+    ['none', 'none', 'none', 'none', 'none', 'chunked'],
+  )
+})
+
+test('a repeated answer and its repeated trailers mean what the request makes of them', () => {
+  const paper = new SessionOnPaper('client').begin()
+  const head = section([':status', '200'], ['content-length', '2'])
+  const trailers = section(['grpc-status', '0'])
+  const users = ['GET', 'GET', 'HEAD'].map((method) => {
+    const user = new Transcript()
+    paper.session.open(user)!.sendRequest({ ...REQUEST, method }, true)
+    return user
+  })
+  for (const id of [1, 3]) {
+    paper.receive(
+      frame(HEADERS, END_HEADERS, id, head),
+      frame(DATA, 0, id, Buffer.from('ok')),
+      frame(HEADERS, END_HEADERS | END_STREAM, id, trailers),
+    )
+  }
+  paper.receive(frame(HEADERS, END_HEADERS | END_STREAM, 5, head))
+  assert.deepEqual(
+    users.map(({ events }) => events),
+    [['head 200', 'trailers grpc-status=0', 'end'], ['head 200', 'trailers grpc-status=0', 'end'], ['head 200 end']],
+  )
+  assert.deepEqual(
+    users.map(({ heads: [first] }) => first!.framing.kind),
+    ['length', 'length', 'none'],
+  )
+})
+
 test('T15: requests that HTTP/2 forbids are reset before anybody sees them, and the connection goes on', () => {
   const without = (name: string) => GET.filter(([known]) => known !== name)
   const cases: readonly (readonly [readonly (readonly [string, string])[], string])[] = [
@@ -459,7 +506,7 @@ test('node:http2 as the server is asked, and answers', async () => {
   const closed = once(socket, 'close')
   const session = new Http2Session({
     role: 'client',
-    write: (bytes) => socket.write(bytes),
+    write: (bytes) => socket.write(Buffer.from(bytes)),
     clock: systemClock,
     limits: OUTSIDE_LIMITS,
     handler: { onStream() {}, onGoaway() {}, onIdle() {}, onClose: () => socket.end() },

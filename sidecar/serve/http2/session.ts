@@ -2,6 +2,7 @@ import type { Clock } from '../../../runtime/clock.ts'
 import { totalLength } from '../http1/chunk.ts'
 import type { HeaderFilter, HeaderFilterSource } from '../http1/header-filter.ts'
 import type { HeaderLines } from '../http1/header-lines.ts'
+import type { RequestHead, ResponseHead } from '../http1/message.ts'
 import type { Problem } from '../http1/problem.ts'
 import { copyBytes } from './byte-ring.ts'
 import { ERROR_CODE, type ErrorCode } from './error-code.ts'
@@ -50,6 +51,7 @@ import type {
   MalformedReason,
   SessionEnd,
 } from './handler.ts'
+import { KnownSection } from './known-section.ts'
 import { DRIBBLE_BYTES, type Http2Limits } from './limits.ts'
 import { Output } from './output.ts'
 import { RequestHeads } from './request-head.ts'
@@ -60,7 +62,7 @@ import { type Flushable, flushAtTurnEnd } from './turn.ts'
 
 export interface Http2SessionOptions {
   readonly role: 'server' | 'client'
-  /** Sends bytes, which are handed over for good. False: nothing more is made until `onWritable`. */
+  /** Sends bytes, which are lent for the time of the call. False: nothing more is made until `onWritable`. */
   readonly write: (bytes: Buffer) => boolean
   readonly clock: Pick<Clock, 'monotonic'>
   readonly limits: Http2Limits
@@ -91,6 +93,9 @@ export class Http2Session implements StreamOwner, Flushable {
   readonly #guard: FloodGuard
   readonly #decoder: FieldDecoder
   readonly #encoder = new FieldEncoder()
+  readonly #knownRequest = new KnownSection<RequestHead>()
+  readonly #knownResponse = new KnownSection<ResponseHead>()
+  readonly #knownTrailers = new KnownSection<HeaderLines>()
   readonly #heads: RequestHeads
   readonly #out = new Output()
   #isFlushPlanned = false
@@ -233,7 +238,7 @@ export class Http2Session implements StreamOwner, Flushable {
   flush(): void {
     this.#isFlushPlanned = false
     if (this.#out.at === 0 || !this.isWritable) return
-    this.isWritable = this.#write(this.#out.take())
+    this.isWritable = this.#out.lendTo(this.#write)
   }
 
   /**
@@ -631,11 +636,18 @@ export class Http2Session implements StreamOwner, Flushable {
       return
     }
     if (!this.#isServer && !stream.hasHead) return this.#onResponse(stream, bytes, start, end, hasEnded)
-    if (!this.#decode(bytes, start, end, 'trailers')) return
+    const decoder = this.#decoder
+    const { generation } = decoder
+    let lines = this.#knownTrailers.find(bytes, start, end, generation, 0)
+    if (lines === undefined) {
+      if (!this.#decode(bytes, start, end, 'trailers')) return
+      lines = decoder.lines
+      if (lines !== undefined && decoder.generation === generation)
+        this.#knownTrailers.remember(bytes, start, end, generation, 0, lines)
+    }
     if (stream.hasReceivedEnd) return this.#streamError(stream, ERROR_CODE.STREAM_CLOSED)
     if (!hasEnded) return this.#streamError(stream, ERROR_CODE.PROTOCOL_ERROR)
-    const { lines, malformed } = this.#decoder
-    if (lines === undefined) return this.#malformed(stream, malformed ?? 'bad-trailer')
+    if (lines === undefined) return this.#malformed(stream, decoder.malformed ?? 'bad-trailer')
     if (stream.expectedBytes !== -1 && stream.receivedBytes !== stream.expectedBytes)
       return this.#malformed(stream, 'content-length-mismatch')
     if (lines.count > 0) stream.user?.onTrailers(lines)
@@ -644,7 +656,11 @@ export class Http2Session implements StreamOwner, Flushable {
 
   #onRequest(id: number, bytes: Buffer, start: number, end: number, hasEnded: boolean): void {
     if ((id & 1) === 0) return this.#fail(ERROR_CODE.PROTOCOL_ERROR, 'even stream of a client')
-    if (!this.#decode(bytes, start, end, 'request')) return
+    const decoder = this.#decoder
+    const { generation } = decoder
+    const context = hasEnded ? 1 : 0
+    const known = this.#knownRequest.find(bytes, start, end, generation, context)
+    if (known === undefined && !this.#decode(bytes, start, end, 'request')) return
     if (id <= this.#lastPeerId) {
       if (this.#resetByUs.has(id)) return
       const isClosed = this.#recentlyClosed.has(id)
@@ -663,11 +679,13 @@ export class Http2Session implements StreamOwner, Flushable {
       return
     }
     if ((this.#sectionFlags & SELF_DEPENDENT) !== 0) return this.#resetUnknown(id, ERROR_CODE.PROTOCOL_ERROR)
-    const head = this.#heads.read(this.#decoder, hasEnded)
+    const head = known ?? this.#heads.read(decoder, hasEnded)
     if (typeof head === 'string') {
       this.#handler.onMalformed?.(head)
       return this.#resetUnknown(id, ERROR_CODE.PROTOCOL_ERROR)
     }
+    if (known === undefined && head.kind === 'request' && decoder.generation === generation)
+      this.#knownRequest.remember(bytes, start, end, generation, context, head)
     const stream = this.#makeStream(id)
     stream.hasReceivedEnd = hasEnded
     if (head.kind === 'request') {
@@ -678,9 +696,22 @@ export class Http2Session implements StreamOwner, Flushable {
   }
 
   #onResponse(stream: Http2Stream, bytes: Buffer, start: number, end: number, hasEnded: boolean): void {
-    if (!this.#decode(bytes, start, end, 'response')) return
-    const head = readResponseHead(this.#decoder, hasEnded, stream.toHead)
-    if (typeof head === 'string') return this.#malformed(stream, head)
+    const decoder = this.#decoder
+    const { generation } = decoder
+    const context = (hasEnded ? 1 : 0) | (stream.toHead ? 2 : 0)
+    let head: ResponseHead | MalformedReason | undefined = this.#knownResponse.find(
+      bytes,
+      start,
+      end,
+      generation,
+      context,
+    )
+    if (head === undefined) {
+      if (!this.#decode(bytes, start, end, 'response')) return
+      head = readResponseHead(decoder, hasEnded, stream.toHead)
+      if (typeof head === 'string') return this.#malformed(stream, head)
+      if (decoder.generation === generation) this.#knownResponse.remember(bytes, start, end, generation, context, head)
+    }
     if (!head.interim) {
       stream.hasHead = true
       stream.hasReceivedEnd = hasEnded
@@ -1150,8 +1181,8 @@ export class Http2Session implements StreamOwner, Flushable {
   #end(end: SessionEnd): void {
     this.isClosed = true
     const { kind, code } = end
-    const last = this.#out.take()
-    if (kind !== 'disconnected' && last.length > 0) this.#write(last)
+    if (kind !== 'disconnected' && this.#out.at > 0) this.#out.lendTo(this.#write)
+    else this.#out.clear()
     const streams = [...this.#unsent, ...this.#streams.values()]
     this.#unsent.clear()
     this.#streams.clear()

@@ -74,7 +74,7 @@ export class SessionOnPaper {
       clock: { monotonic: () => this.nowMs },
       write: (bytes) => {
         this.writes += 1
-        this.#written.push(bytes)
+        this.#written.push(Buffer.from(bytes))
         return this.isTaken
       },
       handler: {

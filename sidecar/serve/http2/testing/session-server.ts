@@ -49,7 +49,7 @@ export async function startSessionServer({
     }
     const session = new Http2Session({
       role: 'server',
-      write: (bytes) => socket.write(bytes),
+      write: (bytes) => socket.write(Buffer.from(bytes)),
       clock: systemClock,
       limits,
       handler,
