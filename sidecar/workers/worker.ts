@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { EndpointsDocument } from '../../contract/endpoints.ts'
+import { readConfig } from '../../contract/read-config.ts'
 import { describeIssue } from '../../model/result.ts'
 import { createLog } from '../../runtime/log.ts'
 import { createFileSink } from '../../runtime/log-sink.ts'
@@ -125,7 +126,9 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
   }
   const obey = (news: Extract<News, { readonly kind: 'config' }>): void => {
     const deps = { clock, crypto: openssl, keys, count: sidecarMetrics.count, sharedTimes: share.sharedTimes }
-    const compiled = compile(news.config, pipeline, deps)
+    // What was posted is a copy: parts of it that say the same become the ones that are compiled already.
+    const adopted = readConfig(news.config, pipeline?.config)
+    const compiled = adopted.ok ? compile(adopted.value, pipeline, deps) : adopted
     // Worker 0 has compiled the same: this is a mistake in the program, and a new worker is the best there is.
     if (!compiled.ok) throw new Error(`does not compile here: ${compiled.issues.map(describeIssue).join('; ')}`)
     const previous = pipeline
