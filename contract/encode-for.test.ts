@@ -58,7 +58,7 @@ function membersOf(value: unknown): readonly string[] {
 }
 
 /** The words that came with version 3. */
-const SINCE_3 = ['appProtocol', 'traffic', 'delivery', 'mirrors', 'session', 'zone', 'zones']
+const SINCE_3 = ['appProtocol', 'traffic', 'routing', 'delivery', 'mirrors', 'session', 'zone', 'zones']
 
 test('F20: the documents of version 3 have every word of it, and encoded for older versions none', () => {
   const configs = ['gateway', 'orders', 'orders-db', 'pricing', 'storefront'].map((name) =>
@@ -81,7 +81,11 @@ test('F20: the documents of version 3 have every word of it, and encoded for old
       )
       assert.equal(document.contract, contract)
       const isTold = 'shop/catalog:80' in newest.upstreams
-      assert.deepEqual(unsupported, isTold ? ['TrafficPolicy/shop/catalog@2'] : [])
+      const isRouted = newest.outbound.services.some(({ routing }) => routing !== undefined)
+      assert.deepEqual(unsupported, [
+        ...(isRouted ? ['HTTPRoute/shop/catalog@1'] : []),
+        ...(isTold ? ['TrafficPolicy/shop/catalog@2'] : []),
+      ])
       assert.ok(read(WorkloadConfig, document).ok)
     }
     const { document } = encodeFor(contract, 'endpoints', endpoints.value)
@@ -111,8 +115,9 @@ test('F20: a gateway of version 2 serves GRPCRoutes by the same paths', () => {
   const { listeners } = encodeFor(2, 'config', config('v3', 'config-gateway.json')).document as WorkloadConfig
   const calls = listeners.flatMap(({ routes }) => routes).filter(({ id }) => id.startsWith('GRPCRoute/'))
   assert.deepEqual(
-    calls.map(({ match: { method, path } }) => `${method} ${path.type} ${path.value}`),
-    ['POST exact /shop.Pricing/Quote', 'POST prefix /shop.Pricing'],
+    calls.map(({ match: { method, path }, action }) => `${method} ${path.type} ${path.value} ${action.kind}`),
+    // There is no word for a method of whatever service: what may be for it is refused, and not handed to a wider route.
+    ['POST exact /shop.Pricing/Quote forward', 'POST prefix /shop.Pricing forward', 'POST prefix / respond'],
   )
 })
 
