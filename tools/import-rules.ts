@@ -105,6 +105,7 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
   e2e: {
     folders: ['model', 'policies', 'contract', 'runtime', 'operator', 'sidecar', 'cli', 'samples'],
     packages: [
+      '@grpc/grpc-js',
       '@kubernetes/client-node',
       '@peculiar/x509',
       'jose',
