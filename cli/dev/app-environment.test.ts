@@ -30,6 +30,9 @@ test('an app gets what its container says, what hauberk sets, and four variables
     HTTP_PROXY: 'http://w:secret@127.0.0.1:20002',
     HTTPS_PROXY: 'http://w:secret@127.0.0.1:20002',
     NO_PROXY: 'localhost,127.0.0.1,::1',
+    http_proxy: 'http://w:secret@127.0.0.1:20002',
+    https_proxy: 'http://w:secret@127.0.0.1:20002',
+    no_proxy: 'localhost,127.0.0.1,::1',
     NODE_USE_ENV_PROXY: '1',
   })
 })
@@ -37,14 +40,22 @@ test('an app gets what its container says, what hauberk sets, and four variables
 test('what hauberk sets wins over the container, or the app would go around its sidecar', () => {
   const env = environment({
     HTTP_PROXY: 'http://evil',
+    http_proxy: 'http://evil',
     NO_PROXY: '*',
     PORT: '80',
     HOST: '0.0.0.0',
     NODE_USE_ENV_PROXY: '0',
   })
   assert.deepEqual(
-    [env['HTTP_PROXY'], env['NO_PROXY'], env['PORT'], env['HOST'], env['NODE_USE_ENV_PROXY']],
-    ['http://w:secret@127.0.0.1:20002', 'localhost,127.0.0.1,::1', '20001', '127.0.0.1', '1'],
+    [env['HTTP_PROXY'], env['http_proxy'], env['NO_PROXY'], env['PORT'], env['HOST'], env['NODE_USE_ENV_PROXY']],
+    [
+      'http://w:secret@127.0.0.1:20002',
+      'http://w:secret@127.0.0.1:20002',
+      'localhost,127.0.0.1,::1',
+      '20001',
+      '127.0.0.1',
+      '1',
+    ],
   )
 })
 

@@ -48,6 +48,10 @@ export function appEnvironment(options: AppEnvironmentOptions): Readonly<Record<
     // What leaves the mesh by TLS is for `egress` to allow, as it is in a pod.
     HTTPS_PROXY: proxy,
     NO_PROXY,
+    // gRPC's libraries and curl look for these names only.
+    http_proxy: proxy,
+    https_proxy: proxy,
+    no_proxy: NO_PROXY,
     NODE_USE_ENV_PROXY: '1',
   }
 }
