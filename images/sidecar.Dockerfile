@@ -45,4 +45,5 @@ LABEL org.opencontainers.image.title="hauberk-sidecar" \
 ENV NODE_ENV=production
 USER 15013:15013
 # By itself Node lets its heap grow to 256 MB, past what the container may have, and the kernel ends it before it collects.
-ENTRYPOINT ["node", "--max-old-space-size-percentage=50", "/app/hauberk-sidecar.mjs"]
+# The others are those of sidecar/node-flags.ts.
+ENTRYPOINT ["node", "--max-old-space-size-percentage=50", "--max-semi-space-size=1", "--openssl-config=/app/openssl.cnf", "/app/hauberk-sidecar.mjs"]

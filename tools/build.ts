@@ -5,8 +5,8 @@
  * program, and `--metafile FILE` writes down what went into it.
  */
 import { existsSync } from 'node:fs'
-import { rm, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { copyFile, rm, writeFile } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
 import { httpByRequire } from './http-by-require.ts'
@@ -31,6 +31,9 @@ const PROGRAMS: Readonly<Record<string, string>> = {
 
 /** Programs that one starts by their names, from beside it. */
 const BESIDE: Readonly<Record<string, readonly string[]>> = { 'hauberk-sidecar': ['sidecar-worker'] }
+
+/** What is found beside the bundle, and which program needs it. */
+const FILES: readonly (readonly [string, string])[] = [['hauberk-sidecar', 'sidecar/openssl.cnf']]
 
 /** What the bundle leaves to be found at run time, if at all. */
 const EXTERNAL = [
@@ -88,6 +91,9 @@ export async function buildPrograms(outdir: string, options: BuildOptions = {}):
     metafile: metafile !== undefined,
   })
   if (metafile !== undefined) await writeFile(metafile, JSON.stringify(result.metafile))
+  for (const [program, file] of FILES) {
+    if (only === undefined || program === only) await copyFile(join(ROOT, file), join(outdir, basename(file)))
+  }
   return programs.map(([name]) => name)
 }
 

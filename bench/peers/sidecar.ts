@@ -12,6 +12,7 @@ import { loadFiles } from '../../operator/sources/files.ts'
 import { snapshotOf } from '../../operator/store/snapshot.ts'
 import { translate } from '../../operator/translate/translate.ts'
 import { SECTIONS } from '../../policies/sections.ts'
+import { NODE_FLAGS } from '../../sidecar/node-flags.ts'
 import type { Placement } from '../../sidecar/serve/placement.ts'
 import type { KeyAndChain } from '../world/certificates.ts'
 import { type BenchProcess, freePort, startProcess } from '../world/process.ts'
@@ -52,7 +53,7 @@ export async function runSidecar(
 ): Promise<BenchProcess> {
   const program = join(bundle ?? world.bundle, 'hauberk.mjs')
   const profile = world.profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${world.profiles}`]
-  return startProcess([process.execPath, ...profile, program, 'sidecar', '--options', optionsFile], {
+  return startProcess([process.execPath, ...NODE_FLAGS, ...profile, program, 'sidecar', '--options', optionsFile], {
     core: world.cores.proxy,
     logFile: join(directory, 'sidecar.log'),
     env: { NODE_ENV: 'production' },

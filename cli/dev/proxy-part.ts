@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { createJoinTokens } from '../../operator/identity/join-tokens.ts'
 import { writeFileAtomic } from '../../runtime/atomic-file.ts'
+import { NODE_FLAGS } from '../../sidecar/node-flags.ts'
 import type { SidecarOptions } from '../../sidecar/options.ts'
 import { startChild } from './child-process.ts'
 import { parseDecision } from './decision.ts'
@@ -37,6 +38,7 @@ const TOKEN_MS = 30_000
 export async function startProxyPart(options: ProxyPartOptions, context: MeshContext): Promise<ProxyPart> {
   const { plan, role, operator, appPidFile, decisionLog, logLevel, onReadiness } = options
   const { state, clock, random, program, environment, warmUp } = context
+  const [node, ...script] = program
   const name = role === 'gateway' ? `gateway ${plan.id.split('/')[1]}` : `sidecar ${plan.id}`
   const at = (file: string) => state.at('workloads', plan.name, file)
   const optionsFile = at('sidecar.json')
@@ -91,7 +93,7 @@ export async function startProxyPart(options: ProxyPartOptions, context: MeshCon
       onLoaded = await warmUp.enter()
       await mint()
       return startChild({
-        argv: [...program, 'sidecar', '--options', optionsFile, '--exit-with-parent'],
+        argv: [node, ...NODE_FLAGS, ...script, 'sidecar', '--options', optionsFile, '--exit-with-parent'],
         environment,
         ipc: true,
         onLine(line) {
