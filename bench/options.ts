@@ -29,7 +29,7 @@ export const USAGE = `npm run bench -- [options] [scenario ...]
   --only NAME,...     these scenarios; as arguments without an option too (default: all)
   --rounds N          rounds that count (default 5)
   --seconds N         seconds of load for each proxy and round (default 1)
-  --warm-up N         seconds of load for each proxy before the first round (default 1)
+  --warm-up N         seconds of load for each proxy before the first round (default 5)
   --beside NAME=DIR   another bundle of hauberk (npm run build -- --out DIR), measured in the same rounds
   --profile           write V8 profiles of our rows to bench/results/profiles; the figures are worth less then
   --keep              leave the configs and logs of the run where they are
@@ -37,7 +37,7 @@ export const USAGE = `npm run bench -- [options] [scenario ...]
   --help
 
 Examples:
-  npm run bench                                   the whole table: about a quarter of an hour
+  npm run bench                                   the whole table: about half an hour
   npm run bench -- --only http1,tokens --seconds 4
   npm run bench -- --rounds 1 --warm-up 0         a short form, to see that it works
 `
@@ -68,7 +68,7 @@ function parse(args: readonly string[]) {
         only: { type: 'string', multiple: true, default: [] },
         rounds: { type: 'string', default: '5' },
         seconds: { type: 'string', default: '1' },
-        'warm-up': { type: 'string', default: '1' },
+        'warm-up': { type: 'string', default: '5' },
         beside: { type: 'string' },
         profile: { type: 'boolean', default: false },
         keep: { type: 'boolean', default: false },

@@ -1,6 +1,6 @@
 import { closedLoop } from '../load/wrk.ts'
 import type { Scenario } from '../scenario.ts'
-import { ENVOY, HAPROXY, hauberkIdentity, LOAD_FIGURES } from './rows.ts'
+import { BARE_NODE, ENVOY, HAPROXY, hauberkIdentity, LOAD_FIGURES } from './rows.ts'
 
 /** Full handshakes: nobody hands out tickets, and each connection carries one request. */
 export const handshakes: Scenario = {
@@ -9,7 +9,7 @@ export const handshakes: Scenario = {
   work: closedLoop({ connections: 16, path: '/orders/1', isFresh: true }),
   figures: LOAD_FIGURES.map((figure) => ({ ...figure, title: figure.title.replace('request', 'handshake') })),
   reference: 'haproxy',
-  contestants: [HAPROXY, hauberkIdentity(), ENVOY],
+  contestants: [HAPROXY, BARE_NODE, hauberkIdentity(), ENVOY],
   ours: (build) => [hauberkIdentity(build)],
   goals: [{ contestant: 'hauberk', against: 'haproxy', needed: 1, goal: 0.85 }],
 }

@@ -1,7 +1,7 @@
 import { closedLoop } from '../load/wrk.ts'
 import { nginx } from '../peers/nginx.ts'
 import type { Scenario } from '../scenario.ts'
-import { ENVOY, envoyJwt, HAPROXY, HAPROXY_JWT, hauberkIdentity, hauberkJwt, LOAD_FIGURES } from './rows.ts'
+import { BARE_NODE, ENVOY, envoyJwt, HAPROXY, HAPROXY_JWT, hauberkIdentity, hauberkJwt, LOAD_FIGURES } from './rows.ts'
 
 /** HTTP/1.1 kept alive, mutual TLS in, plaintext to the application, 1 KB. */
 export const http1: Scenario = {
@@ -13,6 +13,7 @@ export const http1: Scenario = {
   contestants: [
     HAPROXY,
     { name: 'nginx', title: 'nginx, mTLS', peer: nginx(), tokens: 0, refuses: [] },
+    BARE_NODE,
     hauberkIdentity(),
     hauberkJwt(1),
     hauberkJwt(2_000),

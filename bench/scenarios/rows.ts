@@ -1,3 +1,4 @@
+import { bareNode } from '../peers/bare.ts'
 import { envoy } from '../peers/envoy.ts'
 import { haproxy } from '../peers/haproxy.ts'
 import { hauberk } from '../peers/hauberk.ts'
@@ -46,6 +47,15 @@ export function envoyJwt(tokens: number): Contestant {
     tokens,
     refuses: ALL_REFUSALS,
   }
+}
+
+/** What runs on Node costs no less. */
+export const BARE_NODE: Contestant = {
+  name: 'bare-node',
+  title: "Node's tls and net alone",
+  peer: bareNode(),
+  tokens: 0,
+  refuses: MTLS_REFUSALS,
 }
 
 /** A row of ours that has no token. */
