@@ -5,7 +5,7 @@ import { COMMON_FIELDS, COMPLETE, FIELD_START, HeadScanner, INCOMPLETE, type Sca
 import { type HeaderFilterSource, protectedNames } from './header-filter.ts'
 import type { HeaderLines } from './header-lines.ts'
 import { CHUNKED, type HeadLimits, NO_BODY, type RequestHead } from './message.ts'
-import { CR, continuesWith, FOLDED_TOKEN, foldsTo, LF, latin1, SP, VISIBLE } from './octets.ts'
+import { CR, continuesWith, FOLDED_TOKEN, foldsTo, LF, latin1, SP, UNDERSCORE, VISIBLE } from './octets.ts'
 import type { ProblemReason } from './problem.ts'
 
 export interface RequestHeadOptions {
@@ -146,7 +146,7 @@ export class RequestHeadParser extends HeadScanner<RequestHead> {
       this.#hostEnd = end - this.base
     } else if (id === EXPECT) {
       this.#expects = true
-      if (!foldsTo(this.bytes, start, end, '100-continue')) return 'unknown-expectation'
+      if (!isContinue(this.bytes, start, end)) return 'unknown-expectation'
     }
     return undefined
   }
@@ -328,6 +328,11 @@ const WEBSOCKET_KEY = 9
 const LONGEST_METHOD = 11
 
 const KNOWN_METHODS: ReadonlySet<string> = new Set(HTTP_METHODS)
+
+/** Whether an expectation is the one there is, in any case; a fold of names would take `100_continue` for it. */
+export function isContinue(bytes: Uint8Array, start: number, end: number): boolean {
+  return foldsTo(bytes, start, end, '100-continue') && bytes[start + '100'.length] !== UNDERSCORE
+}
 
 /** Whether it is one of the registered methods; case-sensitive. */
 export function isKnownMethod(method: string): boolean {

@@ -192,6 +192,48 @@ test('T12: what HTTP/1.1 refuses of fields is refused here', () => {
   }
 })
 
+test('T12, T15: a name holds the octets of a token in lower case and no other, NUL least of all', () => {
+  const isTokenInLowerCase = (octet: number) => /[a-z0-9!#$%&'*+\-.^_`|~]/.test(String.fromCharCode(octet))
+  for (let octet = 0; octet < 256; octet++) {
+    for (const name of [`x${String.fromCharCode(octet)}a`, `authorization${String.fromCharCode(octet)}`]) {
+      for (const kind of ['request', 'trailers'] as const) {
+        const decoder = new FieldDecoder(LIMITS)
+        const fields = section(...(kind === 'request' ? GET : []), [name, '1'])
+        assert.equal(decode(decoder, fields, kind), 'ok')
+        const said = decoder.malformed ?? decoder.problem
+        assert.equal(said, isTokenInLowerCase(octet) ? undefined : 'bad-field-name', JSON.stringify(name))
+      }
+    }
+  }
+})
+
+test('T15: no expectation but 100-continue is taken for it', () => {
+  for (const [value, problem] of [
+    ['100-Continue', undefined],
+    ['100_continue', 'unknown-expectation'],
+    ['100-continu', 'unknown-expectation'],
+  ] as const) {
+    const decoder = new FieldDecoder(LIMITS)
+    assert.equal(decode(decoder, section(...GET, ['expect', value])), 'ok')
+    assert.equal(decoder.problem, problem, value)
+  }
+})
+
+test('T15: pieces of a cookie without anything in them leave no space at its end, which the next hop would refuse', () => {
+  for (const [crumbs, cookie] of [
+    [['a=1', ''], 'a=1'],
+    [['', 'a=1', '', '', 'b=2', ''], 'a=1; b=2'],
+    [['', ''], ''],
+  ] as const) {
+    const first = new FieldDecoder(LIMITS)
+    decode(first, section(...GET, ...crumbs.map((crumb): [string, string] => ['cookie', crumb])))
+    assert.deepEqual([...first.lines!], [['cookie', cookie]])
+    const next = new FieldDecoder(LIMITS)
+    decode(next, section(...GET, ...first.lines!))
+    assert.equal(next.malformed, undefined)
+  }
+})
+
 test('cookies that came in pieces are one line, the others stay as and where they were', () => {
   const decoder = new FieldDecoder(LIMITS)
   decode(decoder, codedSection(...GET, ['cookie', 'a=1'], ['x', 'y'], ['cookie', 'b=2']))

@@ -3,6 +3,7 @@ import { type HeaderFilter, type HeaderFilterSource, protectedNames } from '../h
 import { HeaderLines, MARKS_PER_LINE } from '../http1/header-lines.ts'
 import { CR, foldsTo, HTAB, hashOfName, LF, latin1, NOT_VALUE, SP } from '../http1/octets.ts'
 import type { ProblemReason } from '../http1/problem.ts'
+import { isContinue } from '../http1/request-head.ts'
 import { copyBytes } from './byte-ring.ts'
 import { DecoderTable } from './decoder-table.ts'
 import type { MalformedReason } from './handler.ts'
@@ -359,7 +360,7 @@ export class FieldDecoder {
       this.host = latin1(scratch, start, end)
     } else if (id === EXPECT) {
       this.expectsContinue = true
-      if (!foldsTo(scratch, start, end, '100-continue')) this.#object('unknown-expectation')
+      if (!isContinue(scratch, start, end)) this.#object('unknown-expectation')
     }
     return true
   }
@@ -368,8 +369,11 @@ export class FieldDecoder {
   #onCookie(start: number, end: number): boolean {
     const crumb = latin1(this.#scratch, start, end)
     this.#hasCookieLine = true
-    if (this.#cookie === undefined) {
+    if (this.#cookie === undefined || this.#cookie === '') {
       this.#cookie = crumb
+    } else if (crumb === '') {
+      // The space behind its `; ` would end the line, and the next hop would refuse that.
+      return false
     } else if (this.#cookie.length + crumb.length + 2 > this.#limits.maxHeadBytes) {
       this.#isFull = true
       this.#object('head-too-long')

@@ -65,7 +65,8 @@ export function readName(
   for (let at = start; at < end; at++) {
     const octet = bytes[at]!
     const folded = FOLDED_TOKEN[octet]!
-    if (folded !== octet) {
+    // What no token has folds to 0, and so does NUL.
+    if (folded !== octet || folded === 0) {
       if (octet !== UNDERSCORE) {
         name.flaw = BAD_NAME
         return
