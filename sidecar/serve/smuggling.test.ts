@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Socket } from 'node:net'
 import { before, test } from 'node:test'
 import { requestShapes, responseShapes, SMUGGLED_PATH } from './http1/testing/corpus.ts'
 import { octets, readRequests, readResponse } from './http1/testing/transcript.ts'
@@ -102,4 +103,22 @@ test('T15: whatever a hostile backend answers, the next request is answered by w
     assert.equal(rest.length, second.length, name)
   })
   assert.ok(taken > 50, `${taken} answers were taken`)
+})
+
+test('T15: chunks that come late behind a 304 which tells of them are never the answer to the next request', async (t) => {
+  const owing = new Set<Socket>()
+  const app = await rawBackend(t, (text, socket) => {
+    if (text.startsWith('GET /next')) {
+      const body = owing.has(socket) ? 'poisoned' : 'good'
+      return void socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    }
+    owing.add(socket)
+    socket.write('HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n')
+  })
+  const plane = await startGateway(t, mesh, app.port)
+  const client = await dialPlain(plane.port('http'))
+  t.after(() => client.destroy())
+  client.send(get('/cached') + get('/next'))
+  assert.equal((await client.response()).status, 304)
+  assert.equal((await client.response()).body, 'good')
 })

@@ -136,6 +136,7 @@ test('the client is promised a 100 only where it may wait for one', () => {
   assert.equal(accepted(expecting('PUT / HTTP/1.1', 'Content-Length: 0\r\n')).expectContinue, false)
   assert.equal(accepted(expecting('PUT / HTTP/1.0', 'Content-Length: 1\r\n')).expectContinue, false)
   refused(withLines('Expect: 200-ok'), 'unknown-expectation')
+  refused(withLines('Expect: 100_continue'), 'unknown-expectation')
   assert.equal(problem('client', 'unknown-expectation').status, 417)
 })
 

@@ -64,6 +64,8 @@ test('an upstream connection is kept only where the end of the body shows', () =
   assert.equal(isKept('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'), false)
   assert.equal(isKept('HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n'), false)
   assert.equal(isKept('HTTP/1.1 200 OK\r\n\r\n'), false)
+  assert.equal(isKept('HTTP/1.1 304 Not Modified\r\n\r\n'), true)
+  assert.equal(isKept('HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n'), false)
 })
 
 test('interim responses say so, and the final one follows', () => {

@@ -112,7 +112,13 @@ export class ResponseHeadParser extends HeadScanner<ResponseHead> {
       headers,
       framing,
       declaredLength: framing === NO_BODY && !isBodyless && contentLength !== -1 ? contentLength : undefined,
-      keepAlive: minor === 1 && !this.saysClose && status !== 101 && framing !== UNTIL_CLOSE,
+      keepAlive:
+        minor === 1 &&
+        !this.saysClose &&
+        status !== 101 &&
+        framing !== UNTIL_CLOSE &&
+        // Some send the chunks too that a 304 only tells of.
+        !(status === 304 && isChunked),
       upgrade,
       connectionNames: this.connectionNames,
     }
