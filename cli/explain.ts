@@ -11,6 +11,7 @@ import { isClusterAsked } from './cluster/flags.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 import { type Answer, answerFor } from './explain/answer.ts'
 import { type AskWords, ask } from './explain/ask.ts'
+import { answerForCall, calledService, siteOfCall } from './explain/call.ts'
 import { readClaims } from './explain/claims-file.ts'
 import { liveConfigOf, liveDecision, placeInCluster } from './explain/in-cluster.ts'
 import { formatAnswer, type Place } from './explain/text.ts'
@@ -28,6 +29,7 @@ import { findWorkload } from './workload-name.ts'
 interface ExplainOptions extends MeshFlags {
   readonly file?: readonly string[]
   readonly from?: string
+  readonly to?: string
   readonly claims?: string
   readonly header: readonly string[]
   readonly host?: string
@@ -40,7 +42,9 @@ interface ExplainOptions extends MeshFlags {
 /** `hauberk explain`: why a request was refused, or what would become of one. */
 export function defineExplain(command: Command): void {
   addMeshOptions(addOutputOption(addFileOption(command)), 'all')
-    .usage('[options] DECISION-ID\n       hauberk explain [options] WORKLOAD METHOD PATH')
+    .usage(
+      '[options] DECISION-ID\n       hauberk explain [options] WORKLOAD METHOD PATH\n       hauberk explain [options] WORKLOAD METHOD PATH --to SERVICE',
+    )
     .argument(
       '<what>',
       'the id of a decision, or a workload: namespace/name, its name, or gateway; on a cluster also pod/NAME or service/NAME',
@@ -48,6 +52,7 @@ export function defineExplain(command: Command): void {
     .argument('[method]', 'GET, POST, ...; left out for a port of opaque TCP')
     .argument('[path]', 'the path, with its query if that matters')
     .option('--from <caller>', 'who calls: a service account (namespace/name), or a SPIFFE ID')
+    .option('--to <service>', 'the workload is who calls: where its calls to this Service go, and how they are sent')
     .option('--claims <file>', 'what a verified token says, as JSON or YAML; without it there is no token')
     .option('--header <name:value>', 'a header; may be given several times', collect, [])
     .option('--host <host>', 'the host that is asked for')
@@ -76,6 +81,8 @@ Examples:
       the same from files alone, before anybody obeys them
   hauberk explain gateway GET /api/catalog/products --host shop.localhost
   hauberk explain orders-db --from shop/catalog
+  hauberk explain storefront GET /users/ann/orders --to orders
+      the other side of it: which route the call takes, to which backends, with which timeouts and retries
 
 ${WHICH_MESH}
 With -f no mesh is asked.
@@ -105,8 +112,18 @@ async function explainRequest(
   const { pipeline, gateway, place, accounts } =
     options.file === undefined ? await fromMesh(word, options) : await fromFiles(word, options.file, options)
   const claims = options.claims === undefined ? undefined : await readClaims(options.claims)
-  const { from, host, port, clientIp } = options
-  const asked = ask(pipeline, { ...words, from, gateway, claims, host, port, clientIp })
+  const { from, to, host, port, clientIp } = options
+  if (to !== undefined && from !== undefined) {
+    throw new CommandError(EXIT.usage, 'hauberk explain: with --to it is the workload that calls: leave --from out')
+  }
+  const called = to === undefined ? undefined : calledService(pipeline, to, port)
+  const asked =
+    called === undefined
+      ? ask(pipeline, { ...words, from, gateway, claims, host, port, clientIp })
+      : ask(pipeline, { ...words, from: pipeline.config.identity.spiffeId, host, clientIp }, siteOfCall(called))
+  if (asked.kind === 'asked' && called !== undefined) {
+    return { answer: answerForCall(pipeline, called, asked.asked, asked.notes), place }
+  }
   if (asked.kind === 'asked') {
     const { caller } = asked.asked
     const notes =

@@ -6,10 +6,13 @@ import type { Asked } from './asked.ts'
 import { judge, jwtConfigOf, tokenOf } from './judge.ts'
 import { type PolicyChange, smallestPolicyChange } from './policy-change.ts'
 import { smallestChanges } from './smallest-change.ts'
+import { type BackendTraffic, trafficOf } from './traffic.ts'
 
 /** What `hauberk explain` says of a request: for people a page, for programs this. */
 export interface Answer {
   readonly workload: string
+  /** `namespace/name` of the Service, where it is a call of the workload and not one to it. */
+  readonly to?: string
   readonly request: {
     readonly method?: string
     readonly path?: string
@@ -32,6 +35,8 @@ export interface Answer {
   /** Why, in a sentence: of a refusal that no rule explains. */
   readonly detail?: string
   readonly considerations: readonly Consideration[]
+  /** Where the route sends it, and how. */
+  readonly traffic?: readonly BackendTraffic[]
   readonly dryRun?: Explanation['dryRun']
   /** Ways to be let through, each a list of changes that are needed together. All were tried but those of a past decision. */
   readonly changes?: readonly (readonly string[])[]
@@ -81,6 +86,7 @@ export function answerFor(pipeline: Pipeline, asked: Asked, notes: readonly stri
     ...outcome,
     ...(explanation.outcome === 'allowed' && allowedBy?.origin !== undefined && { origins: [allowedBy.origin] }),
     considerations,
+    ...(route?.action.kind === 'forward' && { traffic: trafficOf(pipeline.config, route) }),
     ...(dryRun && { dryRun }),
     ...(changes.length > 0 && { changes }),
     ...(policyChange && { policyChange }),

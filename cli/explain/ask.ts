@@ -37,8 +37,7 @@ export type AskedOrRefused =
     }
 
 /** The request that somebody means, as a sidecar or gateway would read it. Ends the command for words that make no request. */
-export function ask(pipeline: Pipeline, words: AskWords): AskedOrRefused {
-  const site = siteOf(pipeline, words)
+export function ask(pipeline: Pipeline, words: AskWords, site: Site = siteOf(pipeline, words)): AskedOrRefused {
   const notes: string[] = []
   const common = {
     port: site.port,
@@ -84,7 +83,8 @@ export function ask(pipeline: Pipeline, words: AskWords): AskedOrRefused {
   }
 }
 
-interface Site {
+/** Where a request is read. */
+export interface Site {
   readonly port: number
   readonly protocol: 'http' | 'tcp'
   readonly scheme: 'http' | 'https'

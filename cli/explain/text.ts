@@ -14,24 +14,51 @@ export function formatAnswer(answer: Answer, paint: Paint, place: Place): string
     headText(answer, paint),
     columnsOf(answer.considerations.map((each) => rowOf(each, paint))),
     outcomeText(answer, paint, place),
+    answer.outcome === 'allowed' ? trafficText(answer, paint) : '',
     changesText(answer, paint, place),
     answer.notes.map((note) => `${paint('dim', `note: ${note}`)}\n`).join(''),
   ]
   return sections.filter((text) => text !== '').join('\n')
 }
 
-function headText({ workload, request, route, decisionId, time }: Answer, paint: Paint): string {
+function headText({ workload, to, request, route, decisionId, time }: Answer, paint: Paint): string {
   const { method, path, host, port, caller, clientIp, issuer, subject } = request
   const what = method === undefined ? 'a connection' : `${method} ${path}`
   const facts: readonly (readonly [string, string])[] = [
     ...(decisionId === undefined ? [] : [['decision', `${decisionId} at ${time}`] as const]),
     ['caller', caller ?? `no certificate of the mesh, from ${clientIp}`],
-    ['token', issuer === undefined ? 'none' : `of ${issuer}${subject === undefined ? '' : `, sub ${subject}`}`],
+    ...(to === undefined
+      ? [
+          [
+            'token',
+            issuer === undefined ? 'none' : `of ${issuer}${subject === undefined ? '' : `, sub ${subject}`}`,
+          ] as const,
+        ]
+      : []),
     ...(host === undefined ? [] : [['host', host] as const]),
     ...(route === undefined ? [] : [['route', route] as const]),
   ]
   const lines = facts.map(([name, value]) => `  ${paint('dim', name.padEnd(8))}  ${value}\n`)
-  return `${paint('bold', what)} → ${paint('bold', workload)} port ${port}\n${lines.join('')}`
+  const where =
+    to === undefined
+      ? `→ ${paint('bold', workload)} port ${port}`
+      : `of ${paint('bold', workload)} → Service ${paint('bold', to)} port ${port}`
+  return `${paint('bold', what)} ${where}\n${lines.join('')}`
+}
+
+/** Each backend with its share, and below it how it is asked; who says so stands behind. */
+function trafficText({ traffic = [] }: Answer, paint: Paint): string {
+  return traffic
+    .map(({ upstream, percent, spiffeIds, settings }) => {
+      const to = upstream === undefined ? paint('red', 'a backend that is not there: 500') : paint('bold', upstream)
+      const as = spiffeIds.length === 0 ? '' : paint('dim', `  who must be ${spiffeIds.join(' or ')}`)
+      const lines = settings.map(({ name, value, by }) => {
+        const said = paint('dim', by === undefined ? '  (default)' : `  (${by})`)
+        return `    ${paint('dim', name.padEnd(8))}  ${value}${said}\n`
+      })
+      return `  → ${percent} % to ${to}${as}\n${lines.join('')}`
+    })
+    .join('')
 }
 
 function rowOf(each: Consideration, paint: Paint): Row {
@@ -85,7 +112,7 @@ function outcomeText(answer: Answer, paint: Paint, place: Place): string {
       ? `${paint('red', `✗ refused: ${refusalText(answer)}`)}${bySomebody(answer, place)}`
       : outcome === 'answered'
         ? `${paint('green', '✓ answered by the mesh')}${bySomebody(answer, place)}`
-        : `${paint('green', '✓ allowed')}${bySomebody(answer, place)}`,
+        : `${paint('green', answer.to === undefined ? '✓ allowed' : '✓ sent on')}${bySomebody(answer, place)}`,
     ...(detail === undefined ? [] : [`  ${detail}`]),
     ...(outcome === 'allowed' && dryRun?.outcome === 'denied'
       ? [
