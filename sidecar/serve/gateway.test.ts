@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect as connectHttp2, constants } from 'node:http2'
 import { before, test } from 'node:test'
 import type { GatewayListener, ListenerCertificate } from '../../contract/workload-config.ts'
 import { testId } from '../identity/testing/test-identity.ts'
 import { freePort, httpBackend, rawBackend } from './testing/backend.ts'
 import { dialPlain, dialTls, get } from './testing/client.ts'
+import { until } from './testing/until.ts'
 import {
   createTestMesh,
   endpoint,
@@ -300,6 +303,33 @@ test('T14: a host has one spelling, and a request for another than the certifica
   assert.equal(twice.status, 400)
   const listenersTold = plane.requests.filter(({ status }) => status === 200).map(({ listener }) => listener)
   assert.deepEqual(new Set(listenersTold), new Set(['shop']))
+})
+
+test('HTTP/2 over a cipher suite of TLS 1.2 that it forbids is refused (RFC 9113, 9.2.2), and HTTP/1.1 is not', async (t) => {
+  const app = await rawBackend(t, (_text, socket) => socket.write(OK))
+  const plane = await startGateway(t, mesh, app.port, { listeners: [await https('shop', 'shop.example')] })
+  const options = (ciphers: string) => ({
+    ...{ port: plane.port('shop'), ca: mesh.ca.root, servername: 'shop.example', maxVersion: 'TLSv1.2', ciphers },
+  })
+  const [bad, good] = ['ECDHE-ECDSA-AES128-SHA256', 'ECDHE-ECDSA-AES128-GCM-SHA256']
+  const client = await dialTls({ ...options(bad), host: '127.0.0.1', maxVersion: 'TLSv1.2' })
+  t.after(() => client.destroy())
+  assert.equal((await client.request(get('/', [], 'shop.example'))).status, 200)
+
+  const open = (ciphers: string) => {
+    const session = connectHttp2('https://127.0.0.1', { ...options(ciphers), maxVersion: 'TLSv1.2' })
+    session.on('error', () => {})
+    t.after(() => session.destroy())
+    return session
+  }
+  const refused = open(bad)
+  const [code] = (await once(refused, 'goaway')) as [number]
+  assert.equal(code, constants.NGHTTP2_INADEQUATE_SECURITY)
+  await until(() => plane.connections.some(({ refusal }) => refusal?.denial === 'http2-protocol'), 'it is told of')
+  const asked = open(good).request({ ':path': '/', ':authority': 'shop.example' })
+  const [headers] = (await once(asked, 'response')) as [{ readonly ':status': number }]
+  assert.equal(headers[':status'], 200)
+  asked.close()
 })
 
 test('each name gets its own certificate, and a renewed one without closing anything', async (t) => {

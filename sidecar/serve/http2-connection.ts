@@ -12,6 +12,7 @@ import { IDENTITY_HEADERS } from './forwarded.ts'
 import { isGrpc } from './grpc.ts'
 import type { RequestHead } from './http1/message.ts'
 import type { Problem } from './http1/problem.ts'
+import type { ErrorCode } from './http2/error-code.ts'
 import type { Http2Handler, SessionEnd } from './http2/handler.ts'
 import type { Http2Limits } from './http2/limits.ts'
 import { Http2Session } from './http2/session.ts'
@@ -128,6 +129,14 @@ export class Http2Connection implements Http2Wire, Http2Handler, Served {
 
   drain(): void {
     this.#guard(() => this.#leave())
+  }
+
+  /** Ends it before a request of it is looked at. */
+  refuse(code: ErrorCode, reason: string): void {
+    this.#guard(() => {
+      this.#tell(HTTP2_PROTOCOL, reason)
+      this.#session.close(code)
+    })
   }
 
   /** Takes no more requests, and ends with the last one. */

@@ -1,8 +1,11 @@
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { Accepted } from './accepted.ts'
 import type { Client } from './client.ts'
 import { HttpConnection } from './connection.ts'
 import type { Engine } from './engine.ts'
+import { isAdequate } from './http2/adequate-tls.ts'
+import { ERROR_CODE } from './http2/error-code.ts'
 import { MESH_LIMITS, OUTSIDE_LIMITS } from './http2/limits.ts'
 import { Http2Connection } from './http2-connection.ts'
 import { guard } from './port.ts'
@@ -28,8 +31,12 @@ export function serveHttp(engine: Engine, on: HttpOnConnection): void {
   if (version === 'http2') {
     // Of a peer in the mesh it is known who it is, and that its sidecar bounds each of its callers.
     const limits = client.peer.spiffeId === undefined ? OUTSIDE_LIMITS : MESH_LIMITS
-    accepted.served = new Http2Connection({ engine, socket, client, site, limits })
-    return
+    const connection = new Http2Connection({ engine, socket, client, site, limits })
+    accepted.served = connection
+    if (!(socket instanceof TLSSocket)) return
+    const { name } = socket.getCipher()
+    if (isAdequate(socket.getProtocol(), name)) return
+    return connection.refuse(ERROR_CODE.INADEQUATE_SECURITY, `${name} is not enough for HTTP/2`)
   }
   accepted.served = new HttpConnection({
     engine,

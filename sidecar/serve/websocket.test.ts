@@ -2,11 +2,13 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { before, type TestContext, test } from 'node:test'
 import { WebSocketServer } from 'ws'
-import { rawBackend } from './testing/backend.ts'
+import type { Upstream } from '../../contract/workload-config.ts'
+import { http2Backend, rawBackend } from './testing/backend.ts'
 import { dialPlain, get } from './testing/client.ts'
 import { until } from './testing/until.ts'
 import {
   createTestMesh,
+  endpoint,
   forwardTo,
   type GateConfig,
   gateSlots,
@@ -142,6 +144,36 @@ test('T19: any other upgrade, h2c among them, is dropped and the request goes on
   )
   assert.equal(response.status, 200)
   assert.doesNotMatch(app.received(), /upgrade|h2c|settings/i)
+})
+
+test('a WebSocket for a service that knows only HTTP/2 without them is refused, and nobody is blamed for it', async (t) => {
+  const seen: string[] = []
+  const app = await http2Backend(t, (request, response) => {
+    seen.push(request.method)
+    response.end('ok')
+  })
+  const outlier = { serverErrors: 1, failures: 1, ejectionMs: 60_000, maxEjectionMs: 60_000, maxPercent: 100 }
+  const upstream: Upstream = { ...plaintextUpstream(), appProtocol: 'http2', traffic: { origins: [], outlier } }
+  const plane = await startGateway(t, mesh, app.port, {
+    config: { upstreams: { 'shop/orders:80': upstream } },
+    endpoints: { 'shop/orders:80': [endpoint(app.port), endpoint(app.port)] },
+  })
+  for (let i = 0; i < 3; i++) {
+    const client = await dialPlain(plane.port('http'))
+    t.after(() => client.destroy())
+    const response = await client.request(UPGRADE)
+    assert.equal(response.status, 501)
+    assert.equal(JSON.parse(response.body).denial, 'no-websocket')
+  }
+  assert.deepEqual([...plane.plane.ejected().values()], [0])
+  const client = await dialPlain(plane.port('http'))
+  t.after(() => client.destroy())
+  assert.equal((await client.request(get('/'))).body, 'ok')
+  assert.deepEqual(seen, ['GET'])
+  assert.deepEqual(
+    plane.requests.map(({ retried }) => retried),
+    [false, false, false, false],
+  )
 })
 
 test('a tunnel ends with the side that closes, and an upstream that resets is seen', async (t) => {

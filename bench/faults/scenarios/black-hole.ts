@@ -49,6 +49,8 @@ export const blackHole: FaultScenario = {
       const healed = await afterwards.end()
       const disturbed = await during.end()
       const asked = apps[1]!.asked
+      // What hung on connections that were open is asked of the other one: these are requests that may be repeated.
+      assertNothingLost(disturbed, 1_500)
       yield `with one in a black hole: ${tell(disturbed)} in the first ${DETECT_MS / 1_000} s`
       assertNothingLost(healed, 200)
       yield `from then on: ${tell(healed)}, p99 ${percentile(healed.latenciesMs, 0.99).toFixed(0)} ms`
@@ -61,10 +63,6 @@ export const blackHole: FaultScenario = {
       assertNothingLost(whole, 200)
       assert.ok(apps[1]!.asked > asked, 'the endpoint that is back is sent to again')
       yield `open again: ${tell(whole)}, shared by two endpoints`
-
-      // Of what hung on open connections, no more than was under way when it began may be lost.
-      const hung = disturbed.sent - disturbed.ok
-      assert.ok(hung <= MAX_HUNG, tell(disturbed))
     } finally {
       await load.stop()
       await mesh.close()
@@ -73,6 +71,3 @@ export const blackHole: FaultScenario = {
     }
   },
 }
-
-/** Requests on connections that were open when the packets ceased: half of a second's at the rate of this load. */
-const MAX_HUNG = 50
