@@ -1,7 +1,7 @@
 import type { Clock } from '../../runtime/clock.ts'
 import { ERROR_CODE } from '../serve/http2/error-code.ts'
 import type { MalformedReason } from '../serve/http2/handler.ts'
-import { MESH_LIMITS } from '../serve/http2/limits.ts'
+import { DIALLED_LIMITS } from '../serve/http2/limits.ts'
 import { Http2Session } from '../serve/http2/session.ts'
 import type { Http2Stream } from '../serve/http2/stream.ts'
 import type { ByteStreamUser } from './byte-stream.ts'
@@ -89,7 +89,7 @@ export class Http2Upstream implements ByteStreamUser, StreamHome {
       role: 'client',
       write: (bytes) => connection.writeTurn(bytes),
       clock,
-      limits: MESH_LIMITS,
+      limits: DIALLED_LIMITS,
       handler: {
         onStream() {},
         onGoaway: () => this.#beginLeaving(),

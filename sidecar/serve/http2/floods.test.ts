@@ -5,7 +5,7 @@ import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
 import { test } from 'node:test'
 import { NO_HEADERS } from '../http1/header-lines.ts'
-import { NO_BODY } from '../http1/message.ts'
+import { CHUNKED, NO_BODY } from '../http1/message.ts'
 import { ERROR_CODE } from './error-code.ts'
 import type { FloodKind } from './flood-guard.ts'
 import {
@@ -24,9 +24,9 @@ import {
   SETTINGS,
   WINDOW_UPDATE,
 } from './frame.ts'
-import { MESH_LIMITS, OUTSIDE_LIMITS } from './limits.ts'
+import { DIALLED_LIMITS, MESH_LIMITS, OUTSIDE_LIMITS } from './limits.ts'
 import { codedSection, frame, GET, POST, section, settings, uint32 } from './testing/frames.ts'
-import { SessionOnPaper } from './testing/session-on-paper.ts'
+import { SessionOnPaper, Transcript } from './testing/session-on-paper.ts'
 import { startSessionServer } from './testing/session-server.ts'
 
 const CALM = ERROR_CODE.ENHANCE_YOUR_CALM
@@ -38,6 +38,15 @@ function headers(index: number, flags: number, block: Buffer): Buffer {
 
 const GET_BLOCK = section(...GET)
 const POST_BLOCK = section(...POST)
+
+const HALF_A_REQUEST = {
+  method: 'POST',
+  target: '/',
+  host: 'shop.example',
+  scheme: 'https',
+  headers: NO_HEADERS,
+  framing: CHUNKED,
+} as const
 
 /** The frames of a flood, by round; each of them alone is allowed. */
 const FLOODS: Readonly<
@@ -235,6 +244,55 @@ test('T18: on a mesh connection, resets are held against the streams opened, and
     )
   }
   assert.equal(rapid.end?.flood, 'resets')
+})
+
+test('T18: clients that send half a request do not end a shared connection: early answers and their resets are no flood', () => {
+  const callee = new SessionOnPaper('server', MESH_LIMITS).begin()
+  for (let index = 0; index < 3_000; index++) {
+    callee.receive(headers(index, END_HEADERS, POST_BLOCK))
+    const { stream } = callee.requests.at(-1)!
+    stream.sendResponse({ status: 204, headers: NO_HEADERS, framing: NO_BODY }, true)
+    stream.reset(ERROR_CODE.NO_ERROR)
+    // The caller does as we do, and the two meet on the way.
+    callee.receive(frame(RST_STREAM, 0, index * 2 + 1, uint32(ERROR_CODE.NO_ERROR)))
+  }
+  assert.equal(callee.end, undefined)
+
+  const refused = section([':status', '403'])
+  const caller = new SessionOnPaper('client', DIALLED_LIMITS).begin()
+  for (let id = 1; id < 6_000; id += 2) {
+    const stream = caller.session.open(new Transcript())!
+    stream.sendRequest(HALF_A_REQUEST, false)
+    caller.receive(frame(HEADERS, END_HEADERS | END_STREAM, id, refused))
+    // It is given up here, or the rest of it goes: either way its reset comes when it is over.
+    if (id % 4 === 1) stream.reset(ERROR_CODE.NO_ERROR)
+    else stream.sendData([Buffer.from('rest')], true)
+    caller.receive(frame(RST_STREAM, 0, id, uint32(ERROR_CODE.NO_ERROR)))
+  }
+  // What applications break off is passed on as a reset of a stream that is open.
+  for (let id = 6_001; id < 9_000; id += 2) {
+    caller.session.open(new Transcript())!.sendRequest(HALF_A_REQUEST, false)
+    caller.receive(frame(RST_STREAM, 0, id, uint32(ERROR_CODE.INTERNAL_ERROR)))
+  }
+  assert.equal(caller.end, undefined)
+})
+
+test('T18: a stream that was reset is reset for nothing once; again and again is a flood', () => {
+  for (const [role, limits] of [
+    ['server', OUTSIDE_LIMITS],
+    ['server', MESH_LIMITS],
+    ['client', DIALLED_LIMITS],
+  ] as const) {
+    const paper = new SessionOnPaper(role, limits).begin()
+    if (role === 'server') paper.receive(headers(0, END_HEADERS, POST_BLOCK))
+    const stream = role === 'server' ? paper.requests[0]!.stream : paper.session.open(new Transcript())!
+    if (role === 'client') stream.sendRequest(HALF_A_REQUEST, false)
+    stream.reset(ERROR_CODE.NO_ERROR)
+    for (let round = 0; round < 1_000 && paper.end === undefined; round++) {
+      paper.receive(frame(RST_STREAM, 0, 1, uint32(ERROR_CODE.NO_ERROR)))
+    }
+    assert.equal(paper.end?.flood, 'resets')
+  }
 })
 
 test('T18: floods over sockets take no more than 32 MB, and others are served meanwhile', {

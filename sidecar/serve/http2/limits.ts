@@ -1,4 +1,4 @@
-/** Bounds of one HTTP/2 connection. What each kind of connection gets is in {@link OUTSIDE_LIMITS} and {@link MESH_LIMITS}. */
+/** Bounds of one HTTP/2 connection; which a connection gets, its kind says: {@link OUTSIDE_LIMITS}, {@link MESH_LIMITS}, {@link DIALLED_LIMITS}. */
 export interface Http2Limits {
   /** Streams that the peer may have open at once; one more is refused (RFC 9113, 5.1.2). */
   readonly maxConcurrentStreams: number
@@ -83,4 +83,13 @@ export const MESH_LIMITS: Http2Limits = Object.freeze({
   streamWindowBytes: 65_536,
   connectionWindowBytes: 1_000 * 65_536,
   floods: Object.freeze({ ...FLOODS, resetsPerStream: 0.5, prematureMs: 1_000 }),
+})
+
+/**
+ * For whoever dialled. An answer that is whole before its request is has a reset behind it (RFC 9113, 8.1), of a stream that is
+ * over by then: each that was opened may have one, or clients who send half a request would end the calls of all others.
+ */
+export const DIALLED_LIMITS: Http2Limits = Object.freeze({
+  ...MESH_LIMITS,
+  floods: Object.freeze({ ...MESH_LIMITS.floods, resetsPerStream: 1 }),
 })

@@ -754,9 +754,14 @@ export class Http2Session implements StreamOwner, Flushable {
     if (end - start !== 4) return this.#fail(ERROR_CODE.FRAME_SIZE_ERROR, 'reset of another length')
     if (id === 0 || this.#isIdle(id)) return this.#fail(ERROR_CODE.PROTOCOL_ERROR, 'reset of no stream')
     const stream = this.#streams.get(id)
-    // What we have reset, or answered, at the same time is nobody's fault; it is no way around the count either.
-    if (this.#guard.onReset(stream?.openedMs ?? this.#guard.nowMs)) return this.#flood('resets')
-    if (stream === undefined) return
+    if (stream === undefined) {
+      // It met ours on the way: whoever made us reset was counted then, and a stream is reset but once by either side.
+      if (this.#resetByUs.delete(id)) return
+      if (this.#guard.onReset(this.#guard.nowMs)) this.#flood('resets')
+      return
+    }
+    // A server cannot reset more than we ask it for, and those who do ask are bounded where they do.
+    if (this.#isServer && this.#guard.onReset(stream.openedMs)) return this.#flood('resets')
     const { user } = stream
     const code = readUint32(bytes, start)
     stream.user = undefined

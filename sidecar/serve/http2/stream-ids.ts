@@ -17,4 +17,14 @@ export class StreamIds {
   has(id: number): boolean {
     return this.#ids?.includes(id) === true
   }
+
+  /** False: it was none of them. */
+  delete(id: number): boolean {
+    const at = this.#ids?.indexOf(id) ?? -1
+    if (at === -1) return false
+    this.#ids![at] = NO_STREAM
+    return true
+  }
 }
+
+const NO_STREAM = 0
