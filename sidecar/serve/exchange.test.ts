@@ -640,16 +640,18 @@ test('a client that goes away while its request waits for a connection is no fai
   const plane = await startGateway(t, mesh, mute.port, {
     config: { upstreams: { 'shop/orders:80': meshUpstream('orders') } },
     endpoints: { 'shop/orders:80': [endpoint(mute.port), endpoint(mute.port)] },
+    limits: { connectMs: 60_000 },
   })
   for (let i = 0; i < 4; i++) {
     const client = await dialPlain(plane.port('http'))
     client.send(get('/'))
-    await until(() => mute.sockets.length === i + 1, 'it is being connected')
+    await until(() => plane.plane.stats().inFlight === 1 && mute.sockets.length === 1, 'it waits for the connection')
     client.socket.resetAndDestroy()
     await until(() => plane.requests.length === i + 1, 'it is told of')
   }
   assert.deepEqual(new Set(plane.requests.map(({ outcome }) => outcome)), new Set(['aborted']))
   assert.deepEqual(new Set(plane.requests.map(({ retried }) => retried)), new Set([false]))
+  for (const socket of mute.sockets) socket.destroy()
   await until(() => plane.plane.stats().upstreamConnections === 0, 'nothing is left')
 })
 

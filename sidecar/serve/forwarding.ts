@@ -12,7 +12,7 @@ import { type EndpointPool, type OpenedStream, PoolFullError } from '../upstream
 import { isRepeatable, mayRetry } from '../upstream/retry.ts'
 import type { RetryReason } from '../upstream/upstream-events.ts'
 import type { UpstreamGroup } from '../upstream/upstream-group.ts'
-import type { UpstreamFailure, UpstreamStream, UpstreamStreamUser } from '../upstream/upstream-stream.ts'
+import type { HttpVersion, UpstreamFailure, UpstreamStream, UpstreamStreamUser } from '../upstream/upstream-stream.ts'
 import type { Delivery } from './delivery.ts'
 import {
   BACKEND_UNRESOLVED,
@@ -309,18 +309,25 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
     this.#pool = pool
     this.#tryDueMs = 0
     this.#silentAtMs = Number.POSITIVE_INFINITY
-    const stream = pool.takeStream(nowMs, this.#request.downstream.version)
+    const stream = pool.takeStream(nowMs, this.#preferred())
     if (stream === undefined) this.#open(pool)
     else this.#attach(stream)
+  }
+
+  /**
+   * What is spoken to another sidecar, which takes either: HTTP/2, whatever came in, so that the requests of one turn share one
+   * write and their answers one read (ADR 66). A WebSocket has a connection of its own where its client has one.
+   */
+  #preferred(): HttpVersion {
+    const { head, downstream } = this.#request
+    return head.upgrade === undefined ? 'http2' : downstream.version
   }
 
   #open(pool: EndpointPool): void {
     const request = this.#request
     this.#phase = CONNECTING
     if (request.isRequestRead) this.#waitForResponse(request.engine.clock.monotonic())
-    this.#connecting = pool.openStream(request.downstream.version, (opened) =>
-      request.guard(() => this.#onOpened(opened)),
-    )
+    this.#connecting = pool.openStream(this.#preferred(), (opened) => request.guard(() => this.#onOpened(opened)))
   }
 
   #onOpened(opened: OpenedStream): void {
@@ -425,7 +432,7 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
   }
 
   #onRequestSent(): void {
-    const { isResponseHeadSent, engine, downstream, head } = this.#request
+    const { isResponseHeadSent, engine, head } = this.#request
     if (isResponseHeadSent) return
     const nowMs = engine.clock.monotonic()
     this.#sentAtMs = nowMs
@@ -436,7 +443,7 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
     if (copy === undefined) return
     this.#copy = undefined
     const message = this.#requestToWrite()
-    if (message !== undefined) engine.mirrors.send(copy, message, downstream.version)
+    if (message !== undefined) engine.mirrors.send(copy, message, this.#preferred())
   }
 
   /** For no longer than the request, and this try of it, may take. */

@@ -69,7 +69,7 @@ export class Mirrors {
   }
 
   /** Sends what was copied; `message` is what the request itself was sent as. */
-  send({ upstreams, body, isTooLong }: Copy, message: RequestToWrite, came: HttpVersion): void {
+  send({ upstreams, body, isTooLong }: Copy, message: RequestToWrite, preferred: HttpVersion): void {
     const isCopied = !isTooLong && message.upgrade === undefined
     for (const name of upstreams) {
       const nowMs = this.#clock.monotonic()
@@ -81,7 +81,7 @@ export class Mirrors {
         this.#underWay.delete(mirrored),
       )
       this.#underWay.add(mirrored)
-      mirrored.begin(came, nowMs)
+      mirrored.begin(preferred, nowMs)
     }
   }
 
@@ -120,11 +120,11 @@ class MirroredRequest implements UpstreamStreamUser {
     this.#onOver = onOver
   }
 
-  begin(came: HttpVersion, nowMs: number): void {
+  begin(preferred: HttpVersion, nowMs: number): void {
     this.#deadlines.set(this.#deadline, MIRROR_MS, nowMs)
-    const kept = this.#pool.takeStream(nowMs, came)
+    const kept = this.#pool.takeStream(nowMs, preferred)
     if (kept !== undefined) this.#send(kept)
-    else this.#connecting = this.#pool.openStream(came, (opened) => this.#onOpened(opened))
+    else this.#connecting = this.#pool.openStream(preferred, (opened) => this.#onOpened(opened))
   }
 
   giveUp(): void {

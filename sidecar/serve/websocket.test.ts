@@ -51,6 +51,28 @@ async function startMeshed(t: TestContext, appPort: number): Promise<TestPlane> 
   })
 }
 
+test('requests of many HTTP/1.1 clients share a connection between two sidecars, and a WebSocket has one of its own', async (t) => {
+  const app = await rawBackend(t, (text, socket) => {
+    const target = text.split(' ')[1]!
+    if (target === '/socket') socket.write(SWITCHING)
+    else socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${target.length}\r\n\r\n${target}`)
+  })
+  const plane = await startMeshed(t, app.port)
+  const clients = await Promise.all(Array.from({ length: 8 }, () => dialPlain(plane.port('http'))))
+  t.after(() => {
+    for (const client of clients) client.destroy()
+  })
+  const answers = await Promise.all(clients.map((client, i) => client.request(get(`/${i}`))))
+  assert.deepEqual(
+    answers.map(({ body }) => body),
+    clients.map((_, i) => `/${i}`),
+  )
+  assert.equal(plane.plane.stats().upstreamConnections, 1)
+  clients[0]!.send(UPGRADE)
+  assert.equal((await clients[0]!.response()).status, 101)
+  assert.equal(plane.plane.stats().upstreamConnections, 2)
+})
+
 test('a WebSocket passes through two sidecars, whatever the size of its messages', async (t) => {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   await new Promise((resolve) => server.once('listening', resolve))

@@ -37,7 +37,7 @@ export interface MeshTarget {
   readonly port: number
   readonly spiffeIds: ReadonlySet<SpiffeId>
   readonly alpn: MeshAlpn
-  /** What the application there takes, and so whoever is in front of it. Default: what the request came in. */
+  /** What the application there takes, and so whoever is in front of it. Default: either version of HTTP. */
   readonly speaks?: 'http2' | undefined
   /** What is dialled in place of `host`: the sidecar's own way to its own pod. */
   readonly dialHost?: string

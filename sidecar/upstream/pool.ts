@@ -137,27 +137,27 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
     return this.latency.at(nowMs)
   }
 
-  /** What a request can be sent on now, without waiting. `came`: what the request is written in where it came from. */
-  takeStream(nowMs: number, came: HttpVersion): UpstreamStream | undefined {
-    if (this.#speaksHttp2(came, nowMs)) return this.#sessions?.take(nowMs)
+  /** What a request can be sent on now, without waiting. `preferred`: what is spoken to whoever takes either. */
+  takeStream(nowMs: number, preferred: HttpVersion): UpstreamStream | undefined {
+    if (this.#speaksHttp2(preferred, nowMs)) return this.#sessions?.take(nowMs)
     const kept = this.take(nowMs)
     return kept === undefined ? undefined : this.#streamOn(kept)
   }
 
   /** Makes what a request can be sent on; `done` is called once, never before this returns. */
-  openStream(came: HttpVersion, done: (opened: OpenedStream) => void): { abort(): void } {
-    if (this.#speaksHttp2(came, this.#deps.clock.monotonic())) {
+  openStream(preferred: HttpVersion, done: (opened: OpenedStream) => void): { abort(): void } {
+    if (this.#speaksHttp2(preferred, this.#deps.clock.monotonic())) {
       this.#sessions ??= this.#makeSessions()
       return this.#sessions.open(done)
     }
     return this.open((opened) => done(opened instanceof UpstreamConnection ? this.#streamOn(opened) : opened))
   }
 
-  /** Another sidecar is spoken to as whoever asks speaks; everybody else as he was declared. */
-  #speaksHttp2(came: HttpVersion, nowMs: number): boolean {
+  /** Another sidecar is spoken to as whoever asks prefers; everybody else as he was declared. */
+  #speaksHttp2(preferred: HttpVersion, nowMs: number): boolean {
     const { target } = this
     if (target.kind === 'mesh' && target.speaks === undefined) {
-      return came === 'http2' && target.alpn === MESH_ALPN.http && this.#sessions?.isHttp1Only(nowMs) !== true
+      return preferred === 'http2' && target.alpn === MESH_ALPN.http && this.#sessions?.isHttp1Only(nowMs) !== true
     }
     return target.kind !== 'outside' && target.speaks === 'http2'
   }

@@ -480,7 +480,7 @@ test('F20: a sidecar that knows no HTTP/2 is spoken to as ever, and not asked ag
   assert.equal(offers.length, 3)
 })
 
-test('another sidecar is spoken to in what the request came in', async (t) => {
+test('another sidecar is spoken to in what whoever asks prefers', async (t) => {
   const identity = await mesh.identity('orders')
   const offers: (string | false | null)[] = []
   const server = createTlsServer(serverTlsOptions(identity), (socket) => {

@@ -4,7 +4,7 @@ import type { Problem } from '../serve/http1/problem.ts'
 import type { RequestToWrite } from '../serve/http1/write-head.ts'
 import type { ByteStream } from './byte-stream.ts'
 
-/** What a request is written in, and what it came in. */
+/** What a request is written in. */
 export type HttpVersion = 'http1' | 'http2'
 
 /**
