@@ -10,6 +10,7 @@ const { port, backendPort, key, cert, ca, options } = JSON.parse(process.argv[2]
 
 const HEAD_END = Buffer.from('\r\n\r\n')
 const CLOSE = 'Connection: close\r\n'
+const KEPT = 'Connection: keep-alive\r\n'
 
 /** Who waits for the answer of each connection to the backend; those of nobody are idle. */
 const waiting = new Map<Socket, { readonly socket: TLSSocket; readonly closes: boolean }>()
@@ -42,7 +43,7 @@ function onAnswer(backend: Socket, part: Buffer): void {
     answerBytes = part.indexOf(HEAD_END) + HEAD_END.length + Number(length)
   }
   const client = waiting.get(backend)
-  client?.socket.write(part)
+  client?.socket.write(client.closes ? replaced(part, KEPT, CLOSE) : part)
   const total = (received.get(backend) ?? 0) + part.length
   received.set(backend, total)
   if (total < answerBytes) return
@@ -50,6 +51,10 @@ function onAnswer(backend: Socket, part: Buffer): void {
   waiting.delete(backend)
   if (client?.closes === true) client.socket.end()
   idle.push(backend)
+}
+
+function replaced(octets: Buffer, what: string, by: string): Buffer {
+  return Buffer.from(octets.toString('latin1').replace(what, by), 'latin1')
 }
 
 const server = createServer(
@@ -70,7 +75,7 @@ const server = createServer(
       const closes = request.includes(CLOSE)
       waiting.set(backend, { socket: client, closes })
       // Connections to the backend are kept, whatever becomes of the client's.
-      backend.write(closes ? Buffer.from(request.toString('latin1').replace(CLOSE, ''), 'latin1') : request)
+      backend.write(closes ? replaced(request, CLOSE, '') : request)
     })
   },
 )

@@ -1,5 +1,6 @@
 import { constants } from 'node:crypto'
 import { join } from 'node:path'
+import { NODE_FLAGS } from '../../sidecar/node-flags.ts'
 import { freePort, startProcess, untilListening } from '../world/process.ts'
 import type { Peer } from './peer.ts'
 
@@ -12,7 +13,7 @@ export interface BareSettings {
   readonly options: Readonly<Record<string, string | number>>
 }
 
-/** Node's `tls` and `net` alone, with the options that our listeners have: the floor of whatever runs on Node. */
+/** Node's `tls` and `net` alone, with the flags and options that ours have: the floor of whatever runs on Node. */
 export function bareNode(): Peer {
   return {
     programs: [],
@@ -33,7 +34,7 @@ export function bareNode(): Peer {
         },
       }
       const program = join(import.meta.dirname, 'bare-program.ts')
-      const child = await startProcess([process.execPath, program, JSON.stringify(settings)], {
+      const child = await startProcess([process.execPath, ...NODE_FLAGS, program, JSON.stringify(settings)], {
         core: world.cores.proxy,
         logFile: join(directory, 'bare.log'),
         env: { NODE_ENV: 'production' },
