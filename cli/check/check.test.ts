@@ -171,6 +171,42 @@ spec: {parentRefs: [{name: wbe}]}
   ])
 })
 
+test('routes at Services that nobody keeps to are told, and why', async (t) => {
+  const route = (name: string, parent: string, more = '') => `---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: ${name}, namespace: shop}
+spec:
+  parentRefs: [{${parent}}]
+${more}  rules: [{backendRefs: [{name: orders, port: 80}]}]
+`
+  const files = {
+    'orders.yaml': FINE,
+    'db.yaml': workloadYaml('db', { name: 'postgresql', number: 5432 }) + POLICY_OF_DB,
+    'routes.yaml': [
+      route('fine', "group: '', kind: Service, name: orders"),
+      route('gone', "group: '', kind: Service, name: ordres"),
+      route('opaque', "group: '', kind: Service, name: db"),
+      route('of-no-group', 'kind: Service, name: orders'),
+      route('hosts', "group: '', kind: Service, name: orders", '  hostnames: [orders.example]\n'),
+    ].join(''),
+  }
+  const told = await codes(t, files)
+  assert.deepEqual(
+    told.filter((line) => line.startsWith('routes.yaml')),
+    [
+      'routes.yaml:13 route-not-attached',
+      'routes.yaml:20 route-not-attached',
+      'routes.yaml:27 route-not-attached',
+      'routes.yaml:35 not-applied',
+    ],
+  )
+  assert.match(await found(t, files), /Service shop\/db is opaque TCP: nobody reads requests there/)
+})
+
+const POLICY_OF_DB = `---
+${policyYaml('db', '  authorization: {allow: [{name: orders, from: {serviceAccounts: [shop/orders]}}]}\n')}`
+
 test('what a sidecar would refuse is told before one is asked, at the policy that it comes from', async (t) => {
   const mesh = await readFileMesh([await directoryOf(t, { 'orders.yaml': FINE })])
   const config = [...mesh.translation.configs.values()].find(({ workload }) => workload === 'shop/orders')

@@ -8,6 +8,7 @@ import { suggestion } from '../../operator/schema/validator.ts'
 import { keyOf } from '../../operator/sources/resource-file.ts'
 import type { Snapshot } from '../../operator/store/snapshot.ts'
 import { ROUTE_KINDS } from '../../operator/translate/listeners.ts'
+import { isServiceParent } from '../../operator/translate/service-parents.ts'
 import type { Translation } from '../../operator/translate/translate.ts'
 import type { From } from '../../policies/authorization/config.ts'
 import type { AuthorizationSpec } from '../../policies/authorization/section.ts'
@@ -166,6 +167,10 @@ function withoutParent(resource: Resource, snapshot: Snapshot): readonly Found[]
   if (!read.ok) return []
   const namespace = resource.metadata.namespace
   return (read.value.spec.parentRefs ?? []).flatMap((parent, i) => {
+    if (parent.kind === 'Service' && !isServiceParent(parent)) {
+      const message = `is no Service: ${parent.group ?? 'without group it is of gateway.networking.k8s.io'}`
+      return [warning('route-not-attached', resource, `spec.parentRefs[${i}].group`, message, "write group: ''")]
+    }
     if ((parent.kind ?? 'Gateway') !== 'Gateway') return []
     if (snapshot.get('Gateway', parent.namespace ?? namespace, parent.name) !== undefined) return []
     const gateways = snapshot.inNamespace('Gateway', parent.namespace ?? namespace).map(({ metadata }) => metadata.name)

@@ -67,8 +67,12 @@ export function reportsOf(found: Findings): ReadonlyMap<string, ResourceReport> 
     if (!isWanted(policy.key)) continue
     const { atGateways } = found
     const absent = [...missing, ...(atGateways.missing.get(policy.key) ?? [])].sort()
+    const report = policyReport(policy, byPolicy.get(policy.key) ?? [], absent)
+    const unenforced = withoutGateway(policy, found.routes.routes)
     put(resource, {
-      ...policyReport(policy, byPolicy.get(policy.key) ?? [], absent),
+      ...report,
+      issues: [...report.issues, ...unenforced.map((message) => warning('not-applied', 'spec.targetRefs', message))],
+      ...(unenforced.length > 0 && { programmed: refused('PartiallyProgrammed', `${listed(unenforced)}.`) }),
       accepted: acceptedOf(policy, policy.targetRefs?.length ?? 0, absent),
       selected: [...selected, ...(atGateways.selected.get(policy.key) ?? [])].sort(),
     })
@@ -135,6 +139,20 @@ export function reportsOf(found: Findings): ReadonlyMap<string, ResourceReport> 
     put(resource, { issues: group.map((each) => each.issue), selected: [] })
   }
   return reports
+}
+
+/** Routes that a policy is for and that no Gateway has: calls between workloads are judged by the sidecar of whoever is called. */
+function withoutGateway(
+  { targetRefs = [], origin }: Pick<PolicyTargets['policy'], 'targetRefs' | 'origin'>,
+  routes: readonly RouteFacts[],
+): readonly string[] {
+  return targetRefs.flatMap(({ kind, name }) => {
+    const target = routes.find((route) => {
+      return route.kind === kind && route.name === name && route.namespace === (origin.namespace ?? 'default')
+    })
+    if (target === undefined || target.atServices.length === 0 || target.attached.length > 0) return []
+    return [`nobody enforces it for ${kind} ${name}, whose parents are Services: write it for the Services behind`]
+  })
 }
 
 function acceptedOf(

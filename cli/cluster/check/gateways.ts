@@ -79,11 +79,11 @@ function judgeRoutes(facts: ClusterFacts): Judgement {
   const routes = [...all(facts, 'HTTPRoute'), ...all(facts, 'GRPCRoute')].filter(({ spec, metadata }) => {
     const parents = spec?.['parentRefs']
     return (Array.isArray(parents) ? parents : []).some((parent) => {
-      const { namespace = metadata.namespace, name } = recordOf(parent)
-      return gateways.has(`${namespace}/${name}`)
+      const { namespace = metadata.namespace, name, kind, group } = recordOf(parent)
+      return (kind === 'Service' && group === '') || gateways.has(`${namespace}/${name}`)
     })
   })
-  if (routes.length === 0) return skipped('no route is for a Gateway of ours')
+  if (routes.length === 0) return skipped('no route is for a Gateway of ours or a Service')
   const problems = routes.flatMap((route): Problem[] => {
     const resource = `${route.kind}/${nameOf(route)}`
     const parents = (route.status?.parents ?? []).filter(({ controllerName }) => controllerName === CONTROLLER_NAME)

@@ -98,10 +98,20 @@ export function edits({ garbage = false, namespaces = ['shop', 'lab'] } = {}): f
     ),
     fc.constantFrom({}, { replicas: 3 }).map((spec) => resource(OURS, 'GatewayParameters', 'shop', 'p', spec)),
     fc
-      .tuple(namespace, name, fc.constantFrom('/', '/x'), fc.constantFrom(...namespaces))
-      .map(([ns, route, path, backend]) =>
+      .tuple(
+        namespace,
+        name,
+        fc.constantFrom('/', '/x'),
+        fc.constantFrom(...namespaces),
+        fc.subarray([
+          { name: 'edge', namespace: 'shop' },
+          { group: '', kind: 'Service', name: 'a' },
+          { group: '', kind: 'Service', name: 'a', namespace: 'lab', port: 80 },
+        ]),
+      )
+      .map(([ns, route, path, backend, parentRefs]) =>
         resource(GATEWAY_API, 'HTTPRoute', ns, route, {
-          parentRefs: [{ name: 'edge', namespace: 'shop' }],
+          parentRefs,
           rules: [
             {
               name: 'one',
