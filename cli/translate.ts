@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
 import { withoutPrivateKeys } from '../contract/without-keys.ts'
-import type { FilterSlots, WorkloadConfig } from '../contract/workload-config.ts'
+import type { FilterSlots, StreamListener, WorkloadConfig } from '../contract/workload-config.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 import type { FileMesh } from './file-mesh.ts'
 import { addFileOption } from './file-option.ts'
@@ -55,7 +55,11 @@ function documentsOf(config: WorkloadConfig, { translation }: FileMesh) {
 
 const COLUMNS: readonly Column<WorkloadConfig>[] = [
   { title: 'WORKLOAD', cell: ({ workload }) => workload },
-  { title: 'LISTENERS', cell: (config) => config.listeners.map(listenerText).join(', ') || 'none' },
+  {
+    title: 'LISTENERS',
+    cell: ({ listeners, streams = [] }) =>
+      [...listeners.map(listenerText), ...streams.map(streamText)].join(', ') || 'none',
+  },
   { title: 'POLICIES', cell: (config) => policiesOf(config).join(', ') || 'none' },
   { title: 'VERSION', cell: ({ version }) => version.slice(0, 12) },
 ]
@@ -65,8 +69,12 @@ function listenerText(listener: WorkloadConfig['listeners'][number]): string {
   return `${listener.port}/${listener.protocol} ${listener.mtls}`
 }
 
+function streamText({ name, port, protocol, mode }: StreamListener): string {
+  return [`${name} ${port}/${protocol}`, ...(mode === undefined ? [] : [mode])].join(' ')
+}
+
 /** Names of the policies behind anything that the config enforces or tries, or keeps to when it calls others, without their generations. */
-function policiesOf({ listeners, upstreams }: WorkloadConfig): readonly string[] {
+function policiesOf({ listeners, streams = [], upstreams }: WorkloadConfig): readonly string[] {
   const nameOf = (origin: string) => origin.replace(/@[0-9]+$/, '')
   const names = (slots: FilterSlots) =>
     Object.values(slots).flatMap((list) => list.flatMap(({ origins }) => origins.map(nameOf)))
@@ -75,5 +83,6 @@ function policiesOf({ listeners, upstreams }: WorkloadConfig): readonly string[]
     ...(listener.kind === 'inbound' ? names(listener.filters) : []),
     ...listener.routes.flatMap(({ filters }) => names(filters)),
   ])
-  return [...new Set([...found, ...ofTraffic])].sort()
+  const carried = streams.flatMap(({ routes }) => routes.flatMap(({ filters }) => names(filters)))
+  return [...new Set([...found, ...carried, ...ofTraffic])].sort()
 }

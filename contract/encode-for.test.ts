@@ -58,12 +58,11 @@ function membersOf(value: unknown): readonly string[] {
 }
 
 /** The words that came with version 3. */
-const SINCE_3 = ['appProtocol', 'traffic', 'routing', 'delivery', 'mirrors', 'session', 'zone', 'zones']
+const SINCE_3 = ['appProtocol', 'traffic', 'routing', 'delivery', 'mirrors', 'session', 'zone', 'zones', 'streams']
 
 test('F20: the documents of version 3 have every word of it, and encoded for older versions none', () => {
-  const configs = ['gateway', 'orders', 'orders-db', 'pricing', 'storefront'].map((name) =>
-    config('v3', `config-${name}.json`),
-  )
+  const names = ['gateway', 'gateway-streams', 'orders', 'orders-db', 'pricing', 'storefront']
+  const configs = names.map((name) => config('v3', `config-${name}.json`))
   const endpoints = decode(EndpointsDocument, frozen('v3', 'endpoints.json'))
   assert.ok(endpoints.ok)
   const written = new Set([...configs, endpoints.value].flatMap(membersOf))
@@ -83,6 +82,7 @@ test('F20: the documents of version 3 have every word of it, and encoded for old
       const isTold = 'shop/catalog:80' in newest.upstreams
       const isRouted = newest.outbound.services.some(({ routing }) => routing !== undefined)
       assert.deepEqual(unsupported, [
+        ...(newest.streams === undefined ? [] : ['TCPRoute/shop/db@1', 'TLSRoute/shop/shop@3']),
         ...(isRouted ? ['HTTPRoute/shop/catalog@1'] : []),
         ...(isTold ? ['TrafficPolicy/shop/catalog@2'] : []),
       ])
@@ -119,6 +119,14 @@ test('F20: a gateway of version 2 serves GRPCRoutes by the same paths', () => {
     // There is no word for a method of whatever service: what may be for it is refused, and not handed to a wider route.
     ['POST exact /shop.Pricing/Quote forward', 'POST prefix /shop.Pricing forward', 'POST prefix / respond'],
   )
+})
+
+test('F20: a gateway of version 2 does not open the port of a stream, and serves its other listeners', () => {
+  const newest = config('v3', 'config-gateway-streams.json')
+  const { document } = encodeFor(2, 'config', newest) as { readonly document: WorkloadConfig }
+  assert.equal(newest.streams?.length, 3)
+  assert.equal('streams' in document, false)
+  assert.deepEqual(document.listeners, newest.listeners)
 })
 
 test('F20: an address of the egress list is a block of one for version 1', () => {

@@ -23,7 +23,7 @@ export interface Encoded {
   readonly document: AnyDocument
   /**
    * Origins (`namespace/name@generation`) of the policies that say what this sidecar has no words for. What they enforce
-   * refuses instead, what they would dry-run is left out. TrafficPolicies and routes at Services, with their kind before: they are left out.
+   * refuses instead, what they would dry-run is left out. TrafficPolicies, routes at Services, and routes of streams, with their kind before: they are left out.
    */
   readonly unsupported: readonly string[]
 }
@@ -90,7 +90,8 @@ function encodeConfig(
   const slotsFor = (slots: FilterSlots) => encodeSlots(slots, common.contract, filters, unsupported)
   const { contract } = common
   // Gateways before version 3 carry no bytes: what they have no words for is not served, and its port not open.
-  const { distrustedRoots, streams: _, ...known } = config
+  const { distrustedRoots, streams = [], ...known } = config
+  for (const { origin } of streams.flatMap(({ routes }) => routes)) unsupported.add(origin)
   const { services, egress } = config.outbound
   for (const { traffic } of Object.values(config.upstreams)) {
     for (const origin of traffic?.origins ?? []) unsupported.add(origin)

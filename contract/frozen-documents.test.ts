@@ -58,7 +58,7 @@ for (const { name, text } of FROZEN) {
       const config = decode(WorkloadConfig, text)
       assert.ok(config.ok)
       let read = 0
-      for (const listener of config.value.listeners) {
+      for (const listener of [...config.value.listeners, ...(config.value.streams ?? [])]) {
         const all = [...listener.routes.map(({ filters }) => filters), 'filters' in listener ? listener.filters : {}]
         for (const [filterName, slots] of all.flatMap((filters) => Object.entries(filters))) {
           const filter = FILTERS.find((one) => one.name === filterName)

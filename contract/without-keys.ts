@@ -1,4 +1,4 @@
-import type { WorkloadConfig } from './workload-config.ts'
+import type { ListenerCertificate, WorkloadConfig } from './workload-config.ts'
 
 /** The config as anybody may see it: a gateway's private keys are nobody's business (T31). */
 export function withoutPrivateKeys(config: WorkloadConfig): WorkloadConfig {
@@ -9,10 +9,18 @@ export function withoutPrivateKeys(config: WorkloadConfig): WorkloadConfig {
         ? listener
         : {
             ...listener,
-            certificates: listener.certificates.map((certificate) =>
-              certificate.source === 'secret' ? { ...certificate, privateKey: '[redacted]' } : certificate,
-            ),
+            certificates: listener.certificates.map(withoutPrivateKey),
           },
     ),
+    ...(config.streams !== undefined && {
+      streams: config.streams.map((stream) => ({
+        ...stream,
+        certificates: stream.certificates.map(withoutPrivateKey),
+      })),
+    }),
   }
+}
+
+function withoutPrivateKey(certificate: ListenerCertificate): ListenerCertificate {
+  return certificate.source === 'secret' ? { ...certificate, privateKey: '[redacted]' } : certificate
 }

@@ -187,6 +187,8 @@ export type ServiceRouting = v.InferOutput<typeof ServiceRouting>
 export const StreamRoute = v.strictObject({
   /** For logs and `explain`: `TLSRoute/shop/orders/0`. */
   id: v.string(),
+  /** `TLSRoute/namespace/name@generation`. */
+  origin: v.string(),
   /** Lower case; `*.example.com` matches one label or more; empty matches every name, and none. */
   hostnames: v.array(v.string()),
   /** Judged once a connection, and again when the policy changes. */

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { MESH_ALPN } from '../contract/alpn.ts'
 import { decodeOperatorMessage } from '../contract/read-config.ts'
 import type { DocumentKind, OperatorMessage } from '../contract/session.ts'
+import { shownCertificates } from '../contract/shown-certificates.ts'
 import { CONTRACT_VERSION, type WorkloadConfig } from '../contract/workload-config.ts'
 import type { Issue, Result } from '../model/result.ts'
 import type { SpiffeId } from '../model/spiffe-id.ts'
@@ -472,12 +473,5 @@ function forWire({ code, severity, path, message, fix }: Issue) {
 
 /** The hostnames that this gateway is to have certificates for from the mesh's own CA. */
 function meshHostnames({ config }: Pipeline): ReadonlySet<string> {
-  const hostnames = new Set<string>()
-  for (const listener of config.listeners) {
-    if (listener.kind !== 'gateway') continue
-    for (const certificate of listener.certificates) {
-      if (certificate.source === 'mesh') hostnames.add(certificate.hostname)
-    }
-  }
-  return hostnames
+  return new Set(shownCertificates(config).flatMap((each) => (each.source === 'mesh' ? each.hostname : [])))
 }

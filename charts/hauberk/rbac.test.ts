@@ -35,6 +35,8 @@ test('T29: the operator may do this in the whole cluster, and nothing else', WIT
       'grpcroutes',
       'httproutes',
       'referencegrants',
+      'tcproutes',
+      'tlsroutes',
     ]
       .map((kind) => `${kind}.gateway.networking.k8s.io`)
       .join(' ')}]: get`,
@@ -57,6 +59,10 @@ test('T29: the operator may do this in the whole cluster, and nothing else', WIT
     'gateway.networking.k8s.io/httproutes/status: patch',
     'gateway.networking.k8s.io/httproutes: get list watch',
     'gateway.networking.k8s.io/referencegrants: get list watch',
+    'gateway.networking.k8s.io/tcproutes/status: patch',
+    'gateway.networking.k8s.io/tcproutes: get list watch',
+    'gateway.networking.k8s.io/tlsroutes/status: patch',
+    'gateway.networking.k8s.io/tlsroutes: get list watch',
     'hauberk.dev/gatewayparameters/status: patch',
     'hauberk.dev/gatewayparameters: get list watch',
     'hauberk.dev/meshconfigs/status: patch',

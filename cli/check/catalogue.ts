@@ -112,6 +112,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'incompatible-filters': 'HBK0507',
   'gateway-name-unusable': 'HBK0508',
   'experimental-field': 'HBK0509',
+  'hostname-taken': 'HBK0510',
   // Configurations
   'refused-by-sidecar': 'HBK0601',
   'does-not-compile': 'HBK0602',

@@ -17,10 +17,15 @@ export function exposureOf(config: WorkloadConfig, snapshot: Snapshot): readonly
         ? [{ name: `port ${listener.port}`, filters: listener.filters }]
         : listener.routes.map(({ filters }) => ({ name: `port ${listener.port}`, filters })),
   )
+  const streams = (config.streams ?? []).flatMap(({ routes }) => routes)
   return [
     ...withoutPolicy(config, places),
     ...plaintextPorts(config),
-    ...unique(places.flatMap((place) => deadRules(place, snapshot))),
+    ...unique(
+      [...places, ...streams.map(({ id, filters }) => ({ name: id, filters }))].flatMap((place) =>
+        deadRules(place, snapshot),
+      ),
+    ),
     ...(config.role === 'gateway' ? [] : unique(places.flatMap((place) => openRules(place, snapshot)))),
   ]
 }

@@ -4,10 +4,12 @@ import { type SpiffeId, serviceAccountOf } from '../../model/spiffe-id.ts'
 import { readGRPCRoute } from '../../operator/resources/grpc-route.ts'
 import { readHTTPRoute } from '../../operator/resources/http-route.ts'
 import { readService } from '../../operator/resources/service.ts'
+import { readTCPRoute } from '../../operator/resources/tcp-route.ts'
+import { readTLSRoute } from '../../operator/resources/tls-route.ts'
 import { suggestion } from '../../operator/schema/validator.ts'
 import { keyOf } from '../../operator/sources/resource-file.ts'
 import type { Snapshot } from '../../operator/store/snapshot.ts'
-import { ROUTE_KINDS } from '../../operator/translate/listeners.ts'
+import { ROUTE_KINDS, STREAM_KINDS } from '../../operator/translate/listeners.ts'
 import { isServiceParent } from '../../operator/translate/service-parents.ts'
 import type { Translation } from '../../operator/translate/translate.ts'
 import type { From } from '../../policies/authorization/config.ts'
@@ -26,7 +28,9 @@ export function danglingNames(snapshot: Snapshot, translation: Translation): rea
       ...notEnforced(policy),
     ]),
     ...snapshot.ofKind('Service').flatMap((service) => withoutWorkload(service, snapshot)),
-    ...ROUTE_KINDS.flatMap((kind) => snapshot.ofKind(kind)).flatMap((route) => withoutParent(route, snapshot)),
+    ...[...ROUTE_KINDS, ...STREAM_KINDS].flatMap((kind) =>
+      snapshot.ofKind(kind).flatMap((route) => withoutParent(route, READERS[kind], snapshot)),
+    ),
     ...snapshot.ofKind('TokenIssuer').flatMap((issuer) => unusedIssuer(issuer, translation)),
   ]
 }
@@ -161,9 +165,20 @@ function templateLabels({ spec }: Resource): Readonly<Record<string, string>> | 
     ?.template?.metadata?.labels
 }
 
+const READERS = {
+  HTTPRoute: readHTTPRoute,
+  GRPCRoute: readGRPCRoute,
+  TLSRoute: readTLSRoute,
+  TCPRoute: readTCPRoute,
+} as const
+
 /** A route whose Gateway is missing is nobody's, so translation says nothing of it. */
-function withoutParent(resource: Resource, snapshot: Snapshot): readonly Found[] {
-  const read = resource.kind === 'GRPCRoute' ? readGRPCRoute(resource) : readHTTPRoute(resource)
+function withoutParent(
+  resource: Resource,
+  readRoute: (typeof READERS)[keyof typeof READERS],
+  snapshot: Snapshot,
+): readonly Found[] {
+  const read = readRoute(resource)
   if (!read.ok) return []
   const namespace = resource.metadata.namespace
   return (read.value.spec.parentRefs ?? []).flatMap((parent, i) => {

@@ -66,6 +66,8 @@ export const RESOURCE_KINDS = [
   'Gateway',
   'HTTPRoute',
   'GRPCRoute',
+  'TLSRoute',
+  'TCPRoute',
 ] as const
 
 export type Trial =

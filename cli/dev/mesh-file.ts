@@ -26,7 +26,7 @@ export interface MeshFile {
     /** The gateway's workload. */
     readonly workload: string
     readonly name: string
-    readonly protocol: 'http' | 'https'
+    readonly protocol: 'http' | 'https' | 'tls' | 'tcp'
     readonly port: number
     readonly localPort: number
     readonly hostname?: string

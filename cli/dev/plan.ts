@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import type { WorkloadConfig } from '../../contract/workload-config.ts'
+import type { GatewayListener, StreamListener, WorkloadConfig } from '../../contract/workload-config.ts'
 import { type Resource, resourceKey } from '../../model/resource.ts'
 import { type Issue, issue } from '../../model/result.ts'
 import type { SpiffeId } from '../../model/spiffe-id.ts'
@@ -77,7 +77,7 @@ export interface GatewayListenerPlan {
   /** As the Gateway says it. */
   readonly port: number
   readonly localPort: number
-  readonly protocol: 'http' | 'https'
+  readonly protocol: 'http' | 'https' | 'tls' | 'tcp'
   readonly hostname?: string
 }
 
@@ -300,19 +300,10 @@ function planMount(
 
 async function planGateway(id: WorkloadId, config: WorkloadConfig, input: PlanInput): Promise<GatewayPlan> {
   const listeners = await Promise.all(
-    config.listeners.flatMap((listener) =>
-      listener.kind === 'gateway'
-        ? [
-            input.takeGatewayPort(id, listener.port).then((localPort) => ({
-              name: listener.name,
-              port: listener.port,
-              localPort,
-              protocol: listener.protocol,
-              ...(listener.hostname !== undefined && { hostname: listener.hostname }),
-            })),
-          ]
-        : [],
-    ),
+    gatewayListenersIn(config).map(async ({ name, port, protocol, hostname }) => {
+      const localPort = await input.takeGatewayPort(id, port)
+      return { name, port, localPort, protocol, ...(hostname !== undefined && { hostname }) }
+    }),
   )
   return {
     id,
@@ -331,4 +322,11 @@ async function planGateway(id: WorkloadId, config: WorkloadConfig, input: PlanIn
     },
     listeners,
   }
+}
+
+function gatewayListenersIn({
+  listeners,
+  streams = [],
+}: WorkloadConfig): readonly (GatewayListener | StreamListener)[] {
+  return [...listeners.flatMap((listener) => (listener.kind === 'gateway' ? listener : [])), ...streams]
 }

@@ -80,7 +80,8 @@ function parseTries(text: string): readonly Try[] {
 
 /** Where nobody wrote what to try: the first routes of the first listener with TLS, or of any. */
 function derivedTries({ listeners, caFile, snapshot }: MeshFacts, path: (absolute: string) => string): readonly Try[] {
-  const listener = listeners.find(({ protocol }) => protocol === 'https') ?? listeners[0]
+  const listener =
+    listeners.find(({ protocol }) => protocol === 'https') ?? listeners.find(({ protocol }) => protocol === 'http')
   if (listener === undefined || listener.hostname?.startsWith('*')) return []
   const { protocol, hostname = 'localhost', localPort } = listener
   const ca = protocol === 'https' ? `--cacert ${path(caFile)} ` : ''

@@ -14,10 +14,16 @@ export const GATEWAY_API_CRDS = [
   'grpcroutes.gateway.networking.k8s.io',
   'httproutes.gateway.networking.k8s.io',
   'referencegrants.gateway.networking.k8s.io',
+  'tcproutes.gateway.networking.k8s.io',
+  'tlsroutes.gateway.networking.k8s.io',
 ] as const
 
 /** Those that a cluster can do without: then there are no such routes. */
-export const OPTIONAL_CRDS: ReadonlySet<string> = new Set(['grpcroutes.gateway.networking.k8s.io'])
+export const OPTIONAL_CRDS: ReadonlySet<string> = new Set([
+  'grpcroutes.gateway.networking.k8s.io',
+  'tcproutes.gateway.networking.k8s.io',
+  'tlsroutes.gateway.networking.k8s.io',
+])
 
 /** On each of them: the release of Gateway API that it is of. */
 export const BUNDLE_VERSION_ANNOTATION = 'gateway.networking.k8s.io/bundle-version'
@@ -93,4 +99,7 @@ export const SUPPORTED_FEATURES = [
   'HTTPRouteResponseHeaderModification',
   'HTTPRouteSchemeRedirect',
   'ReferenceGrant',
+  'TLSRoute',
+  'TLSRouteModeMixed',
+  'TLSRouteModeTerminate',
 ] as const

@@ -116,25 +116,25 @@ test('without a load balancer the message says what to do', () => {
 })
 
 test('a listener that is not served says so, and one beside it is programmed', () => {
-  const status = statusOf(`${HTTP}  - {name: tcp, port: 90, protocol: TCP}\n`)
+  const status = statusOf(`${HTTP}  - {name: udp, port: 90, protocol: UDP}\n`)
   assert.deepEqual(said(status.conditions), [
     'Accepted=True ListenersNotValid',
     'ResolvedRefs=True ResolvedRefs',
     'Programmed=False Invalid',
   ])
-  const [http, tcp] = status.listeners
+  const [http, udp] = status.listeners
   assert.equal(said(http?.conditions).at(-1), 'Programmed=True Programmed')
-  assert.deepEqual(said(tcp?.conditions), [
+  assert.deepEqual(said(udp?.conditions), [
     'Accepted=False UnsupportedProtocol',
     'ResolvedRefs=True ResolvedRefs',
     'Conflicted=False NoConflicts',
     'Programmed=False Invalid',
   ])
-  assert.deepEqual(tcp?.supportedKinds, [])
+  assert.deepEqual(udp?.supportedKinds, [])
 })
 
 test('a Gateway of which no listener can be served is not accepted, and nothing is said to be made', () => {
-  const status = statusOf('  - {name: tcp, port: 90, protocol: TCP}\n', { made: false, addresses: [] })
+  const status = statusOf('  - {name: udp, port: 90, protocol: UDP}\n', { made: false, addresses: [] })
   assert.deepEqual(said(status.conditions), [
     'Accepted=False ListenersNotValid',
     'ResolvedRefs=True ResolvedRefs',

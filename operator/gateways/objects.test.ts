@@ -14,7 +14,7 @@ const LISTENERS = `
   - {name: https, port: 443, protocol: HTTPS, hostname: a.example, tls: {options: {hauberk.dev/certificate: mesh}}}
   - {name: other-host, port: 443, protocol: HTTPS, hostname: b.example, tls: {options: {hauberk.dev/certificate: mesh}}}
   - {name: http, port: 8080, protocol: HTTP}
-  - {name: tcp, port: 90, protocol: TCP}
+  - {name: udp, port: 90, protocol: UDP}
 `
 const EDGE = `
 apiVersion: gateway.networking.k8s.io/v1

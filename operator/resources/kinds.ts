@@ -12,6 +12,8 @@ import { POD_SCHEMA } from './pod.ts'
 import { REFERENCE_GRANT_SCHEMA } from './reference-grant.ts'
 import { securityPolicySpecSchema } from './security-policy.ts'
 import { SERVICE_SCHEMA } from './service.ts'
+import { TCP_ROUTE_SCHEMA } from './tcp-route.ts'
+import { TLS_ROUTE_SCHEMA } from './tls-route.ts'
 import { TRAFFIC_POLICY_SPEC_SCHEMA } from './traffic-policy.ts'
 
 /** A kind of resource that the operator understands. Whatever is not in {@link KINDS} is none of its business. */
@@ -74,6 +76,21 @@ export const KINDS: readonly KindDefinition[] = [
     plural: 'grpcroutes',
     namespaced: true,
     partialSchema: GRPC_ROUTE_SCHEMA,
+  },
+  // Of the standard channel since v1.5 and v1.6; clusters with an earlier release have them in the experimental one.
+  {
+    apiVersions: ['gateway.networking.k8s.io/v1', 'gateway.networking.k8s.io/v1alpha3'],
+    kind: 'TLSRoute',
+    plural: 'tlsroutes',
+    namespaced: true,
+    partialSchema: TLS_ROUTE_SCHEMA,
+  },
+  {
+    apiVersions: ['gateway.networking.k8s.io/v1', 'gateway.networking.k8s.io/v1alpha2'],
+    kind: 'TCPRoute',
+    plural: 'tcproutes',
+    namespaced: true,
+    partialSchema: TCP_ROUTE_SCHEMA,
   },
   {
     apiVersions: ['gateway.networking.k8s.io/v1beta1', 'gateway.networking.k8s.io/v1'],

@@ -10,6 +10,8 @@ export const TARGET_GROUPS = {
   Pod: '',
   HTTPRoute: 'gateway.networking.k8s.io',
   GRPCRoute: 'gateway.networking.k8s.io',
+  TLSRoute: 'gateway.networking.k8s.io',
+  TCPRoute: 'gateway.networking.k8s.io',
   Gateway: 'gateway.networking.k8s.io',
 } as const
 
@@ -27,13 +29,13 @@ const TARGET_REF_SCHEMA: JsonSchema = {
     group: {
       type: 'string',
       description:
-        'group is the API group of kind: gateway.networking.k8s.io for HTTPRoute, GRPCRoute and Gateway, empty for Service and Pod. Default: the one that belongs to kind.',
+        'group is the API group of kind: gateway.networking.k8s.io for Gateway and the kinds of routes, empty for Service and Pod. Default: the one that belongs to kind.',
       maxLength: 253,
     },
     kind: {
       type: 'string',
       description:
-        'kind is what the policy is attached to. Service and Pod are enforced by the sidecars of the pods behind them, HTTPRoute, GRPCRoute and Gateway at the gateway.',
+        'kind is what the policy is attached to. Service and Pod are enforced by the sidecars of the pods behind them, Gateway and the kinds of routes at the gateway. Connections of a TLSRoute or TCPRoute are judged by what is known of them: who calls, and from where.',
       enum: Object.keys(TARGET_GROUPS),
     },
     name: {
@@ -45,7 +47,7 @@ const TARGET_REF_SCHEMA: JsonSchema = {
     sectionName: {
       type: 'string',
       description:
-        'sectionName narrows the target to one part of it: the port of a Service, the listener of a Gateway or the rule of an HTTPRoute or GRPCRoute, each by its name. Such a policy is more specific than one for the whole target. Default: the whole target.',
+        'sectionName narrows the target to one part of it: the port of a Service, the listener of a Gateway or the rule of a route, each by its name. Such a policy is more specific than one for the whole target. Default: the whole target.',
       minLength: 1,
       maxLength: 253,
     },
@@ -59,8 +61,8 @@ const TARGET_REF_SCHEMA: JsonSchema = {
       message: 'Pod takes a selector and no name or sectionName; every other kind takes a name and no selector',
     },
     {
-      rule: "!has(self.group) || self.group == (self.kind in ['HTTPRoute', 'GRPCRoute', 'Gateway'] ? 'gateway.networking.k8s.io' : '')",
-      message: 'group is gateway.networking.k8s.io for HTTPRoute, GRPCRoute and Gateway, and empty for Service and Pod',
+      rule: "!has(self.group) || self.group == (self.kind in ['HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'Gateway'] ? 'gateway.networking.k8s.io' : '')",
+      message: 'group is gateway.networking.k8s.io for Gateway and the kinds of routes, and empty for Service and Pod',
     },
   ],
 }
@@ -76,7 +78,7 @@ export function securityPolicySpecSchema(sections: readonly Section[]): JsonSche
         targetRefs: {
           type: 'array',
           description:
-            'targetRefs are what the policy is attached to: 1 to 16 Services, pods, HTTPRoutes, GRPCRoutes or Gateways of its own namespace. An empty list is invalid and never means everything.',
+            'targetRefs are what the policy is attached to: 1 to 16 Services, pods, Gateways or routes of its own namespace. An empty list is invalid and never means everything.',
           minItems: 1,
           maxItems: 16,
           'x-kubernetes-list-type': 'atomic',

@@ -1,3 +1,4 @@
+import { shownCertificates } from '../../contract/shown-certificates.ts'
 import type { HostnamePattern } from '../../model/hostname.ts'
 import { parseHostnamePattern } from '../../model/hostname.ts'
 import type { Translation } from '../translate/translate.ts'
@@ -11,14 +12,11 @@ export function servingNamesOf(
   spiffeId: string,
   hostname: string,
 ): readonly HostnamePattern[] | undefined {
-  for (const { role, identity, listeners } of translation?.configs.values() ?? []) {
-    if (role !== 'gateway' || identity.spiffeId !== spiffeId) continue
-    for (const listener of listeners) {
-      if (listener.kind !== 'gateway') continue
-      const isIts = listener.certificates.some((one) => one.source === 'mesh' && one.hostname === hostname)
-      const name = isIts ? parseHostnamePattern(hostname) : undefined
-      if (name?.ok) return [name.value]
-    }
+  for (const config of translation?.configs.values() ?? []) {
+    if (config.role !== 'gateway' || config.identity.spiffeId !== spiffeId) continue
+    const isIts = shownCertificates(config).some((one) => one.source === 'mesh' && one.hostname === hostname)
+    const name = isIts ? parseHostnamePattern(hostname) : undefined
+    if (name?.ok) return [name.value]
   }
   return undefined
 }

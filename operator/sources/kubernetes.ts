@@ -139,7 +139,7 @@ interface Mirrored {
 }
 
 /** Of others, whose status we write; of ours it is all. */
-const OBSERVED_KINDS: readonly string[] = ['GatewayClass', 'Gateway', 'HTTPRoute', 'GRPCRoute']
+const OBSERVED_KINDS: readonly string[] = ['GatewayClass', 'Gateway', 'HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute']
 
 function mirrored(definition: KindDefinition, object: KubernetesObject, share: Share): Mirrored {
   const resource = projectObject(definition, object, share)

@@ -75,11 +75,13 @@ const ENFORCED_KINDS: ReadonlySet<string> = new Set([
   'TrafficPolicy',
   'HTTPRoute',
   'GRPCRoute',
+  'TLSRoute',
+  'TCPRoute',
   'Gateway',
 ])
 
 /** Kinds that protect nobody: who cannot obey them does without. */
-const TRAFFIC_KINDS: ReadonlySet<string> = new Set(['TrafficPolicy', 'HTTPRoute', 'GRPCRoute'])
+const TRAFFIC_KINDS: ReadonlySet<string> = new Set(['TrafficPolicy', 'HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute'])
 
 function programmed(
   report: ResourceReport,

@@ -13,7 +13,7 @@ import { KINDS, type KindDefinition } from '../resources/kinds.ts'
 import { MESH_CONFIG_NAME } from '../resources/mesh-config.ts'
 import { isSame } from '../store/same.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { isRouteKind, ROUTE_KINDS } from '../translate/listeners.ts'
+import { isRouteKind, ROUTE_KINDS, STREAM_KINDS } from '../translate/listeners.ts'
 import type { Condition, ResourceStatus } from './conditions.ts'
 import { withIssuerKeys } from './issuer-status.ts'
 import { namesUs, type RouteParent, routeParents, routeStatus } from './route-status.ts'
@@ -258,7 +258,7 @@ function wantedStatuses(world: StatusWorld): ReadonlyMap<string, Wanted> {
     }
   }
   // Routes that were attached to a Gateway of ours, and are no more.
-  for (const resource of ROUTE_KINDS.flatMap((kind) => snapshot.ofKind(kind))) {
+  for (const resource of [...ROUTE_KINDS, ...STREAM_KINDS].flatMap((kind) => snapshot.ofKind(kind))) {
     const { namespace, name } = resource.metadata
     const key = resourceKey(resource.kind, namespace, name)
     const seen = world.observed(resource.kind, namespace, name)?.status as StatusFields | undefined

@@ -6,6 +6,7 @@ import type { GatewayFacts } from './gateways.ts'
 import type { Reach } from './levels.ts'
 import type { WorkloadPolicy } from './policy.ts'
 import type { RouteFacts } from './routes.ts'
+import type { StreamRouteFacts } from './stream-routes.ts'
 
 /** Where SecurityPolicies are enforced by gateways. */
 export interface GatewayAttachments {
@@ -19,11 +20,14 @@ export interface GatewayAttachments {
   readonly missing: ReadonlyMap<string, readonly string[]>
 }
 
+/** A route of any kind, as far as policies are attached to it. */
+type AttachedRoute = RouteFacts | StreamRouteFacts
+
 /** Attaches SecurityPolicies to Gateways and routes, each of the policy's own namespace. */
 export function attachToGateways(
   policies: readonly WorkloadPolicy[],
   gateways: readonly GatewayFacts[],
-  routes: readonly RouteFacts[],
+  routes: readonly AttachedRoute[],
   snapshot: Snapshot,
 ): GatewayAttachments {
   const reaches = new Map<string, Map<WorkloadPolicy, number>>()
@@ -47,7 +51,7 @@ export function attachToGateways(
         if (listener === undefined || name === listener) reach(`${gateway.id} ${name}`, specificity)
       }
     }
-    const reachRoute = (route: RouteFacts, rule: string | undefined, specificity: number) => {
+    const reachRoute = (route: AttachedRoute, rule: string | undefined, specificity: number) => {
       for (const { gateway } of route.attached) workloads.add(gateway)
       for (const [i, { name }] of route.rules.entries()) {
         if (rule === undefined || name === rule) reach(`${route.key} ${i}`, specificity)
@@ -62,7 +66,7 @@ export function attachToGateways(
         } else if (sectionName !== undefined && !gateway.listeners.some((listener) => listener.name === sectionName)) {
           absent.push(`listener ${sectionName} of Gateway ${name}`)
         } else reachGateway(gateway, sectionName, sectionName ? SPECIFICITY.listener : SPECIFICITY.gateway)
-      } else if (kind === 'HTTPRoute' || kind === 'GRPCRoute') {
+      } else if (kind !== 'Service' && kind !== 'Pod') {
         const route = routesByName.get(resourceKey(kind, namespace, name))
         if (route === undefined) {
           if (snapshot.get(kind, namespace, name) === undefined) absent.push(`${kind} ${name}`)

@@ -2,7 +2,7 @@ import { type Issue, issue } from '../../model/result.ts'
 import type { BackendRef } from '../resources/http-route.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { isGranted } from './grants.ts'
-import type { RouteKind } from './listeners.ts'
+import type { RouteKind, StreamKind } from './listeners.ts'
 import type { NamespaceFacts } from './namespace.ts'
 import { type ConditionFound, RESOLVED, refused } from './report.ts'
 import type { RouteRule } from './route-rules.ts'
@@ -34,7 +34,7 @@ export interface BackendTarget {
 
 /** Who refers to backends, and where they may be. */
 export interface Referrer {
-  readonly kind: RouteKind
+  readonly kind: RouteKind | StreamKind
   readonly namespace: string
   readonly snapshot: Snapshot
   readonly namespaces: ReadonlyMap<string, NamespaceFacts>
@@ -80,7 +80,8 @@ type Backend =
   | { readonly ok: true; readonly target: BackendTarget }
   | { readonly ok: false; readonly reason: string; readonly message: string }
 
-function resolveBackend(
+/** Looks up one backend; says why where that is none. */
+export function resolveBackend(
   ref: BackendRef,
   { kind: routeKind, snapshot, namespaces, called, ...referrer }: Referrer,
 ): Backend {
@@ -97,7 +98,12 @@ function resolveBackend(
   if (service === undefined) return no('BackendNotFound', `there is no Service ${namespace}/${name} with a selector`)
   if (served === undefined)
     return no('BackendNotFound', `Service ${namespace}/${name} has no TCP port ${port ?? '(none given)'}`)
-  if (served.protocol !== 'http') {
+  const isStream = routeKind === 'TLSRoute' || routeKind === 'TCPRoute'
+  if (isStream && served.protocol === 'http') {
+    const message = `port ${port} of Service ${namespace}/${name} is read as HTTP: give it appProtocol tls or tcp`
+    return no('UnsupportedProtocol', message)
+  }
+  if (!isStream && served.protocol !== 'http') {
     return no('UnsupportedProtocol', `port ${port} of Service ${namespace}/${name} is not HTTP`)
   }
   if (routeKind === 'GRPCRoute' && served.appProtocol !== 'http2') {

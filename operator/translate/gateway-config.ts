@@ -18,6 +18,7 @@ import type { MeshPolicy } from './policy.ts'
 import { routeOf, upstreamsOf } from './route-action.ts'
 import { byPrecedence, type RankedRoute } from './route-order.ts'
 import type { FindIssuer, Translated } from './sidecar-config.ts'
+import { type StreamListenerSlice, type StreamRouteSlice, translateStreams } from './stream-config.ts'
 
 /** All that a gateway's config depends on, besides the token issuers that policies look up; see `SidecarSlice`. */
 export interface GatewaySlice {
@@ -27,6 +28,8 @@ export interface GatewaySlice {
   readonly serviceAccount: string
   readonly listeners: readonly ListenerSlice[]
   readonly routes: readonly RouteSlice[]
+  readonly streams: readonly StreamListenerSlice[]
+  readonly streamRoutes: readonly StreamRouteSlice[]
   readonly mesh: MeshSettings
   readonly roots: readonly string[]
   readonly distrustedRoots: readonly string[]
@@ -76,6 +79,8 @@ export function translateGateway(slice: GatewaySlice, rooms: Rooms, findIssuer: 
   for (const { rules } of slice.routes) {
     for (const [name, upstream] of upstreamsOf(rules, mesh)) upstreams[name] = upstream
   }
+  const carried = translateStreams(slice, rooms, findIssuer, findings)
+  for (const [name, upstream] of carried.upstreams) upstreams[name] = upstream
   const config: WorkloadConfig = {
     contract: CONTRACT_VERSION,
     version: '',
@@ -89,6 +94,7 @@ export function translateGateway(slice: GatewaySlice, rooms: Rooms, findIssuer: 
     ...(slice.distrustedRoots.length > 0 && { distrustedRoots: [...slice.distrustedRoots] }),
     trustedHops: mesh.trustedHops,
     listeners,
+    ...(carried.streams.length > 0 && { streams: carried.streams }),
     outbound: { services: [], egress: [] },
     upstreams,
   }

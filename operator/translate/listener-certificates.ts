@@ -29,7 +29,7 @@ const GATEWAY_API = 'gateway.networking.k8s.io'
 
 /** The certificates that a listener names and that can be used, and whether that is all of them. */
 export function certificatesOf(
-  { tls = {} }: Listener,
+  { protocol, tls = {} }: Listener,
   context: CertificateContext,
 ): { readonly certificates: readonly ListenerCertificate[]; readonly resolvedRefs: ConditionFound } {
   const { hostname, path, issues } = context
@@ -63,7 +63,7 @@ export function certificatesOf(
     refuse({
       reason: 'InvalidCertificateRef',
       at: path,
-      message: 'HTTPS needs a certificate',
+      message: `${protocol} needs a certificate`,
       fix: `name a Secret in certificateRefs, or write options: {${CERTIFICATE_OPTION}: mesh}`,
     })
   }

@@ -15,11 +15,17 @@ const GATEWAY_API = 'gateway.networking.k8s.io'
 export const ROUTE_KINDS = ['GRPCRoute', 'HTTPRoute'] as const
 export type RouteKind = (typeof ROUTE_KINDS)[number]
 
+/** The kinds of routes whose connections are carried as bytes, in the order of the alphabet. */
+export const STREAM_KINDS = ['TCPRoute', 'TLSRoute'] as const
+export type StreamKind = (typeof STREAM_KINDS)[number]
+
 /** One listener of a Gateway of ours. */
 export interface ListenerFacts {
   readonly name: string
   readonly port: number
-  readonly protocol: 'http' | 'https'
+  readonly protocol: 'http' | 'https' | 'tls' | 'tcp'
+  /** tls only: whether TLS is ended here. */
+  readonly mode?: 'passthrough' | 'terminate'
   /** In lower case; absent: every host. */
   readonly hostname?: string
   readonly certificates: readonly ListenerCertificate[]
@@ -31,9 +37,13 @@ export interface ListenerFacts {
   /** False: routes cannot attach and nothing is served. */
   readonly isValid: boolean
   /** The kinds of routes that it takes, in the order of the alphabet. */
-  readonly kinds: readonly RouteKind[]
+  readonly kinds: readonly (RouteKind | StreamKind)[]
   /** Whether routes of a kind and namespace may attach. */
-  readonly admits: (kind: RouteKind, namespace: string, labels: Readonly<Record<string, string>>) => boolean
+  readonly admits: (
+    kind: RouteKind | StreamKind,
+    namespace: string,
+    labels: Readonly<Record<string, string>>,
+  ) => boolean
 }
 
 const NO_CONFLICT: ConditionFound = { status: 'False', reason: 'NoConflicts', message: 'No listener is in its way.' }
@@ -59,25 +69,29 @@ export function listenersOf(
     const { listener, path, host, accepted } = each
     const { name, port, protocol } = listener
     const secret = { namespace, hostname: host, path: `${path}.tls`, snapshot, judgeKeyPair, issues }
-    const found = protocol === 'HTTPS' ? certificatesOf(listener, secret) : { certificates: [], resolvedRefs: RESOLVED }
+    const found = endsTls(listener) ? certificatesOf(listener, secret) : { certificates: [], resolvedRefs: RESOLVED }
     const asked = listener.allowedRoutes?.kinds ?? []
+    const taken = kindsOf(listener)
     const known = asked.flatMap(({ group = GATEWAY_API, kind }) =>
-      group === GATEWAY_API ? ROUTE_KINDS.filter((each) => each === kind) : [],
+      group === GATEWAY_API ? taken.filter((each) => each === kind) : [],
     )
-    const first = asked.find(({ group = GATEWAY_API, kind }) => group !== GATEWAY_API || !isRouteKind(kind))
+    const isTaken = ({ group = GATEWAY_API, kind }: (typeof asked)[number]) =>
+      group === GATEWAY_API && taken.some((each) => each === kind)
+    // Where the protocol is not served, that is what there is to say.
+    const first = taken.length === 0 ? undefined : asked.find((each) => !isTaken(each))
     if (first !== undefined) {
-      const message = `${first.kind} is not supported: use HTTPRoute or GRPCRoute`
+      const message = `${first.kind} is not supported by a listener of ${protocol}: use ${taken.join(' or ')}`
       issues.push(issue('invalid-route-kind', `${path}.allowedRoutes.kinds`, message))
     }
     const conflicted = conflicts.get(each) ?? NO_CONFLICT
     const isValid = accepted.status === 'True' && conflicted.status === 'False'
-    const admitted = asked.length === 0 ? ROUTE_KINDS : ROUTE_KINDS.filter((kind) => known.includes(kind))
-    const kinds = isServable(protocol) ? admitted : []
+    const kinds = asked.length === 0 ? taken : taken.filter((kind) => known.includes(kind))
     const admits = namespacesOf(listener, namespace)
     return {
       name,
       port,
-      protocol: protocol === 'HTTPS' ? 'https' : 'http',
+      protocol: PROTOCOLS[protocol] ?? 'http',
+      ...(protocol === 'TLS' && { mode: isPassthrough(listener) ? ('passthrough' as const) : ('terminate' as const) }),
       ...(host !== '' && { hostname: host }),
       certificates: found.certificates,
       accepted,
@@ -108,12 +122,19 @@ function readListener(listener: Listener, path: string, gateway: Gateway, issues
     issues.push(issue('listener-not-valid', `${path}${at}`, message))
     if (accepted === ACCEPTED) accepted = refused(reason, message)
   }
-  if (!isServable(protocol)) {
-    refuse('UnsupportedProtocol', '.protocol', `${protocol} is not supported: use HTTP or HTTPS`)
-  } else if (protocol === 'HTTPS' && (listener.tls?.mode ?? 'Terminate') !== 'Terminate') {
-    refuse('UnsupportedValue', '.tls.mode', `${listener.tls?.mode} is not supported: use Terminate`)
+  const mode = listener.tls?.mode ?? 'Terminate'
+  if (PROTOCOLS[protocol] === undefined) {
+    refuse('UnsupportedProtocol', '.protocol', `${protocol} is not supported: use HTTP, HTTPS, TLS or TCP`)
+  } else if (protocol === 'HTTPS' && mode !== 'Terminate') {
+    refuse('UnsupportedValue', '.tls.mode', `${mode} is not supported: use Terminate`)
+  } else if (protocol === 'TLS' && mode !== 'Terminate' && mode !== 'Passthrough') {
+    refuse('UnsupportedValue', '.tls.mode', `${mode} is not supported: use Terminate or Passthrough`)
+  } else if (protocol === 'TCP' && listener.tls !== undefined) {
+    refuse('UnsupportedValue', '.tls', 'TCP has no TLS: use protocol TLS')
+  } else if (protocol === 'TCP' && listener.hostname) {
+    refuse('UnsupportedValue', '.hostname', 'connections of TCP name no host: leave it out, or use protocol TLS')
   }
-  if (protocol === 'HTTPS' && asksForClientCertificates(gateway, port)) {
+  if (endsTls(listener) && asksForClientCertificates(gateway, port)) {
     // To serve it without asking would let in everybody whom its author meant to keep out.
     const message = 'spec.tls.frontend asks clients for certificates, which is not supported: take it out'
     refuse('UnsupportedValue', '.port', message)
@@ -125,13 +146,41 @@ function readListener(listener: Listener, path: string, gateway: Gateway, issues
   return { listener, path, host: hostname?.ok ? hostname.value : '', accepted }
 }
 
-/** Whether routes of this kind are served. */
-export function isRouteKind(kind: string): kind is RouteKind {
-  return (ROUTE_KINDS as readonly string[]).includes(kind)
+/** Whether routes of this kind are served, of whatever kind. */
+export function isRouteKind(kind: string): kind is RouteKind | StreamKind {
+  return [...ROUTE_KINDS, ...STREAM_KINDS].some((known) => known === kind)
 }
 
-function isServable(protocol: string): boolean {
-  return protocol === 'HTTP' || protocol === 'HTTPS'
+/** The protocols that are served, by the word for each. */
+const PROTOCOLS: Readonly<Record<string, ListenerFacts['protocol']>> = Object.assign(Object.create(null), {
+  HTTP: 'http',
+  HTTPS: 'https',
+  TLS: 'tls',
+  TCP: 'tcp',
+})
+
+/** The kinds of routes that a listener can take, by its protocol. */
+function kindsOf(listener: Listener): ListenerFacts['kinds'] {
+  switch (PROTOCOLS[listener.protocol]) {
+    case 'http':
+    case 'https':
+      return ROUTE_KINDS
+    case 'tls':
+      return isPassthrough(listener) ? ['TLSRoute'] : STREAM_KINDS
+    case 'tcp':
+      return ['TCPRoute']
+    default:
+      return []
+  }
+}
+
+function isPassthrough({ tls }: Listener): boolean {
+  return tls?.mode === 'Passthrough'
+}
+
+/** Whether it shows clients a certificate. */
+function endsTls(listener: Listener): boolean {
+  return listener.protocol === 'HTTPS' || (listener.protocol === 'TLS' && !isPassthrough(listener))
 }
 
 function asksForClientCertificates({ spec: { tls } }: Gateway, port: number): boolean {
@@ -169,7 +218,11 @@ function conflictsOf(listeners: readonly ReadListener[], issues: Issue[]): Reado
       conflict('ProtocolConflict', `listener ${spoken.name} of port ${port} speaks ${spoken.protocol}`)
     } else if (same !== undefined) {
       const what = each.host === '' ? 'every hostname' : each.host
-      conflict('HostnameConflict', `listener ${same.name} of port ${port} has ${what} as well`)
+      const message =
+        protocol === 'TCP'
+          ? `listener ${same.name} has port ${port} as well, and connections of TCP name no host`
+          : `listener ${same.name} of port ${port} has ${what} as well`
+      conflict('HostnameConflict', message)
     }
   }
   return conflicts

@@ -12,7 +12,8 @@ import type { NamespaceFacts, PolicyTargets } from './namespace.ts'
 import type { MeshPolicy, Policy } from './policy.ts'
 import { ACCEPTED, type ConditionFound, RESOLVED, type ResourceReport, refused } from './report.ts'
 import type { RouteFacts } from './routes.ts'
-import { meshPoliciesFor } from './slice.ts'
+import { isServed, meshPoliciesFor } from './slice.ts'
+import type { StreamRouteFacts } from './stream-routes.ts'
 import type { TrafficPolicyFacts } from './traffic.ts'
 
 /** Places that one message names at most; the issues name them all. */
@@ -30,6 +31,10 @@ export interface Findings {
   readonly gateways: GatewaysFound
   readonly routes: {
     readonly routes: readonly RouteFacts[]
+    readonly issues: readonly { readonly resource: Resource; readonly issue: Issue }[]
+  }
+  readonly streamRoutes: {
+    readonly routes: readonly StreamRouteFacts[]
     readonly issues: readonly { readonly resource: Resource; readonly issue: Issue }[]
   }
   readonly atGateways: GatewayAttachments
@@ -111,7 +116,8 @@ export function reportsOf(found: Findings): ReadonlyMap<string, ResourceReport> 
   }
 
   for (const { resource, accepted, issues } of found.gateways.classes) put(resource, { issues, accepted, selected: [] })
-  for (const gateway of found.gateways.gateways) put(gateway.resource, gatewayReport(gateway, found.routes.routes))
+  const attachments = [...found.routes.routes, ...found.streamRoutes.routes]
+  for (const gateway of found.gateways.gateways) put(gateway.resource, gatewayReport(gateway, attachments))
   for (const { resource, issues, parents, attached } of found.routes.routes) {
     const { kind, metadata } = resource
     const { namespace = 'default', name } = metadata
@@ -124,6 +130,10 @@ export function reportsOf(found: Findings): ReadonlyMap<string, ResourceReport> 
     put(resource, { issues, parents: told, selected: [...new Set(obeying)].sort() })
   }
 
+  for (const { resource, issues, parents, attached } of found.streamRoutes.routes) {
+    put(resource, { issues, parents, selected: [...new Set(attached.map(({ gateway }) => gateway))].sort() })
+  }
+
   for (const resource of found.parameters) {
     const issues = reviewParameters(resource)
     const users = found.gateways.gateways.filter(({ parametersNamed }) => parametersNamed.includes(resource))
@@ -133,6 +143,7 @@ export function reportsOf(found: Findings): ReadonlyMap<string, ResourceReport> 
   const loose = [
     ...found.gateways.issues,
     ...found.routes.issues,
+    ...found.streamRoutes.issues,
     ...[...found.namespaces.values()].flatMap(({ issues }) => issues),
   ]
   for (const [resource, group] of Map.groupBy(loose, (each) => each.resource)) {
@@ -247,14 +258,17 @@ function validity(issues: readonly Issue[]): ConditionFound {
   return broken === undefined ? ACCEPTED : refused('Invalid', `${broken.path}: ${broken.message}.`)
 }
 
-function selectedByMesh(policy: MeshPolicy, { namespaces, gateways, routes }: Findings): readonly WorkloadId[] {
+function selectedByMesh(
+  policy: MeshPolicy,
+  { namespaces, gateways, routes, streamRoutes }: Findings,
+): readonly WorkloadId[] {
   const selected = new Set<WorkloadId>()
   for (const { name, labels, workloads } of namespaces.values()) {
     if (name === SYSTEM_NAMESPACE || meshPoliciesFor([policy], labels, 'sidecar').length === 0) continue
     for (const { id } of workloads) selected.add(id)
   }
   const served = new Set(gateways.gateways.map(({ id }) => id))
-  for (const { namespace, attached } of routes.routes) {
+  for (const { namespace, attached } of [...routes.routes, ...streamRoutes.routes]) {
     if (meshPoliciesFor([policy], namespaces.get(namespace)?.labels ?? {}, 'gateway').length === 0) continue
     for (const { gateway } of attached) if (served.has(gateway)) selected.add(gateway)
   }
@@ -274,11 +288,12 @@ function usersOf(issuers: ReadonlyMap<WorkloadId, readonly string[]>): ReadonlyM
   return users
 }
 
-function gatewayReport({ accepted, resolvedRefs, issues, listeners, id }: GatewayFacts, routes: readonly RouteFacts[]) {
+function gatewayReport(
+  { accepted, resolvedRefs, issues, listeners, id }: GatewayFacts,
+  routes: readonly Pick<RouteFacts, 'attached'>[],
+) {
   const attached = routes.flatMap((route) => route.attached.filter(({ gateway }) => gateway === id))
-  const unserved = listeners.filter(({ isValid, protocol, certificates }) => {
-    return !isValid || (protocol === 'https' && certificates.length === 0)
-  })
+  const unserved = listeners.filter((listener) => !isServed(listener))
   const refusal =
     unserved.length === 0 && listeners.length > 0
       ? {}

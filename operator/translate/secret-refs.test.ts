@@ -25,6 +25,8 @@ spec:
   - {name: a, port: 443, protocol: HTTPS, hostname: a.example, tls: {certificateRefs: [{name: a}, {kind: ConfigMap, name: no-secret}]}}
   - {name: b, port: 443, protocol: HTTPS, hostname: b.example, tls: {certificateRefs: [{name: a}, {name: c, namespace: vault}, {name: d, namespace: vault}]}}
   - {name: mesh, port: 443, protocol: HTTPS, hostname: c.example, tls: {options: {hauberk.dev/certificate: mesh}}}
+  - {name: ended, port: 8443, protocol: TLS, tls: {mode: Terminate, certificateRefs: [{name: e}]}}
+  - {name: through, port: 8444, protocol: TLS, tls: {mode: Passthrough, certificateRefs: [{name: ignored}]}}
   - {name: plain, port: 80, protocol: HTTP, tls: {certificateRefs: [{name: unused}]}}
 ---
 apiVersion: gateway.networking.k8s.io/v1
@@ -61,6 +63,7 @@ test('T29: the Secrets to be read are those that resources name and may refer to
   assert.deepEqual(secretRefs(snapshotOf(resourcesIn(WORLD))), [
     { namespace: 'identity', name: 'keys', by: ['TokenIssuer/corp'] },
     { namespace: 'shop', name: 'a', by: ['Gateway/shop/edge', 'TokenIssuer/shop'] },
+    { namespace: 'shop', name: 'e', by: ['Gateway/shop/edge'] },
     { namespace: 'vault', name: 'c', by: ['Gateway/shop/edge'] },
   ])
 })

@@ -62,7 +62,8 @@ function certificatesOf(gateway: Resource, snapshot: Snapshot): readonly SecretR
   if (!readClass?.ok || readClass.value.spec.controllerName !== CONTROLLER_NAME) return []
   const from = { group: GATEWAY_API, kind: 'Gateway', namespace: gateway.metadata.namespace ?? 'default' }
   return listeners.flatMap(({ protocol, tls }) => {
-    if (protocol !== 'HTTPS') return []
+    const isShown = protocol === 'HTTPS' || (protocol === 'TLS' && tls?.mode !== 'Passthrough')
+    if (!isShown) return []
     return (tls?.certificateRefs ?? []).flatMap(({ group = '', kind = 'Secret', namespace = from.namespace, name }) => {
       if (group !== '' || kind !== 'Secret') return []
       return isGranted(snapshot, { from, to: { group, kind, namespace, name } }) ? [{ namespace, name }] : []

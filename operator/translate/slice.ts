@@ -2,8 +2,9 @@ import { type LabelMatcher, parseLabelSelector } from '../../model/match/labels.
 import type { LabelSelector } from '../../model/resource.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
 import type { GatewayAttachments } from './attach-gateways.ts'
-import type { GatewaySlice, RouteSlice } from './gateway-config.ts'
+import type { GatewaySlice, ListenerSlice, RouteSlice } from './gateway-config.ts'
 import { type GatewayFacts, SYSTEM_NAMESPACE } from './gateways.ts'
+import type { ListenerFacts } from './listeners.ts'
 import type { MeshSettings } from './mesh-settings.ts'
 import type { NamespaceFacts } from './namespace.ts'
 import { type OutboundRef, serviceNamed } from './outbound.ts'
@@ -12,6 +13,8 @@ import type { RouteFacts } from './routes.ts'
 import { indexRoutedPorts } from './service-routing.ts'
 import type { ServiceFacts } from './services.ts'
 import type { SidecarSlice } from './sidecar-config.ts'
+import type { StreamListenerSlice, StreamRouteSlice } from './stream-config.ts'
+import type { StreamRouteFacts } from './stream-routes.ts'
 
 /**
  * All that one workload depends on, as a value: the only thing that the code which makes its config is given, and the
@@ -24,6 +27,7 @@ export interface World {
   readonly meshPolicies: readonly MeshPolicy[]
   readonly gateways: readonly GatewayFacts[]
   readonly routes: readonly RouteFacts[]
+  readonly streamRoutes: readonly StreamRouteFacts[]
   readonly atGateways: GatewayAttachments
   readonly mesh: MeshSettings
   readonly roots: readonly string[]
@@ -120,25 +124,28 @@ function outboundServices(
 
 function gatewaySlice(
   gateway: GatewayFacts,
-  { routes, namespaces, meshPolicies, atGateways, mesh, roots, distrustedRoots }: World,
+  { routes, streamRoutes, namespaces, meshPolicies, atGateways, mesh, roots, distrustedRoots }: World,
 ): GatewaySlice {
+  const served = gateway.listeners.filter(isServed).map((listener) => ({
+    listener,
+    reaches: atGateways.reachesOfListener(gateway.id, listener.name),
+  }))
+  const policiesOf = (namespace: string) =>
+    meshPoliciesFor(meshPolicies, namespaces.get(namespace)?.labels ?? {}, 'gateway')
+  const attachedHere = (attached: RouteFacts['attached']) =>
+    attached.filter((each) => each.gateway === gateway.id).map(({ listener, hostnames }) => ({ listener, hostnames }))
   return {
     role: 'gateway',
     id: gateway.id,
     namespace: gateway.namespace,
     serviceAccount: gateway.serviceAccount,
-    listeners: gateway.listeners
-      .filter(({ isValid, protocol, certificates }) => isValid && (protocol === 'http' || certificates.length > 0))
-      .map(({ name, port, protocol, hostname, certificates }) => ({
-        name,
-        port,
-        protocol,
-        ...(hostname !== undefined && { hostname }),
-        certificates,
-        reaches: atGateways.reachesOfListener(gateway.id, name),
-      })),
+    listeners: served.flatMap(({ listener, reaches }): ListenerSlice[] => {
+      const { name, port, protocol, hostname, certificates } = listener
+      if (protocol === 'tls' || protocol === 'tcp') return []
+      return [{ name, port, protocol, ...(hostname !== undefined && { hostname }), certificates, reaches }]
+    }),
     routes: routes.flatMap((route): RouteSlice[] => {
-      const attached = route.attached.filter((each) => each.gateway === gateway.id)
+      const attached = attachedHere(route.attached)
       if (attached.length === 0) return []
       const { kind, namespace, name, createdAt, key } = route
       return [
@@ -147,14 +154,32 @@ function gatewaySlice(
           namespace,
           name,
           createdAt,
-          attached: attached.map(({ listener, hostnames }) => ({ listener, hostnames })),
+          attached,
           rules: route.rules.map((rule, i) => ({ ...rule, reaches: atGateways.reachesOfRule(key, i) })),
-          meshPolicies: meshPoliciesFor(meshPolicies, namespaces.get(namespace)?.labels ?? {}, 'gateway'),
+          meshPolicies: policiesOf(namespace),
         },
       ]
+    }),
+    streams: served.flatMap(({ listener, reaches }): StreamListenerSlice[] => {
+      const { name, port, protocol, mode, hostname, certificates } = listener
+      if (protocol === 'http' || protocol === 'https') return []
+      const named = { ...(mode !== undefined && { mode }), ...(hostname !== undefined && { hostname }) }
+      return [{ name, port, protocol, ...named, certificates, reaches }]
+    }),
+    streamRoutes: streamRoutes.flatMap((route): StreamRouteSlice[] => {
+      const attached = attachedHere(route.attached)
+      if (attached.length === 0) return []
+      const { kind, namespace, name, createdAt, generation, key } = route
+      const rules = route.rules.map((rule, i) => ({ ...rule, reaches: atGateways.reachesOfRule(key, i) }))
+      return [{ kind, namespace, name, createdAt, generation, attached, rules, meshPolicies: policiesOf(namespace) }]
     }),
     mesh,
     roots,
     distrustedRoots,
   }
+}
+
+/** What shows clients a certificate is not served without one. */
+export function isServed({ isValid, protocol, mode, certificates }: ListenerFacts): boolean {
+  return isValid && ((protocol !== 'https' && mode !== 'terminate') || certificates.length > 0)
 }

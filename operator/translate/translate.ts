@@ -25,6 +25,7 @@ import { reportsOf } from './reports.ts'
 import { type RouteFacts, routesOf } from './routes.ts'
 import { type FindIssuer, translateSidecar } from './sidecar-config.ts'
 import { type Slice, slicesOf } from './slice.ts'
+import { streamRoutesOf } from './stream-routes.ts'
 
 /** What translation is handed besides the resources. */
 export interface TranslateDeps {
@@ -116,11 +117,12 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
   }))
   const gateways = gatewaysOf(snapshot, deps.judgeKeyPair)
   const routes = routesOf(snapshot, gateways.gateways, namespaces.facts)
+  const streamRoutes = streamRoutesOf(snapshot, gateways.gateways, namespaces.facts)
   const policies = [...namespaces.facts.values()].flatMap((facts) => facts.policies)
   const atGateways = attachToGateways(
     policies.map(({ policy }) => policy),
     gateways.gateways,
-    routes.routes,
+    [...routes.routes, ...streamRoutes.routes],
     snapshot,
   )
   const slices = slicesOf({
@@ -128,6 +130,7 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     meshPolicies: meshPolicies.map(({ policy }) => policy),
     gateways: gateways.gateways,
     routes: routes.routes,
+    streamRoutes: streamRoutes.routes,
     atGateways,
     mesh,
     roots: deps.mesh.roots,
@@ -170,6 +173,7 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     routedCallers: routedCallersOf(results, routes.routes),
     gateways,
     routes,
+    streamRoutes,
     atGateways,
     book,
     issuers,

@@ -19,7 +19,8 @@ export function podPlacement(
     tcp: [],
     get gateway(): readonly GatewayPlace[] {
       if (told.role !== 'gateway') return []
-      return [...(pipeline()?.gateway.values() ?? [])].map(({ listener: { name, port } }) => ({
+      const { gateway, streams } = pipeline() ?? NOTHING
+      return [...gateway.values(), ...streams.values()].map(({ listener: { name, port } }) => ({
         listener: name,
         bind: { host, port: gatewayBindPort(port) },
         visiblePort: port,
@@ -27,6 +28,8 @@ export function podPlacement(
     },
   }
 }
+
+const NOTHING: Pick<Pipeline, 'gateway' | 'streams'> = { gateway: new Map(), streams: new Map() }
 
 /** Where captured connections arrive: those from outside at any address, the pod's own on loopback. */
 export function capturePlace({ podIps, ports }: Pick<PodOptions, 'podIps' | 'ports'>): CapturePlace {

@@ -44,6 +44,7 @@ function plainUpstream(service: string) {
 function routeTo(hostnames: readonly string[], more: Partial<StreamRoute> = {}, upstream = DB): StreamRoute {
   return {
     id: `TLSRoute/shop/${hostnames[0] ?? 'any'}/0`,
+    origin: 'TLSRoute/shop/any@1',
     hostnames: [...hostnames],
     filters: {},
     backends: [{ upstream, weight: 1 }],

@@ -1,6 +1,7 @@
 import { recordOf } from '../../../operator/kubernetes/object.ts'
 import { CONTROLLER_NAME } from '../../../operator/resources/gateway.ts'
 import { SYSTEM_NAMESPACE } from '../../../operator/translate/gateways.ts'
+import { ROUTE_KINDS, STREAM_KINDS } from '../../../operator/translate/listeners.ts'
 import type { ClusterFacts } from '../facts.ts'
 import { type Conditioned, conditionOf, nameOf } from '../objects.ts'
 import { seenOr } from '../read.ts'
@@ -76,13 +77,15 @@ function judgeAddresses(facts: ClusterFacts): Judgement {
 
 function judgeRoutes(facts: ClusterFacts): Judgement {
   const gateways = new Set(ourGateways(facts).map(nameOf))
-  const routes = [...all(facts, 'HTTPRoute'), ...all(facts, 'GRPCRoute')].filter(({ spec, metadata }) => {
-    const parents = spec?.['parentRefs']
-    return (Array.isArray(parents) ? parents : []).some((parent) => {
-      const { namespace = metadata.namespace, name, kind, group } = recordOf(parent)
-      return (kind === 'Service' && group === '') || gateways.has(`${namespace}/${name}`)
+  const routes = [...ROUTE_KINDS, ...STREAM_KINDS]
+    .flatMap((kind) => all(facts, kind))
+    .filter(({ spec, metadata }) => {
+      const parents = spec?.['parentRefs']
+      return (Array.isArray(parents) ? parents : []).some((parent) => {
+        const { namespace = metadata.namespace, name, kind, group } = recordOf(parent)
+        return (kind === 'Service' && group === '') || gateways.has(`${namespace}/${name}`)
+      })
     })
-  })
   if (routes.length === 0) return skipped('no route is for a Gateway of ours or a Service')
   const problems = routes.flatMap((route): Problem[] => {
     const resource = `${route.kind}/${nameOf(route)}`
