@@ -129,7 +129,8 @@ test('whatever clients and backends do to each other: no answer is mixed up or c
     if (draw(3) === 0) socket.end()
     if (leaves) {
       await new Promise((resolve) => setTimeout(resolve, draw(50)))
-      if (draw(2) === 0) socket.resetAndDestroy()
+      // A reset in the moment in which an end is on its way fails, and Node keeps the socket for ever.
+      if (draw(2) === 0 && !socket.writableEnded) socket.resetAndDestroy()
       else socket.destroy()
       return
     }

@@ -132,7 +132,8 @@ export class HttpConnection implements Http1Wire, Served {
   abort(): void {
     this.#transaction = undefined
     // Without a close_notify, or with a reset: nobody can take what was sent for the whole (F14).
-    if (this.client.isSecure) this.#socket.destroy()
+    // A reset in the moment in which an end is on its way fails, and Node would keep the socket for ever.
+    if (this.client.isSecure || this.#socket.writableEnded) this.#socket.destroy()
     else this.#socket.resetAndDestroy()
   }
 
