@@ -21,7 +21,7 @@ export function runHauberk(
   return new Promise((resolve) => {
     // No colours by accident: what the test's own terminal can show is none of the child's business.
     const environment = { PATH: '/usr/bin:/bin', ...env }
-    const options = { cwd, env: environment, timeout: 30_000, maxBuffer: 16 * 1024 * 1024 }
+    const options = { cwd, env: environment, timeout: 120_000, maxBuffer: 16 * 1024 * 1024 }
     const child = execFile(process.execPath, [MAIN, ...args], options, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : error === null ? 0 : -1, stdout, stderr })
     })

@@ -330,7 +330,7 @@ test('T20: a client that does not take its response is cut off', async (t) => {
 
 test('T20: idle connections are closed after a while, silent ones before their handshake too', async (t) => {
   const app = await rawBackend(t, (_text, socket) => socket.write(OK))
-  const plane = await startPlaintext(t, app, { idleMs: 200 })
+  const plane = await startPlaintext(t, app, { idleMs: 1_500 })
   const used = await dialPlain(plane.port('http'))
   const unused = await dialPlain(plane.port('http'))
   t.after(() => {

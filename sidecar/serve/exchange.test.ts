@@ -459,7 +459,7 @@ test('F13: a backend that does not answer is 504 in time, and the others are una
   const app = await rawBackend(t, (text, socket) => {
     if (!text.includes('/slow')) socket.write(OK)
   })
-  const { client, dial, plane } = await startPair(t, app, { timeoutMs: 200 })
+  const { client, dial, plane } = await startPair(t, app, { timeoutMs: 2_000 })
   const slow = client.request(get('/slow'))
   const other = await dial()
   assert.equal((await other.request(get('/'))).status, 200)

@@ -46,7 +46,7 @@ export class TestClient {
   }
 
   /** The next response, read whole. */
-  async response({ toHead = false, deadlineMs = 5_000 } = {}): Promise<TestResponse> {
+  async response({ toHead = false, deadlineMs = 30_000 } = {}): Promise<TestResponse> {
     let parsed: { readonly response: TestResponse; readonly length: number } | undefined
     await until(
       () => {
@@ -67,7 +67,7 @@ export class TestClient {
   }
 
   /** Resolves when the other side has closed. */
-  async closed(deadlineMs = 5_000): Promise<void> {
+  async closed(deadlineMs = 30_000): Promise<void> {
     await until(() => this.hasEnded || this.isClosed, 'the connection is closed', deadlineMs)
   }
 

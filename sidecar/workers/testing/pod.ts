@@ -90,7 +90,7 @@ export async function startPod(
     await until(() => operator.isConnected(), 'the sidecar connects')
     operator.send({ type: 'config', config: pushed })
     const isObeyed = (message: SidecarMessage) => message.type === 'ack' && message.version === pushed.version
-    await until(() => operator.heard.some(isObeyed), 'the config is acknowledged', 20_000)
+    await until(() => operator.heard.some(isObeyed), 'the config is acknowledged', 60_000)
   }
   await push({ ...config, trustBundle: [mesh.ca.root] })
   const port = plane.listeners()[0]?.address.port ?? 0
