@@ -215,7 +215,7 @@ export class Http2UpstreamStream implements UpstreamStream, Http2StreamUser {
   #switch(head: ResponseHead, key: string): void {
     const { user } = this
     this.user = undefined
-    const bytes = new StreamBytes(this.#stream)
+    const bytes = new StreamBytes(this.#stream, (stream) => this.#home.giveUp(stream, this.#sentMs, true))
     try {
       user?.onSwitched(
         { ...head, status: 101, interim: false, upgrade: 'websocket', headers: withAccept(head.headers, key) },

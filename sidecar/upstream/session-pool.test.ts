@@ -74,6 +74,18 @@ async function serverFor(t: TestContext, options: Parameters<typeof startSession
 const GET: RequestToWrite = { method: 'GET', target: '/', host: 'orders', headers: NO_HEADERS, framing: NO_BODY }
 const POST: RequestToWrite = { ...GET, method: 'POST', framing: { kind: 'chunked' } }
 
+/** Asks for a WebSocket, with the key of RFC 6455, 1.3. */
+function handshake() {
+  const head = new RequestHeadParser().parse(
+    Buffer.from(
+      'GET /chat HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+    ),
+  )
+  assert.ok(head?.kind === 'request')
+  return head
+}
+
 /** Sends one request and keeps what comes back. */
 class Call implements UpstreamStreamUser {
   stream: UpstreamStream | undefined
@@ -351,6 +363,27 @@ test('T18: one caller that gives up again and again never takes the shared conne
   assert.deepEqual(server.ends, [])
 })
 
+test('T18: WebSockets that are broken off again and again never take the shared connection down', async (t) => {
+  const server = await serverFor(t, {
+    limits: MESH_LIMITS,
+    answer: (stream, head) => {
+      const isTunnel = head.kind === 'request' && head.upgrade === 'websocket'
+      const status = isTunnel ? 200 : 204
+      stream.sendResponse({ status, headers: NO_HEADERS, framing: NO_BODY }, !isTunnel)
+    },
+  })
+  const { pool, counts } = await poolOf(t, plain(server.port))
+  for (let index = 0; index < 900; index++) {
+    const made = await (await call(pool, { ...GET, headers: handshake().headers, upgrade: 'websocket' })).over()
+    assert.ok(made.switched !== undefined, JSON.stringify(made.failure))
+    made.switched.destroy()
+    if (index % 100 === 0) assert.equal((await (await call(pool)).over()).head?.status, 204)
+  }
+  assert.equal((await (await call(pool)).over()).head?.status, 204)
+  assert.deepEqual(server.ends, [])
+  assert.equal(counts.open, 1)
+})
+
 test('F15: a connection on which nothing comes any more is not used again', async (t) => {
   const server = await serverFor(t, { answer: () => {} })
   const clock = createManualClock(Date.now())
@@ -423,14 +456,7 @@ test('a WebSocket goes over a stream by extended CONNECT, and its proof is that 
     },
   })
   const { pool } = await poolOf(t, plain(server.port))
-  const handshake = new RequestHeadParser().parse(
-    Buffer.from(
-      'GET /chat HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
-        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
-    ),
-  )
-  assert.ok(handshake?.kind === 'request')
-  const made = await (await call(pool, { ...GET, headers: handshake.headers, upgrade: 'websocket' })).over()
+  const made = await (await call(pool, { ...GET, headers: handshake().headers, upgrade: 'websocket' })).over()
   // The example of RFC 6455, 1.3.
   assert.equal(made.head?.headers.get('sec-websocket-accept'), 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=')
   let echoed = ''

@@ -15,9 +15,12 @@ export class StreamBytes implements ByteStream, Http2StreamUser {
   #hasEnded = false
   #hasToldEnd = false
   #whenSent: (() => void) | undefined
+  readonly #giveUp: (stream: Http2Stream) => void
 
-  constructor(stream: Http2Stream) {
+  /** `giveUp` ends the stream before its end: whoever shares its connection with others bounds how many are reset young. */
+  constructor(stream: Http2Stream, giveUp: (stream: Http2Stream) => void = cancel) {
     this.#stream = stream
+    this.#giveUp = giveUp
     stream.user = this
   }
 
@@ -47,8 +50,11 @@ export class StreamBytes implements ByteStream, Http2StreamUser {
   }
 
   destroy(): void {
-    // CANCEL is to HTTP/2 what RST is to TCP (RFC 8441, 5).
-    this.#stream.reset(ERROR_CODE.CANCEL)
+    const stream = this.#stream
+    if (stream.isOpen && !this.isClosed) {
+      stream.user = undefined
+      this.#giveUp(stream)
+    }
     this.#close(undefined)
   }
 
@@ -104,4 +110,9 @@ export class StreamBytes implements ByteStream, Http2StreamUser {
     this.#waiting.length = 0
     process.nextTick(() => this.user?.onClose(error))
   }
+}
+
+/** CANCEL is to HTTP/2 what RST is to TCP (RFC 8441, 5). */
+function cancel(stream: Http2Stream): void {
+  stream.reset(ERROR_CODE.CANCEL)
 }

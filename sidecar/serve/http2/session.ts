@@ -760,8 +760,9 @@ export class Http2Session implements StreamOwner, Flushable {
       if (this.#guard.onReset(this.#guard.nowMs)) this.#flood('resets')
       return
     }
-    // A server cannot reset more than we ask it for, and those who do ask are bounded where they do.
-    if (this.#isServer && this.#guard.onReset(stream.openedMs)) return this.#flood('resets')
+    // A server cannot reset more than we ask it for, and those who do ask are bounded where they do. A client that has the
+    // whole answer takes back the rest of its request, which nobody waits for (RFC 9113, 8.1).
+    if (this.#isServer && !isDone(stream) && this.#guard.onReset(stream.openedMs)) return this.#flood('resets')
     const { user } = stream
     const code = readUint32(bytes, start)
     stream.user = undefined
