@@ -56,7 +56,7 @@ test('F18: a pause refuses nobody: what waited meanwhile is served', async () =>
   assert.equal(admitted(), 100)
 })
 
-test('F18: while the event loop stays late ever fewer are let in, some always are, and that ends by itself', async () => {
+test('F18: while the event loop stays late ever fewer are let in, most always are, and that ends by itself', async () => {
   const { clock, late, admitted } = lateLoad(500)
   late.ms = 501
   assert.equal(admitted(), 100)
@@ -69,7 +69,8 @@ test('F18: while the event loop stays late ever fewer are let in, some always ar
     shares.slice(1).filter((share, i) => share > (shares[i] ?? 0) + 1),
     [],
   )
-  assert.ok((shares[2] ?? 0) < 100 && (shares.at(-1) ?? 0) >= 1 && (shares.at(-1) ?? 0) <= 5, shares.join())
+  // More refusals would cost more answers than they save.
+  assert.ok((shares[2] ?? 0) < 100 && (shares.at(-1) ?? 0) >= 59 && (shares.at(-1) ?? 0) <= 61, shares.join())
   late.ms = 0
   let waited = 0
   while (admitted() < 100) {
@@ -77,7 +78,7 @@ test('F18: while the event loop stays late ever fewer are let in, some always ar
     waited += 1
     assert.ok(waited <= 30, 'all are let in again')
   }
-  assert.ok(waited >= 5, 'not all of them at once')
+  assert.ok(waited >= 3, 'not all of them at once')
 })
 
 test('nothing to do means no timer', async () => {

@@ -14,8 +14,11 @@ const FEWER = 0.7
 /** By how much of all the share grows, each time that it is not. */
 const MORE = 0.1
 
-/** The share that is let in however late it is: by them is found out that it is over. */
-const LEAST_SHARE = 0.02
+/**
+ * The share that is let in however late it is. A refusal costs up to four tenths of an answer, and who is refused asks again: if more
+ * were refused, less than 80 % of what could be answered would be. Beyond it they wait unread, as many as there may be connections.
+ */
+const LEAST_SHARE = 0.6
 
 /** Requests that may be in flight however little memory is left: they end, and what they hold is given back. */
 export const MIN_IN_FLIGHT = 16
