@@ -32,6 +32,7 @@ import type { IdentityStore } from './identity/identity-store.ts'
 import { adoptTrustBundle, type KeptIdentity, keepIdentity, openIdentity } from './identity/open-identity.ts'
 import { createServingCertificates, type ServingCertificates } from './identity/serving-certificates.ts'
 import { clientTlsOptions } from './identity/tls-options.ts'
+import { keepCompiled } from './keep-compiled.ts'
 import { createDecisionLog } from './observe/decision-log.ts'
 import { createDecisionRing } from './observe/decision-ring.ts'
 import { createDryRunReport } from './observe/dry-run-report.ts'
@@ -344,6 +345,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       configReady.pass()
     }
     session = connectToOperator(store)
+    keepCompiled(clock)
     let { root } = store.current()
     // The operator learns by the certificate of the session that this sidecar has one of another root. It is told so once
     // clients outside see another one, too: they, and the anchors that they have, follow the same root.

@@ -56,7 +56,8 @@ export async function runSidecar(
   return startProcess([process.execPath, ...NODE_FLAGS, ...profile, program, 'sidecar', '--options', optionsFile], {
     core: world.cores.proxy,
     logFile: join(directory, 'sidecar.log'),
-    env: { NODE_ENV: 'production' },
+    // As in the image: a container that starts again finds it where its identity and configuration are.
+    env: { NODE_ENV: 'production', NODE_COMPILE_CACHE: join(directory, 'state', 'compiled') },
   })
 }
 

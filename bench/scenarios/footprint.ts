@@ -35,8 +35,8 @@ export const rest: Scenario = {
 export const start: Scenario = {
   name: 'start',
   title: 'Cold start to the first 200 with policy',
-  notes: `From the start of the process, with the identity, configuration and keys that it was given before; how far it is told by
-asking again and again. Every refusal is checked right after.`,
+  notes: `From the start of the process, with the identity, configuration and keys that it was given before, and the code that V8
+compiled then (ours), as a container that starts again; how far it is told by asking again and again. Every refusal is checked right after.`,
   work: coldStart(),
   figures: [
     { key: 'milliseconds', title: 'ms', unit: 'ms', isRatio: true },
