@@ -125,7 +125,10 @@ test('a Service without routes is called as it is, and one of opaque TCP without
     db.traffic?.[0]?.settings.map(({ name }) => name),
     ['connect', 'outlier'],
   )
-  assert.throws(() => calledService(pipelineOf(YAML, 'shop/web'), 'ordres', undefined), /it may call shop\/db:80, shop\/next:80/)
+  assert.throws(
+    () => calledService(pipelineOf(YAML, 'shop/web'), 'ordres', undefined),
+    /it may call shop\/db:80, shop\/next:80/,
+  )
   assert.throws(
     () => calledService(pipelineOf(YAML, 'shop/web'), 'orders:81', undefined),
     /it may call shop\/orders:80/,

@@ -3,7 +3,6 @@ import type { EgressRule, OutboundService, Upstream } from '../../contract/workl
 import { type Issue, issue } from '../../model/result.ts'
 import { isSame } from '../store/same.ts'
 import { egressNames, type MeshSettings } from './mesh-settings.ts'
-import { type RoutedPort, routingOf } from './service-routing.ts'
 import { type ForeignService, type ServiceFacts, type ServicePortFacts, upstreamName } from './services.ts'
 
 /** On a pod template or a Namespace: Services of other namespaces that its workloads call, such as `identity/auth, other/*`. */
@@ -57,32 +56,14 @@ export interface Outbound {
 }
 
 /** What a workload of `callerNamespace` may call, and how. Its parts are those of others too: nobody changes them. */
-export function outboundOf(
-  services: readonly ServiceFacts[],
-  callerNamespace: string,
-  mesh: MeshSettings,
-  routed: readonly RoutedPort[],
-): Outbound {
+export function outboundOf(services: readonly ServiceFacts[], callerNamespace: string, mesh: MeshSettings): Outbound {
   const outbound: Outbound = { services: [], upstreams: {} }
   for (const service of services) {
     const part = partOf(service, callerNamespace, mesh)
     outbound.services.push(...part.services)
     for (const [name, upstream] of part.upstreams) outbound.upstreams[name] = upstream
   }
-  return routed.length === 0 ? outbound : withRouting(outbound, routed, mesh)
-}
-
-function withRouting({ services, upstreams }: Outbound, routed: readonly RoutedPort[], mesh: MeshSettings): Outbound {
-  const byUpstream = new Map(routed.map((each) => [`${each.service}:${each.port}`, routingOf(each, mesh)]))
-  const all = { ...upstreams }
-  for (const { upstreams: its } of byUpstream.values()) for (const [name, upstream] of its) all[name] ??= upstream
-  return {
-    services: services.map((service) => {
-      const routing = byUpstream.get(service.upstream)?.routing
-      return routing === undefined ? service : { ...service, routing }
-    }),
-    upstreams: all,
-  }
+  return outbound
 }
 
 /** What canonical JSON says of the parts of {@link outboundOf}: most of every config, and the same in many. */

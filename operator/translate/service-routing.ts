@@ -3,6 +3,7 @@ import { generationOf } from '../../model/resource.ts'
 import type { ResolvedRule } from './backends.ts'
 import type { RouteKind } from './listeners.ts'
 import type { MeshSettings } from './mesh-settings.ts'
+import type { Outbound } from './outbound.ts'
 import { routeOf, upstreamsOf } from './route-action.ts'
 import { byPrecedence, type RankedRoute } from './route-order.ts'
 import type { RouteFacts } from './routes.ts'
@@ -68,14 +69,30 @@ export function indexRoutedPorts(routes: readonly RouteFacts[]): RoutedPorts {
   }
 }
 
+/** What a workload may call, with the routes that are for it there. */
+export function withRouting(outbound: Outbound, routed: readonly RoutedPort[], mesh: MeshSettings): Outbound {
+  if (routed.length === 0) return outbound
+  const { services, upstreams } = outbound
+  const byUpstream = new Map(routed.map((each) => [`${each.service}:${each.port}`, routingOf(each, mesh)]))
+  const all = { ...upstreams }
+  for (const { upstreams: its } of byUpstream.values()) for (const [name, upstream] of its) all[name] ??= upstream
+  return {
+    services: services.map((service) => {
+      const routing = byUpstream.get(service.upstream)?.routing
+      return routing === undefined ? service : { ...service, routing }
+    }),
+    upstreams: all,
+  }
+}
+
 /** What a config says of the routes at a port, and the upstreams that they lead to. */
-export interface Routing {
+interface Routing {
   readonly routing: ServiceRouting
   readonly upstreams: readonly (readonly [name: string, upstream: Upstream])[]
 }
 
 /** Its parts are those of others too: nobody changes them. */
-export function routingOf(routed: RoutedPort, mesh: MeshSettings): Routing {
+function routingOf(routed: RoutedPort, mesh: MeshSettings): Routing {
   const known = made.get(routed)
   if (known?.mesh === mesh) return known.routing
   const routing = makeRouting(routed, mesh)

@@ -6,7 +6,7 @@ import type { MeshSettings } from './mesh-settings.ts'
 import type { InboundFacts, WorkloadFacts } from './namespace.ts'
 import { egressOf, outboundOf } from './outbound.ts'
 import type { MeshPolicy } from './policy.ts'
-import type { RoutedPort } from './service-routing.ts'
+import { type RoutedPort, withRouting } from './service-routing.ts'
 import type { ForeignService, ServiceFacts } from './services.ts'
 
 /**
@@ -44,7 +44,7 @@ const ANY_REQUEST: RouteMatch = { hostnames: [], path: { type: 'prefix', value: 
 export function translateSidecar(slice: SidecarSlice, rooms: Rooms, findIssuer: FindIssuer): Translated {
   const { workload, mesh } = slice
   const findings: Finding[] = []
-  const outbound = outboundOf(slice.outbound.flat(), workload.namespace, mesh, slice.routed)
+  const outbound = withRouting(outboundOf(slice.outbound.flat(), workload.namespace, mesh), slice.routed, mesh)
   const config: WorkloadConfig = {
     contract: CONTRACT_VERSION,
     version: '',
