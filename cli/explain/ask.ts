@@ -48,9 +48,11 @@ export function ask(pipeline: Pipeline, words: AskWords, site: Site = siteOf(pip
   }
   if (site.protocol === 'tcp') {
     if (words.method !== undefined) notes.push(`port ${site.port} is opaque TCP: nobody reads methods and paths there`)
+    const { serverName } = site
+    const named = serverName !== undefined && { serverName }
     return {
       kind: 'asked',
-      asked: { ...common, protocol: 'tcp', method: '', path: '', query: '', host: '', headers: [] },
+      asked: { ...common, ...named, protocol: 'tcp', method: '', path: '', query: '', host: '', headers: [] },
       notes,
     }
   }
@@ -88,6 +90,8 @@ export interface Site {
   readonly port: number
   readonly protocol: 'http' | 'tcp'
   readonly scheme: 'http' | 'https'
+  /** What is asked for by SNI, of a stream of TLS. */
+  readonly serverName?: string
   /** What a client calls it, when it is not said. */
   readonly host: string
 }
@@ -124,14 +128,26 @@ function sidecarSite({ inbound, config }: Pipeline, { port }: AskWords): Site {
   }
 }
 
-function gatewaySite({ config, gateway }: Pipeline, { port, host }: AskWords): Site {
+function gatewaySite({ config, gateway, streams }: Pipeline, { port, host }: AskWords): Site {
+  const carried = [...streams.values()]
+    .map(({ listener }) => listener)
+    .filter((listener) => (port === undefined ? gateway.size === 0 : listener.port === port))
+  const [stream] = carried
+  if (stream !== undefined) {
+    if (stream.protocol === 'tcp') return { port: stream.port, protocol: 'tcp', scheme: 'http', host: '' }
+    const hostnames = carried.flatMap(({ routes }) => routes.flatMap((route) => route.hostnames))
+    const serverName = host?.toLowerCase() ?? hostnames.find((hostname) => !hostname.startsWith('*.'))
+    const named = serverName !== undefined && { serverName }
+    return { port: stream.port, protocol: 'tcp', scheme: 'https', host: '', ...named }
+  }
   const listeners = [...gateway.values()].map(({ listener }) => listener)
   const chosen =
     port === undefined
       ? (listeners.find(({ protocol }) => protocol === 'https') ?? listeners[0])
       : listeners.find((listener) => listener.port === port)
   if (chosen === undefined) {
-    const ports = listeners.map((listener) => `${listener.port} (${listener.protocol})`).join(', ')
+    const all = [...listeners, ...[...streams.values()].map(({ listener }) => listener)]
+    const ports = all.map((listener) => `${listener.port} (${listener.protocol})`).join(', ')
     throw new CommandError(
       EXIT.failure,
       `${config.workload} has no listener of port ${port}; it has ${ports || 'none'}`,

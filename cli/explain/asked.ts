@@ -10,6 +10,8 @@ export interface Asked {
   readonly path: string
   readonly query: string
   readonly host: string
+  /** What a connection to a gateway asks for by SNI; undefined: nothing, or it is none of TLS. */
+  readonly serverName?: string
   /** The container port, or the port of a Gateway's listener. */
   readonly port: number
   readonly scheme: 'http' | 'https'
@@ -25,7 +27,7 @@ export interface Asked {
 export type Claims = Readonly<Record<string, unknown>>
 
 /** As the filters of a sidecar would see it: headers that say who is asking are never believed, so they are not there. */
-export function viewOf({ headers, caller, claims: _, ...asked }: Asked): RequestView {
+export function viewOf({ headers, caller, claims: _, serverName: __, ...asked }: Asked): RequestView {
   const values = (name: string): readonly string[] =>
     isIdentityHeader(name) ? [] : headers.filter(([sent]) => sent === name).map(([, value]) => value)
   return { ...asked, peer: peerOf(caller, asked.clientIp), header: (name) => values(name)[0], headers: values }

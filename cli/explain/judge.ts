@@ -4,8 +4,15 @@ import type { Denial } from '../../model/verdict.ts'
 import type { JwtConfig } from '../../policies/jwt/config.ts'
 import { type Explanation, explain } from '../../sidecar/compile/explain.ts'
 import type { Chain, Pipeline, Step } from '../../sidecar/compile/pipeline.ts'
-import { MISDIRECTED, NO_ROUTE, NOT_SERVING, PLAINTEXT_REFUSED } from '../../sidecar/serve/denials.ts'
+import {
+  MISDIRECTED,
+  NO_ROUTE,
+  NOT_SERVING,
+  PLAINTEXT_REFUSED,
+  UNRECOGNIZED_NAME,
+} from '../../sidecar/serve/denials.ts'
 import { createHostIndex } from '../../sidecar/serve/gateway.ts'
+import { listenerFor } from '../../sidecar/serve/stream-port.ts'
 import { type Asked, type Claims, viewOf } from './asked.ts'
 
 /** What a sidecar or gateway would say to a request. */
@@ -49,6 +56,7 @@ function atSidecar(pipeline: Pipeline, asked: Asked): Found | Denial {
 }
 
 function atGateway(pipeline: Pipeline, asked: Asked): Found | Denial {
+  if (asked.protocol === 'tcp') return atStream(pipeline, asked)
   const names = [...pipeline.gateway.values()]
     .filter(({ listener }) => listener.port === asked.port)
     .map(({ listener }) => listener.name)
@@ -57,6 +65,16 @@ function atGateway(pipeline: Pipeline, asked: Asked): Found | Denial {
   if (gateway === undefined) return asked.scheme === 'https' ? MISDIRECTED : NO_ROUTE
   const route = gateway.route(viewOf(asked))
   return route === undefined ? NO_ROUTE : { chain: route.chain, route: route.config }
+}
+
+function atStream({ streams }: Pipeline, { port, serverName }: Asked): Found | Denial {
+  const ofPort = [...streams.values()].filter(({ listener }) => listener.port === port)
+  const [first] = ofPort
+  if (first === undefined) return NOT_SERVING
+  const isTls = first.listener.protocol === 'tls'
+  const route = (isTls ? listenerFor(ofPort, serverName) : first)?.route(serverName)
+  if (route === undefined) return isTls ? UNRECOGNIZED_NAME : NO_ROUTE
+  return { chain: route.chain, route: undefined }
 }
 
 /** The jwt config that tokens are verified by here; undefined where nothing verifies any. */

@@ -116,7 +116,10 @@ function createTerminator(
 }
 
 /** The listener that a name is for: the exact one, else the longest wildcard, else the one for every name. */
-function listenerFor(streams: readonly StreamPipeline[], serverName: string | undefined): StreamPipeline | undefined {
+export function listenerFor(
+  streams: readonly StreamPipeline[],
+  serverName: string | undefined,
+): StreamPipeline | undefined {
   let best: StreamPipeline | undefined
   let bestLength = -1
   for (const stream of streams) {
