@@ -29,10 +29,10 @@ export const sizing: ClusterScenario = {
 
     const load = await startPodLoad(kubectl, client, { url, perSecond: 200 })
     await new Promise((resolve) => setTimeout(resolve, LOAD_MS))
-    const [under] = await sidecarMemory(world, [`${NS}/server`])
+    const under = await sidecarMemory(world, [`${NS}/server`])
     yield {
       sent: 'a sidecar after 200 requests a second',
-      got: `${under} MiB`,
+      got: under,
       said: assertNoneLost(await load.stop()),
     }
 
