@@ -215,6 +215,11 @@ export class LeftOut {
     if (edits?.remove !== undefined) for (const name of edits.remove) this.add(name, hashOfName(name))
   }
 
+  /** The filter that says all of it; undefined where this message leaves out more. */
+  get filterAlone(): HeaderFilter | undefined {
+    return this.#names.length === 0 ? this.#drop : undefined
+  }
+
   has({ block, origin, marks }: HeaderLines, mark: number): boolean {
     const hash = marks[mark]!
     const start = origin + marks[mark + 1]!

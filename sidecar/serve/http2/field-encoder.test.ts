@@ -211,3 +211,39 @@ test('node:http2 reads what is encoded as it was meant', async () => {
     server.close()
   }
 })
+
+test('the same heads again and again, among others, whatever becomes of the table, are read as what they are', () => {
+  const remove = [['x-tenant'], undefined] as const
+  const heads = [
+    lines(['User-Agent', 'curl/8'], ['X-Tenant', 'north'], ['Authorization', 'Bearer s3cret']),
+    lines(['User-Agent', 'curl/8'], ['X-Tenant', 'south']),
+    lines(['X-Long', 'x'.repeat(600)], ['X-Tenant', 'north']),
+    lines(['X-Wide', 'y'.repeat(480)], ['Accept', '*/*']),
+  ]
+  const step = fc.record({
+    head: fc.nat(heads.length - 1),
+    remove: fc.constantFrom(...remove),
+    times: fc.integer({ min: 1, max: 4 }),
+    resize: fc.option(fc.constantFrom(0, 64, 600, 4_096), { freq: 6, nil: undefined }),
+    requestId: fc.option(fc.constantFrom('a', 'b', 'c'), { nil: undefined }),
+  })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const encoder = new FieldEncoder()
+      const decoder = new FieldDecoder(LIMITS)
+      for (const { head, remove, times, resize, requestId } of steps) {
+        if (resize !== undefined) encoder.resize(resize)
+        const headers = heads[head]!
+        const edits = { ...(remove && { remove }), ...(requestId !== undefined && { requestId }) }
+        const expected = [...headers].filter(([name]) => remove === undefined || name !== 'x-tenant')
+        for (let time = 0; time < times; time++) {
+          const read = decode(decoder, encode(encoder, request(headers, { edits })))
+          assert.deepEqual(
+            read.filter(([name]) => name !== 'x-request-id'),
+            expected.filter(([name]) => name !== 'host'),
+          )
+        }
+      }
+    }),
+  )
+})

@@ -16,6 +16,7 @@ import { type Problem, UNWRITABLE } from '../http1/problem.ts'
 import { type HeaderEdits, isFieldValue, isMadeOf, LeftOut, writableNames } from '../http1/write-head.ts'
 import { ByteRing, copyBytes } from './byte-ring.ts'
 import { ENTRY_OVERHEAD, TABLE_BYTES } from './decoder-table.ts'
+import { EncodedLines } from './encoded-lines.ts'
 import type { Http2Request, Http2Response } from './handler.ts'
 import { STATIC_TABLE } from './static-table.ts'
 
@@ -55,6 +56,13 @@ export class FieldEncoder {
   #count = 0
   #bytes = 0
   #maxBytes = TABLE_BYTES
+  /** Changes with whatever an index means. */
+  #generation = 0
+  /** Fields that were new to the table, or to what is remembered. */
+  #news = 0
+  readonly #received = new EncodedLines()
+  readonly #checked = new EncodedLines()
+  readonly #trailers = new EncodedLines()
   /** The smallest size since the last section, and that it has to be told (RFC 7541, 4.2). */
   #smallest = TABLE_BYTES
   #hasResized = false
@@ -73,6 +81,7 @@ export class FieldEncoder {
     this.#maxBytes = maxBytes
     this.#smallest = this.#hasResized ? Math.min(this.#smallest, maxBytes) : maxBytes
     this.#hasResized = true
+    this.#generation += 1
     this.#evictUntil(maxBytes)
   }
 
@@ -118,6 +127,9 @@ export class FieldEncoder {
   /** The same for trailers, without the lines that `drop` matches. */
   writeTrailers(out: Buffer, at: number, lines: HeaderLines, drop: HeaderFilter | undefined): number {
     this.#begin(out, at)
+    if (this.#again(this.#trailers, lines, drop)) return this.#end()
+    const start = this.#at
+    const news = this.#news
     const { block, origin, marks } = lines
     for (let mark = 0; mark < marks.length; mark += MARKS_PER_LINE) {
       const nameStart = origin + marks[mark + 1]!
@@ -126,6 +138,7 @@ export class FieldEncoder {
       if (drop?.matches(marks[mark]!, block, nameStart, nameEnd)) continue
       this.#line(block, nameStart, nameEnd, origin + marks[mark + 3]!, origin + marks[mark + 4]!, marks[mark]!, false)
     }
+    if (this.#news === news) this.#trailers.keep(lines, drop, this.#generation, out, start, this.#at)
     return this.#end()
   }
 
@@ -157,10 +170,22 @@ export class FieldEncoder {
       }
     }
     if (edits?.lines !== undefined) this.#checkedLines(edits.lines)
-    this.#received(headers, left)
+    this.#receivedLines(headers, left)
   }
 
-  #received(headers: HeaderLines, left: LeftOut): void {
+  /** Writes the lines as they were written before. False: they are not known. */
+  #again(known: EncodedLines, lines: object, filter: object | undefined): boolean {
+    const end = known.write(lines, filter, this.#generation, this.#out, this.#at)
+    if (end === -1) return false
+    this.#at = end
+    return true
+  }
+
+  #receivedLines(headers: HeaderLines, left: LeftOut): void {
+    const filter = left.filterAlone
+    if (filter !== undefined && this.#again(this.#received, headers, filter)) return
+    const start = this.#at
+    const news = this.#news
     const { block, origin, marks, neverIndexed } = headers
     for (let mark = 0; mark < marks.length; mark += MARKS_PER_LINE) {
       if (left.has(headers, mark)) continue
@@ -175,10 +200,15 @@ export class FieldEncoder {
         isNever,
       )
     }
+    if (filter !== undefined && this.#news === news)
+      this.#received.keep(headers, filter, this.#generation, this.#out, start, this.#at)
   }
 
   /** They were written by `checkLines`: `name: value` and CRLF each. */
   #checkedLines(lines: Buffer): void {
+    if (this.#again(this.#checked, lines, undefined)) return
+    const begin = this.#at
+    const news = this.#news
     for (let at = 0; at < lines.length; ) {
       const start = at
       let hash = HASH_START
@@ -189,6 +219,7 @@ export class FieldEncoder {
       this.#line(lines, start, nameEnd, nameEnd + 2, at, hash, false)
       at += 2
     }
+    if (this.#news === news) this.#checked.keep(lines, undefined, this.#generation, this.#out, begin, this.#at)
   }
 
   #own({ name, index, hash }: OwnField, value: string): void {
@@ -255,6 +286,7 @@ export class FieldEncoder {
         return this.#integer(0x80, 0x7f, FIRST_DYNAMIC + this.#inserted - known)
       }
     }
+    this.#news += 1
     if (this.#remembered[hash & (REMEMBERED - 1)] !== hash) {
       this.#remembered[hash & (REMEMBERED - 1)] = hash
       return this.#literal(0, 0x0f, staticIndex, bytes, nameStart, nameEnd, valueStart, valueEnd)
@@ -329,6 +361,7 @@ export class FieldEncoder {
     const nameLength = nameEnd - nameStart
     const valueLength = valueEnd - valueStart
     const size = nameLength + valueLength + ENTRY_OVERHEAD
+    this.#generation += 1
     this.#evictUntil(this.#maxBytes - size)
     this.#ring ??= new ByteRing(TABLE_BYTES)
     const place = this.#ring.place(nameLength + valueLength)
