@@ -198,6 +198,47 @@ test('a redirect and a rewrite are made before anybody is asked', async (t) => {
   assert.equal((await ask('http://orders/v1/x')).body, 'orders-next next.example /v2/x -')
 })
 
+test('copies, tries and sessions are what the route says, as at a gateway', async (t) => {
+  const next = await startCallee(t, 'orders-next')
+  const retry = {
+    attempts: 1,
+    on: [],
+    statuses: [403],
+    methods: ['GET'],
+    backoffMs: 0,
+    maxBackoffMs: 0,
+    maxBodyBytes: 0,
+  }
+  const closed = await startCallee(t, 'orders-closed', 'nobody')
+  const { ask, caller, config } = await startWorld(
+    t,
+    [
+      named(
+        '0/0',
+        { ...forwardTo('shop/closed:80'), delivery: { retry } },
+        { match: { ...ANY, path: { type: 'prefix', value: '/again' } } },
+      ),
+      named('1/0', {
+        ...forwardTo('shop/orders:80'),
+        mirrors: [{ upstream: 'shop/orders-next:80', numerator: 1, denominator: 1 }],
+        session: { by: 'header', name: 'x-session', isPermanent: false },
+      }),
+    ],
+    { port: next.port('8080') },
+  )
+  const answered = await ask('http://orders/copied')
+  assert.equal(answered.body, 'orders orders /copied -')
+  assert.ok(answered.headers.get('x-session'))
+  await until(() => next.requests.length === 1, 'the copy arrives')
+  assert.equal(next.requests[0]?.path, '/copied')
+
+  const upstreams = { ...config.upstreams, 'shop/closed:80': meshUpstream('orders-closed') }
+  await caller.swap({ ...config, version: 'with', upstreams })
+  caller.setEndpoints({ 'shop/closed:80': [endpoint(closed.port('8080'))] })
+  assert.equal((await ask('http://orders/again')).status, 403)
+  await until(() => closed.requests.length === 2, 'it was asked again')
+})
+
 test('inside a CONNECT the routes of the Service hold too', async (t) => {
   const next = await startCallee(t, 'orders-next')
   const { caller } = await startWorld(t, [named('0/0', forwardTo('shop/orders-next:80'))], { port: next.port('8080') })
