@@ -309,6 +309,7 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
     this.#pool = pool
     this.#tryDueMs = 0
     this.#silentAtMs = Number.POSITIVE_INFINITY
+    pool.health.ask(nowMs)
     const stream = pool.takeStream(nowMs, this.#preferred())
     if (stream === undefined) this.#open(pool)
     else this.#attach(stream)

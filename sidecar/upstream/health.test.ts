@@ -38,6 +38,38 @@ test('an endpoint that comes back and fails again is put aside for twice as long
   }
 })
 
+test('F15: one request finds out whether an endpoint is back, and the others go elsewhere until it has', () => {
+  const health = new PassiveHealth(SETTINGS)
+  for (let i = 0; i < 2; i++) {
+    health.ask(0)
+    health.fail(0)
+  }
+  assert.equal(health.isAvailable(1_000), true)
+  health.ask(1_000)
+  assert.equal(health.isAvailable(1_500), false, 'one is there already')
+  health.succeed(1_600)
+  assert.equal(health.isAvailable(1_600), true)
+  health.ask(1_700)
+  assert.equal(health.isAvailable(1_700), true, 'it is back for all')
+  for (let i = 0; i < 2; i++) health.fail(2_000)
+  assert.equal(health.isAvailable(4_000), true)
+  health.ask(4_000)
+  assert.equal(health.isAvailable(6_999), false)
+  assert.equal(health.isAvailable(7_000), true, 'whoever asked has gone without a word')
+  health.ask(7_000)
+  health.fail(7_500)
+  assert.equal(health.isAvailable(11_499), false, 'for four times as long')
+})
+
+test('an endpoint that comes back with 5xx is there, where those do not count', () => {
+  const health = new PassiveHealth({ ...SETTINGS, serverErrors: 0 })
+  for (let i = 0; i < 2; i++) health.fail(0)
+  health.ask(1_000)
+  health.failToServe(1_100)
+  health.ask(1_200)
+  assert.equal(health.isAvailable(1_200), true)
+})
+
 test('one good answer ends the trial, and being well for as long as it was away is forgiven', () => {
   const health = new PassiveHealth(SETTINGS)
   for (const nowMs of [0, 0, 1_000]) health.fail(nowMs)

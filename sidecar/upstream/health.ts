@@ -17,6 +17,9 @@ export const DEFAULT_EJECTION: EjectionSettings = {
   maxEjectionMs: 60_000,
 }
 
+/** Milliseconds that one try of an endpoint which comes back may take, before another one is made. */
+const TRIAL_MS = 3_000
+
 /** Doublings that are counted: beyond them any time is the longest. */
 const MAX_DOUBLINGS = 16
 
@@ -37,6 +40,7 @@ export class PassiveHealth {
   #ejectedUntilMs = 0
   #ejectedForMs = 0
   #isOnTrial = false
+  #trialUntilMs = Number.NEGATIVE_INFINITY
 
   constructor(settings: EjectionSettings = DEFAULT_EJECTION, mayEject: (nowMs: number) => boolean = () => true) {
     this.#settings = settings
@@ -51,14 +55,19 @@ export class PassiveHealth {
   }
 
   isAvailable(nowMs: number): boolean {
-    return this.#ejectedUntilMs <= nowMs
+    return !this.#isAside(nowMs) && !(this.#isOnTrial && nowMs < this.#trialUntilMs)
+  }
+
+  /** It is asked now. Where it has just come back, nobody else asks before it is known what came of that. */
+  ask(nowMs: number): void {
+    if (this.#isOnTrial) this.#trialUntilMs = nowMs + TRIAL_MS
   }
 
   /** It answered, and well. All times are monotonic. */
   succeed(nowMs: number): void {
     this.#failures = 0
     this.#serverErrors = 0
-    if (this.#ejections === 0 || !this.isAvailable(nowMs)) return
+    if (this.#ejections === 0 || this.#isAside(nowMs)) return
     this.#isOnTrial = false
     if (nowMs - this.#ejectedUntilMs >= this.#ejectedForMs) this.#ejections = 0
   }
@@ -67,7 +76,10 @@ export class PassiveHealth {
   failToServe(nowMs: number): void {
     this.#failures = 0
     const { serverErrors } = this.#settings
-    if (serverErrors === 0) return
+    if (serverErrors === 0) {
+      this.#isOnTrial = false
+      return
+    }
     this.#serverErrors += 1
     if (this.#serverErrors >= serverErrors || this.#isOnTrial) this.#eject(nowMs)
   }
@@ -80,9 +92,13 @@ export class PassiveHealth {
     if (this.#failures >= failures || this.#isOnTrial) this.#eject(nowMs)
   }
 
+  #isAside(nowMs: number): boolean {
+    return this.#ejectedUntilMs > nowMs
+  }
+
   #eject(nowMs: number): void {
     // What was under way when it was put aside says nothing new.
-    if (!this.isAvailable(nowMs) || !this.#mayEject(nowMs)) return
+    if (this.#isAside(nowMs) || !this.#mayEject(nowMs)) return
     const { ejectionMs, maxEjectionMs } = this.#settings
     this.#ejectedForMs = Math.min(maxEjectionMs, ejectionMs * 2 ** Math.min(this.#ejections, MAX_DOUBLINGS))
     this.#ejectedUntilMs = nowMs + this.#ejectedForMs
