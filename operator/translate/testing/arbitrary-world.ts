@@ -93,7 +93,16 @@ export function edits({ garbage = false, namespaces = ['shop', 'lab'] } = {}): f
         ...(parametrised && {
           infrastructure: { parametersRef: { group: 'hauberk.dev', kind: 'GatewayParameters', name: 'p' } },
         }),
-        listeners: [{ name: 'http', port: 80, protocol: 'HTTP', allowedRoutes: { namespaces: { from } } }],
+        listeners: [
+          { name: 'http', port: 80, protocol: 'HTTP', allowedRoutes: { namespaces: { from } } },
+          {
+            name: 'tls',
+            port: 443,
+            protocol: 'TLS',
+            tls: { mode: 'Passthrough' },
+            allowedRoutes: { namespaces: { from } },
+          },
+        ],
       }),
     ),
     fc.constantFrom({}, { replicas: 3 }).map((spec) => resource(OURS, 'GatewayParameters', 'shop', 'p', spec)),
@@ -119,6 +128,15 @@ export function edits({ garbage = false, namespaces = ['shop', 'lab'] } = {}): f
               backendRefs: [{ name: 'a', namespace: backend, port: 80 }],
             },
           ],
+        }),
+      ),
+    fc
+      .tuple(namespace, name, fc.subarray(['a.example', '*.example', 'b.test'], { minLength: 1 }))
+      .map(([ns, route, hostnames]) =>
+        resource(GATEWAY_API, 'TLSRoute', ns, route, {
+          parentRefs: [{ name: 'edge', namespace: 'shop' }],
+          hostnames,
+          rules: [{ name: 'one', backendRefs: [{ name: 'a', namespace: 'shop', port: 5432 }] }],
         }),
       ),
     namespace.map((ns) =>
@@ -180,6 +198,7 @@ export function policySpec(): fc.Arbitrary<Readonly<Record<string, unknown>>> {
     fc.constant({ kind: 'Gateway', name: 'edge' }),
     fc.constantFrom('a', 'b').map((name) => ({ kind: 'HTTPRoute', name })),
     fc.constant({ kind: 'HTTPRoute', name: 'a', sectionName: 'one' }),
+    fc.constantFrom('a', 'b').map((name) => ({ kind: 'TLSRoute', name })),
   )
   return fc
     .tuple(
