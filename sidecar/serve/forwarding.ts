@@ -48,6 +48,9 @@ export const RETRY_AFTER: readonly HeaderPair[] = [['retry-after', '1']]
 
 const NO_SLICES: readonly Buffer[] = Object.freeze([])
 
+/** Bytes of a request's body beyond which it shares no connection: what one window of a stream between sidecars takes. */
+const MAX_SHARED_BYTES = 65_536
+
 /** Where a request that was let through is on its way. */
 const WAITING = 0
 const CONNECTING = 1
@@ -317,11 +320,14 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
 
   /**
    * What is spoken to another sidecar, which takes either: HTTP/2, whatever came in, so that the requests of one turn share one
-   * write and their answers one read (ADR 66). A WebSocket has a connection of its own where its client has one.
+   * write and their answers one read (ADR 66). What is a stream of bytes, a WebSocket or a large upload, has a connection of its own
+   * where its client has one.
    */
   #preferred(): HttpVersion {
     const { head, downstream } = this.#request
-    return head.upgrade === undefined ? 'http2' : downstream.version
+    const isStream =
+      head.upgrade !== undefined || (head.framing.kind === 'length' && head.framing.bytes > MAX_SHARED_BYTES)
+    return isStream ? downstream.version : 'http2'
   }
 
   #open(pool: EndpointPool): void {
