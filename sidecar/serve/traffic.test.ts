@@ -168,7 +168,9 @@ test('F13: whoever waits goes on when another is done, and whoever leaves makes 
 
 test('F15: where a SYN is answered by nobody the next endpoint is asked: none of many requests is lost', async (t) => {
   const [gone, alive] = [await blackHole(t), await echo(t, 'alive')]
-  const plane = await start(t, [gone, alive.port], { traffic: { connectTimeoutMs: 200, outlier: { ...ASIDE, failures: 1 } } })
+  const plane = await start(t, [gone, alive.port], {
+    traffic: { connectTimeoutMs: 200, outlier: { ...ASIDE, failures: 1 } },
+  })
   const answers = await Promise.all(Array.from({ length: 40 }, () => ask(t, plane)))
   assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]))
   for (let i = 0; i < 10; i++) assert.equal((await ask(t, plane)).status, 200)
