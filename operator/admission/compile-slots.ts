@@ -1,7 +1,7 @@
 import type { FilterSlot, FilterSlots, WorkloadConfig } from '../../contract/workload-config.ts'
 import type { Filter, FilterDeps } from '../../model/filter.ts'
 import { type Issue, issue } from '../../model/result.ts'
-import { isSame } from '../store/same.ts'
+import { isSame } from '../../model/same.ts'
 
 /**
  * What a sidecar would refuse of the slots that a policy is an origin of: the filters' own `decode` and `compile`, of which

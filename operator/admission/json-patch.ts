@@ -1,4 +1,4 @@
-import { isSame } from '../store/same.ts'
+import { isSame } from '../../model/same.ts'
 
 /** One step of a JSON Patch (RFC 6902). Only those three are needed to make any document of any other. */
 export type PatchStep =

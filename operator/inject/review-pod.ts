@@ -1,6 +1,6 @@
 import { INIT_CONTAINER, SIDECAR_CONTAINER } from '../../contract/pod.ts'
 import { type Issue, issue } from '../../model/result.ts'
-import { isSame } from '../store/same.ts'
+import { isSame } from '../../model/same.ts'
 import type { InjectionContext } from './context.ts'
 import { injectPod } from './inject-pod.ts'
 import { judgePod } from './judge-pod.ts'

@@ -1,6 +1,6 @@
+import { isSame } from '../../model/same.ts'
 import { CONTROLLER_NAME } from '../resources/gateway.ts'
 import type { ParentRef } from '../resources/http-route.ts'
-import { isSame } from '../store/same.ts'
 import type { ParentReport, ResourceReport } from '../translate/report.ts'
 import { type Condition, statusOf, type WorkloadStanding } from './conditions.ts'
 import type { StatusFields } from './status-applier.ts'

@@ -1,5 +1,5 @@
 import { type Resource, resourceKey } from '../../model/resource.ts'
-import { isSame } from './same.ts'
+import { isSame } from '../../model/same.ts'
 
 /**
  * Every resource there is at one moment. Immutable: two snapshots share all that did not change between them, so that

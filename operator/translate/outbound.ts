@@ -1,7 +1,7 @@
 import { canonicalJson } from '../../contract/codec.ts'
 import type { EgressRule, OutboundService, Upstream } from '../../contract/workload-config.ts'
 import { type Issue, issue } from '../../model/result.ts'
-import { isSame } from '../store/same.ts'
+import { isSame } from '../../model/same.ts'
 import { egressNames, type MeshSettings } from './mesh-settings.ts'
 import { type ForeignService, type ServiceFacts, type ServicePortFacts, upstreamName } from './services.ts'
 

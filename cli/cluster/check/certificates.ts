@@ -1,6 +1,6 @@
 import { TRUST_ANCHORS_CONFIG_MAP, TRUST_ANCHORS_KEY } from '../../../contract/pod.ts'
+import { isSame } from '../../../model/same.ts'
 import { INJECT_LABEL } from '../../../operator/inject/annotations.ts'
-import { isSame } from '../../../operator/store/same.ts'
 import { SYSTEM_NAMESPACE } from '../../../operator/translate/gateways.ts'
 import { formatRemaining } from '../../output/remaining.ts'
 import { fingerprintsOf } from '../collect.ts'

@@ -1,5 +1,5 @@
 import { describeIssue } from '../../../model/result.ts'
-import { isSame } from '../../../operator/store/same.ts'
+import { isSame } from '../../../model/same.ts'
 import { formatRemaining } from '../../output/remaining.ts'
 import type { ClusterFacts, SidecarFacts } from '../facts.ts'
 import { type CheckSection, counted, error, type Judgement, judged, type Problem, skipped, warn } from './check.ts'

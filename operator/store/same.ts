@@ -1,1 +1,0 @@
-export { isSame, keepSame } from '../../model/same.ts'
