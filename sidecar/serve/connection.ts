@@ -68,6 +68,9 @@ export class HttpConnection implements Http1Wire, Served {
   #lingered = 0
   #requests = 0
   readonly #deadline: Deadline
+  /** Of a client that has ended while it is answered. */
+  #endedDeadline: Deadline | undefined
+  #writtenBefore = 0
 
   constructor({ engine, socket, client, site, handOver }: HttpConnectionOptions) {
     this.#engine = engine
@@ -152,6 +155,7 @@ export class HttpConnection implements Http1Wire, Served {
     this.#transaction = undefined
     this.#isTunnel = true
     this.clearDeadline()
+    this.#forgetEnd()
     keepReads(socket)
     socket.off('data', this.#onData)
     socket.off('drain', this.#onDrain)
@@ -183,6 +187,7 @@ export class HttpConnection implements Http1Wire, Served {
     const socket = this.#socket
     this.#waiting = undefined
     this.#engine.deadlines.remove(this.#deadline)
+    this.#forgetEnd()
     keepReads(socket)
     socket.off('data', this.#onData)
     socket.off('drain', this.#onDrain)
@@ -319,10 +324,30 @@ export class HttpConnection implements Http1Wire, Served {
   readonly #onEnd = (): void => {
     this.#hasClientEnded = true
     this.#onAllRead()
+    if (this.#transaction === undefined) return
+    this.#endedDeadline = this.#engine.deadlines.create(() => this.#onSilence())
+    this.#awaitProgress()
+  }
+
+  /** A client that ended may still read; one that is gone looks the same until something is written to it. */
+  #awaitProgress(): void {
+    this.#writtenBefore = this.#socket.bytesWritten
+    this.#engine.deadlines.set(this.#endedDeadline!, this.#engine.limits.halfClosedMs)
+  }
+
+  #onSilence(): void {
+    if (this.#transaction === undefined) return
+    if (this.#socket.bytesWritten > this.#writtenBefore) this.#awaitProgress()
+    else this.#socket.destroy()
+  }
+
+  #forgetEnd(): void {
+    if (this.#endedDeadline !== undefined) this.#engine.deadlines.remove(this.#endedDeadline)
   }
 
   readonly #onClose = (): void => {
     this.#engine.deadlines.remove(this.#deadline)
+    this.#forgetEnd()
     const transaction = this.#transaction
     this.#transaction = undefined
     this.#waiting = undefined

@@ -6,6 +6,11 @@ export interface Limits extends BodyPaceLimits {
   readonly headMs: number
   /** Milliseconds between two reads of a body, and for a client or upstream to take what was written to it. */
   readonly bodyMs: number
+  /**
+   * Milliseconds that a client which has ended its side (RFC 9112, 9.6) is answered for while nothing is written to it. After that it is
+   * taken for gone: most clients that end have left.
+   */
+  readonly halfClosedMs: number
   /** Milliseconds that a client's connection may wait for its next request. */
   readonly idleMs: number
   /** Milliseconds that an upstream's connection is kept for the next request. Shorter than `idleMs`: the client side closes first. */
@@ -49,6 +54,7 @@ export interface Limits extends BodyPaceLimits {
 export const DEFAULT_LIMITS: Limits = {
   headMs: 10_000,
   bodyMs: 30_000,
+  halfClosedMs: 10_000,
   minBodyBytesPerSecond: 240,
   bodyGraceMs: 10_000,
   idleMs: 60_000,
