@@ -4,13 +4,24 @@ import { type Column, formatTable } from '../table.ts'
 
 /** Policies and routes with their conditions, workloads with who obeys, and the keys of token issuers. */
 export function formatStatus({ resources, workloads, issuers }: StatusReport, paint: Paint): string {
-  const told = resources.filter(({ status: { conditions } }) => conditions.length > 0)
+  const told = resources.flatMap(toldOf).filter(({ status: { conditions } }) => conditions.length > 0)
   const tables = [
     formatTable(told, resourceColumns(paint)),
     formatTable(workloads, workloadColumns(paint)),
     ...(issuers.length === 0 ? [] : [formatTable(issuers, ISSUER_COLUMNS)]),
   ]
   return tables.join('\n')
+}
+
+/** A route has no conditions but those at its parents: a line for each. */
+function toldOf(resource: ReportedResource): readonly ReportedResource[] {
+  const { name, status, parents = [] } = resource
+  if (parents.length === 0) return [resource]
+  return parents.map(({ parentRef, conditions }) => ({
+    ...resource,
+    name: parents.length === 1 ? name : `${name} at ${parentRef.kind}/${parentRef.name}`,
+    status: { ...status, conditions },
+  }))
 }
 
 function resourceColumns(paint: Paint): readonly Column<ReportedResource>[] {

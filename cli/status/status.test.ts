@@ -4,6 +4,7 @@ import type { ReportedResource, StatusReport } from '../../operator/status/repor
 import { runHauberk } from '../testing/run-hauberk.ts'
 import { runningMesh } from '../testing/running-mesh.ts'
 import { ofNamespace } from './of-namespace.ts'
+import { formatStatus } from './status-text.ts'
 
 function resource(
   kind: string,
@@ -52,6 +53,25 @@ test('of one namespace one sees its own, what is of no namespace, and the worklo
     workloads.map((each) => each.workload),
     ['shop/orders', 'hauberk-system/gateway-shop-front'],
   )
+})
+
+test('a route is shown with what its parents are told', () => {
+  const route = resource('HTTPRoute', 'shop', 'orders', 'True')
+  const at = (name: string, status: 'True' | 'False') => ({
+    parentRef: { kind: 'Gateway', name },
+    conditions: resource('Gateway', 'shop', name, status).status.conditions,
+  })
+  const shown = (...parents: readonly ReturnType<typeof at>[]) => {
+    const bare = { ...route, status: { ...route.status, conditions: [] }, parents }
+    const text = formatStatus({ ...REPORT, resources: [bare] }, (_, cell) => cell)
+    return text.split('\n').filter((line) => line.startsWith('HTTPRoute'))
+  }
+  const [line = '', ...others] = shown(at('front', 'True'))
+  assert.match(line, /^HTTPRoute\/shop\/orders +True +1\/2$/)
+  assert.deepEqual(others, [])
+  const [first = '', second = ''] = shown(at('front', 'True'), at('back', 'False'))
+  assert.match(first, /^HTTPRoute\/shop\/orders at Gateway\/front +True /)
+  assert.match(second, /^HTTPRoute\/shop\/orders at Gateway\/back +False +1\/2 +Unmeshed: Pods without a sidecar/)
 })
 
 test('policies are shown with what keeps them from being in force, and workloads with who obeys', async (t) => {

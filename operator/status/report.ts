@@ -4,6 +4,7 @@ import type { IssuerKeysStore, IssuerState } from '../keys/issuer-keys.ts'
 import type { Operation } from '../operation.ts'
 import type { Acknowledgements } from '../push/acknowledgements.ts'
 import type { ResourceStatus } from './conditions.ts'
+import { type RouteParent, routeParents } from './route-status.ts'
 
 /** Everything that the operator knows of the mesh: what `hauberk check --live` shows. Plain JSON, nothing secret. */
 export interface StatusReport {
@@ -21,6 +22,8 @@ export interface ReportedResource {
   readonly namespace?: string
   readonly name: string
   readonly status: ResourceStatus
+  /** Of a route, whose conditions are those at its parents. */
+  readonly parents?: readonly RouteParent[]
   readonly issues: readonly Issue[]
 }
 
@@ -49,7 +52,7 @@ export function statusReport(options: {
   const { operation, acknowledgements, issuerKeys, certificateAuthority, fileIssues, locate } = options
   const configs = [...(operation.translation()?.configs ?? [])]
   return {
-    resources: operation.statuses().map(({ report, status }) => {
+    resources: operation.statuses().map(({ report, status, standings }) => {
       const { kind, namespace, name } = report
       const resource = namespace === undefined ? `${kind}/${name}` : `${kind}/${namespace}/${name}`
       return {
@@ -57,6 +60,7 @@ export function statusReport(options: {
         ...(namespace !== undefined && { namespace }),
         name,
         status,
+        ...(report.parents && { parents: routeParents(report, standings) }),
         issues: report.issues.map((found) => {
           const location = locate(resource, found.path)
           return { ...under('', found), resource, ...(location && { location }) }
