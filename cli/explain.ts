@@ -148,11 +148,16 @@ async function explainRequest(
     detail:
       asked.reason === 'unknown-method'
         ? `no proxy of the mesh takes the method ${method}, whatever the policies say`
-        : 'no proxy of the mesh passes such a target on, whatever the policies say: it can be read in two ways',
+        : `no proxy of the mesh passes such a target on, whatever the policies say: ${whyNoTarget(asked.reason, target)}`,
     considerations: [],
     notes: [],
   }
   return { answer, place }
+}
+
+function whyNoTarget(reason: string, target: string): string {
+  if (reason === 'ambiguous-path') return 'it can be read in two ways'
+  return target.startsWith('/') || target === '*' ? `see docs/denials.md#${reason}` : 'write a path that begins with /'
 }
 
 interface Explained {
@@ -280,7 +285,7 @@ async function localDecision(id: string, state: string): Promise<Told> {
   throw new CommandError(
     EXIT.failure,
     [
-      `no sidecar remembers the decision ${id}: each remembers its newest 512 refusals by a policy; what had no route or was no request that may be read is in the decision log alone (${state}/logs/decisions.log)`,
+      `no sidecar remembers the decision ${id}: each remembers its newest 512 refusals by a policy; what had no route or no endpoint, or was no request that may be read, is in the decision log alone (${state}/logs/decisions.log)`,
       ...(silent === 0 ? [] : [`${silent} of ${proxies.length} sidecars did not answer`]),
     ].join('\n'),
   )

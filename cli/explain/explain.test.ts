@@ -132,6 +132,20 @@ test('what is not as it seems is noted', () => {
   )
 })
 
+test('a target that is no path is refused with what would be right', async () => {
+  const said = await Promise.all(
+    ['users', '/a%zz', '/a%2fb'].map(async (target) => {
+      const { stdout } = await runHauberk(['explain', 'shop/catalog', 'GET', target, '-f', SHOP], { cwd: '/' })
+      return stdout.trimEnd().split(': ').at(-1)
+    }),
+  )
+  assert.deepEqual(said, [
+    'write a path that begins with /',
+    'see docs/denials.md#bad-escape',
+    'it can be read in two ways',
+  ])
+})
+
 test('a target that can be read in two ways is refused whatever the policies', () => {
   const asked = ask(pipelineOf(YAML, 'shop/orders'), { method: 'GET', target: '/a%2fb', from: 'web', headers: [] })
   assert.deepEqual(asked, {

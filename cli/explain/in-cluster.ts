@@ -47,7 +47,7 @@ export async function liveDecision(cluster: Cluster, id: string, namespace: stri
   )
   const found = answers.find((answer) => answer !== undefined)
   if (found !== undefined) return found
-  const message = `no sidecar remembers the decision ${id}: each remembers its newest 512 refusals by a policy, until its container is started again; what had no route or was no request that may be read is in the log of its container alone`
+  const message = `no sidecar remembers the decision ${id}: each remembers its newest 512 refusals by a policy, until its container is started again; what had no route or no endpoint, or was no request that may be read, is in the log of its container alone`
   const unasked = silent === 0 ? [] : [`${silent} of ${pods.length} sidecars did not answer`]
   throw new CommandError(EXIT.failure, [message, ...unasked].join('\n'))
 }

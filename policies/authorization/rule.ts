@@ -113,7 +113,10 @@ export function compileFrom(
         peer.trustDomain === undefined || peer.trustDomain === trustDomain
           ? orNone(peer.namespace)
           : orNone(peer.spiffeId),
-      change: `call from namespace ${oneOf(namespaces)}`,
+      change:
+        namespaces.length === 1
+          ? `call from namespace ${namespaces[0]}`
+          : `call from one of the namespaces ${list(namespaces)}`,
     })
   }
   if (trustDomains !== undefined) {
