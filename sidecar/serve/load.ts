@@ -8,6 +8,12 @@ const PROBE_MS = 100
 /** Looks in a row that find it late before anybody is refused: after a pause what waited is served, and nothing is wrong. */
 const LATE_IN_A_ROW = 2
 
+/**
+ * And milliseconds that it has to last: on a node that others keep busy every look may be late for a second or two, and to refuse would
+ * take nothing off it.
+ */
+const LATE_FOR_MS = 3_000
+
 /** What is left of the share that is let in, each time that it is late again. */
 const FEWER = 0.7
 
@@ -47,6 +53,7 @@ export function createLoad(
 ): Load {
   let inFlight = 0
   let lateInARow = 0
+  let lateSinceMs = 0
   /** Of the requests that come, how many are let in; what is left over of the last one counts for the next. */
   let share = 1
   let due = 0
@@ -58,7 +65,9 @@ export function createLoad(
   const probe = () => {
     const nowMs = clock.monotonic()
     lateInARow = nowMs - dueMs > maxLagMs ? lateInARow + 1 : 0
-    if (lateInARow >= LATE_IN_A_ROW) share = Math.max(LEAST_SHARE, share * FEWER)
+    if (lateInARow === 1) lateSinceMs = nowMs
+    const isOverloaded = lateInARow >= LATE_IN_A_ROW && nowMs - lateSinceMs >= LATE_FOR_MS
+    if (isOverloaded) share = Math.max(LEAST_SHARE, share * FEWER)
     else if (lateInARow === 0) share = Math.min(1, share + MORE)
     isTight = memory?.isTight(nowMs) === true
     cancel = undefined
