@@ -329,6 +329,20 @@ const CASES: readonly (readonly [
     /asks for SkipInjection, which no entry of optOuts allows/,
   ],
   [
+    'pods-ready',
+    withPods({
+      ...soundPod(),
+      metadata: { namespace: 'shop', name: 'orders-2' },
+      status: {
+        ...soundPod().status,
+        conditions: [{ type: 'Ready', status: 'False' }],
+        containerStatuses: [{ name: 'orders', ready: false, state: { waiting: { reason: 'ErrImagePull' } } }],
+      },
+    }),
+    'warning',
+    /is not ready \(orders: ErrImagePull\): requests for it are answered 503/,
+  ],
+  [
     'opt-outs',
     (facts) => ({
       ...withPods({ ...NAKED, spec: { hostNetwork: true } })(facts),

@@ -40,6 +40,7 @@ export const PODS: CheckSection = {
     },
     { id: 'pod-security', title: 'Pod Security lets pods be injected', judge: judgePodSecurity },
     { id: 'pods-injected', title: 'every pod of the mesh has a sidecar', judge: judgeInjected },
+    { id: 'pods-ready', title: 'every pod of the mesh is ready', judge: judgePodsReady },
     { id: 'opt-outs', title: 'nothing is kept from the mesh', judge: judgeOptOuts },
   ],
 }
@@ -96,6 +97,29 @@ function judgeInjected(facts: ClusterFacts): Judgement {
     const meshed = pods.filter((pod) => isInScope(facts, pod.metadata.namespace) && meshedPodOf(pod) !== undefined)
     return judged(problems, counted(meshed.length, 'pod'))
   })
+}
+
+/** Of the applications: a sidecar that is not ready is told of by itself. */
+function judgePodsReady(facts: ClusterFacts): Judgement {
+  return ifSeen(facts.pods, 'pod', (pods) => {
+    const names = new Set(optedIn(facts).map(({ metadata }) => metadata.name))
+    const meshed = pods.filter((pod) => names.has(pod.metadata.namespace ?? '') && meshedPodOf(pod) !== undefined)
+    if (meshed.length === 0) return skipped('no pod is in the mesh')
+    const problems = meshed.flatMap((pod): Problem[] => {
+      if ((pod.status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True')) return []
+      const { namespace = '', name } = pod.metadata
+      const message = `is not ready${whyNotReady(pod)}: requests for it are answered 503 no-endpoints where no other pod is`
+      return [warn(`Pod/${nameOf(pod)}`, message, `kubectl -n ${namespace} describe pod ${name}`)]
+    })
+    return judged(problems, counted(meshed.length, 'pod'))
+  })
+}
+
+function whyNotReady({ status }: Pod): string {
+  const waits = (status?.containerStatuses ?? []).find(({ ready }) => ready !== true)
+  if (waits === undefined) return ''
+  const reason = waits.state?.waiting?.reason ?? waits.state?.terminated?.reason
+  return reason === undefined ? ` (${waits.name})` : ` (${waits.name}: ${reason})`
 }
 
 function judgeOptOuts(facts: ClusterFacts): Judgement {
