@@ -75,16 +75,19 @@ function supportedVersion(
  * Features of Gateway API (its pkg/features) that gateways have, in the order of the alphabet.
  *
  * Not among them: what `spec.infrastructure` says is put on the Service alone (GatewayInfrastructurePropagation wants it on
- * everything), and HTTPS is spoken as HTTP/1.1 only (GatewayHTTPSListenerDetectMisdirectedRequests asks by HTTP/2).
+ * everything). What meshes have, routes with a Service as parent, is no feature of a GatewayClass.
  */
 export const SUPPORTED_FEATURES = [
+  'GRPCRoute',
   'Gateway',
   'GatewayHTTPListenerIsolation',
+  'GatewayHTTPSListenerDetectMisdirectedRequests',
   'GatewayPort8080',
   'HTTPRoute',
   'HTTPRoute303RedirectStatusCode',
   'HTTPRoute307RedirectStatusCode',
   'HTTPRoute308RedirectStatusCode',
+  'HTTPRouteBackendProtocolH2C',
   'HTTPRouteBackendProtocolWebSocket',
   'HTTPRouteBackendTimeout',
   'HTTPRouteHostRewrite',
@@ -95,6 +98,9 @@ export const SUPPORTED_FEATURES = [
   'HTTPRoutePathRewrite',
   'HTTPRoutePortRedirect',
   'HTTPRouteQueryParamMatching',
+  'HTTPRouteRequestMirror',
+  'HTTPRouteRequestMultipleMirrors',
+  'HTTPRouteRequestPercentageMirror',
   'HTTPRouteRequestTimeout',
   'HTTPRouteResponseHeaderModification',
   'HTTPRouteSchemeRedirect',
