@@ -54,9 +54,9 @@ export interface Limits extends BodyPaceLimits {
 export const DEFAULT_LIMITS: Limits = {
   headMs: 10_000,
   bodyMs: 30_000,
-  halfClosedMs: 10_000,
   minBodyBytesPerSecond: 240,
   bodyGraceMs: 10_000,
+  halfClosedMs: 10_000,
   idleMs: 60_000,
   upstreamIdleMs: 50_000,
   appIdleMs: 4_000,
