@@ -53,7 +53,13 @@ spec:
   },
 }
 
+/** Of namespaces that stay: that of the scenario before may still be on its way out. */
 async function policies({ kubectl }: Parameters<ClusterScenario['run']>[0]): Promise<readonly string[]> {
   const found = await kubectl.list(['securitypolicies.hauberk.dev', '-A'])
-  return found.map(({ metadata }) => `${metadata.namespace}/${metadata.name} ${metadata.uid}`).sort()
+  const staying = ({ metadata }: { readonly metadata: { readonly namespace?: string } }) =>
+    metadata.namespace === NS || metadata.namespace?.startsWith('e2e-') !== true
+  return found
+    .filter(staying)
+    .map(({ metadata }) => `${metadata.namespace}/${metadata.name} ${metadata.uid}`)
+    .sort()
 }
