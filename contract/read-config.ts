@@ -9,15 +9,15 @@ import { type Upstream, WorkloadConfig } from './workload-config.ts'
  * there: the very object, so that neither it is read again nor what was made of it need be made again. A push that changes
  * one route of a thousand then costs about one.
  */
-export function readConfig(wire: unknown, before: WorkloadConfig | undefined): Result<WorkloadConfig> {
-  if (before === undefined || !isObject(wire)) return read(WorkloadConfig, wire)
-  const restores: ((config: Writable) => void)[] = []
+export function readConfig(wire: unknown, before: WorkloadConfig): Result<WorkloadConfig> {
+  if (!isObject(wire)) return read(WorkloadConfig, wire)
+  const restores: Restore[] = []
   const rest = { ...wire, ...reduceListeners(wire, before, restores), ...reduceOutbound(wire, before, restores) }
   if (isObject(wire['upstreams'])) rest['upstreams'] = reduceUpstreams(wire['upstreams'], before, restores)
   const found = read(WorkloadConfig, rest)
   // Paths of issues are those of the whole.
   if (!found.ok) return read(WorkloadConfig, wire)
-  const config = found.value as Writable
+  const config = found.value
   for (const restore of restores) restore(config)
   return ok(config)
 }
@@ -36,12 +36,12 @@ export function decodeOperatorMessage(text: string, before: WorkloadConfig | und
   return { ok: false, issues: found.issues.map((each) => under('config', each)) }
 }
 
-/** Nobody else has seen it yet. */
-type Writable = WorkloadConfig
-
 type Json = Readonly<Record<string, unknown>>
 
-function reduceListeners(wire: Json, before: WorkloadConfig, restores: ((config: Writable) => void)[]): Json {
+/** Puts what was kept into a config that was just read: nobody else has seen it yet. */
+type Restore = (config: WorkloadConfig) => void
+
+function reduceListeners(wire: Json, before: WorkloadConfig, restores: Restore[]): Json {
   const { listeners } = wire
   if (!Array.isArray(listeners)) return {}
   const known = new Map(before.listeners.map((listener) => [nameOf(listener), listener.routes]))
@@ -63,7 +63,7 @@ function nameOf(listener: Json): unknown {
   return listener['kind'] === 'gateway' ? listener['name'] : listener['port']
 }
 
-function reduceOutbound(wire: Json, before: WorkloadConfig, restores: ((config: Writable) => void)[]): Json {
+function reduceOutbound(wire: Json, before: WorkloadConfig, restores: Restore[]): Json {
   const { outbound } = wire
   if (!isObject(outbound) || !Array.isArray(outbound['services'])) return {}
   const { changed, whole } = withoutSame(outbound['services'], before.outbound.services, 'upstream')
@@ -73,7 +73,7 @@ function reduceOutbound(wire: Json, before: WorkloadConfig, restores: ((config: 
   return { outbound: { ...outbound, services: changed } }
 }
 
-function reduceUpstreams(wire: Json, before: WorkloadConfig, restores: ((config: Writable) => void)[]): Json {
+function reduceUpstreams(wire: Json, before: WorkloadConfig, restores: Restore[]): Json {
   const kept = new Map<string, Upstream>()
   for (const [name, upstream] of Object.entries(before.upstreams)) {
     if (Object.hasOwn(wire, name) && isSame(wire[name], upstream)) kept.set(name, upstream)

@@ -16,14 +16,15 @@ import {
 import type { Downstream, Transaction } from './downstream.ts'
 import type { Engine } from './engine.ts'
 import { type Provenance, provenanceFromOutside, provenanceFromPeer, provenanceFromWorkload } from './forwarded.ts'
-import { type ForwardedRequest, Forwarding, RETRY_AFTER, type RefuseOptions } from './forwarding.ts'
+import type { ForwardedRequest, RefuseOptions } from './forwarded-request.ts'
+import { Forwarding, RETRY_AFTER } from './forwarding.ts'
 import { grpcTimeoutMs, isGrpc } from './grpc.ts'
 import { totalLength } from './http1/chunk.ts'
 import type { HeaderLines } from './http1/header-lines.ts'
 import type { RequestHead } from './http1/message.ts'
 import type { Problem } from './http1/problem.ts'
 import type { ResponseToWrite } from './http1/write-head.ts'
-import { judgeAgain } from './judge-again.ts'
+import { judgeRequestAgain } from './judge-again.ts'
 import type { Evidence, Outcome, Refusal, RequestRecord } from './observation.ts'
 import type { Judged } from './open-tunnels.ts'
 import { redirectLocation } from './redirect.ts'
@@ -327,7 +328,7 @@ export class Exchange implements Transaction, ForwardedRequest {
     if (isDeny(resolved)) return refusalBy(resolved, undefined)
     const before = this.#route!.chain
     this.#route = resolved
-    return judgeAgain(before, resolved.chain, this.#view!, this.facts)
+    return judgeRequestAgain(before, resolved.chain, this.#view!, this.facts)
   }
 
   onFault(err: unknown): void {

@@ -1,4 +1,3 @@
-import type { TLSSocket } from 'node:tls'
 import type { GatewayPipeline, Pipeline } from '../compile/pipeline.ts'
 import type { ServingCertificates } from '../identity/serving-certificates.ts'
 import { gatewayTlsOptions } from '../identity/tls-options.ts'
@@ -13,9 +12,10 @@ import { outsideClient } from './client.ts'
 import { MISDIRECTED, NO_ROUTE, NOT_SERVING, refusal } from './denials.ts'
 import type { Engine } from './engine.ts'
 import type { BindAddress, GatewayPlace } from './placement.ts'
-import { createHandshaker, createPort, type Port, type PortLabel } from './port.ts'
+import { createPort, type Port, type PortLabel } from './port.ts'
 import { serveHttp } from './serve-http.ts'
 import type { HttpSite } from './site.ts'
+import { createTerminator } from './terminator.ts'
 
 /** Listeners of a Gateway that share one address. Which of them a request is for, the host says: SNI and Host. */
 export interface GatewayGroup {
@@ -71,31 +71,19 @@ export function createGatewayPort(
   }
 
   const chooser = createCertificateChooser(certificates, engine.log)
-  const certificateFor = (serverName: string | undefined): ChosenCertificate | undefined => {
+  const certificateFor = (written: string | undefined): ChosenCertificate | undefined => {
     const pipeline = engine.pipeline()
     if (pipeline === undefined) return undefined
+    const serverName = written === undefined ? undefined : normalServerName(written)
     const named = serverName === undefined ? undefined : hosts.find(pipeline, serverName)
     const gateway = named ?? hosts.first(pipeline)
     return gateway === undefined ? undefined : chooser.choose(gateway.listener.certificates, serverName)
   }
-  const { server, handshake } = createHandshaker(engine, label, {
-    ...gatewayTlsOptions(NO_CERTIFICATE),
-    SNICallback(serverName, done) {
-      const chosen = certificateFor(normalServerName(serverName))
-      if (chosen === undefined) done(new Error(`no certificate for ${serverName}`))
-      else done(null, chosen.context)
-    },
-  })
-  // SNICallback is not asked for clients that name nobody.
-  const refresh = () => {
-    const chosen = certificateFor(undefined)
-    if (chosen !== undefined) server.setSecureContext(gatewayTlsOptions(chosen))
-  }
-  refresh()
-  const unfollow = certificates?.onChange(refresh)
+  const options = gatewayTlsOptions(NO_CERTIFICATE)
+  const terminator = createTerminator(engine, label, { options, certificateFor, certificates })
 
   const serve = (accepted: Accepted): void => {
-    handshake(accepted, (socket: TLSSocket) => {
+    terminator.handshake(accepted, (socket) => {
       const serverName = typeof socket.servername === 'string' ? normalServerName(socket.servername) : undefined
       const client = outsideClient(socket.remoteAddress, { serverName })
       serveHttp(engine, { accepted, socket, client, site, version: socket.alpnProtocol === 'h2' ? 'http2' : 'http1' })
@@ -104,10 +92,10 @@ export function createGatewayPort(
   const port = createPort(engine, table, group.bind, label, serve)
   return {
     ...port,
-    refresh,
+    refresh: terminator.refresh,
     close() {
       port.close()
-      unfollow?.()
+      terminator.close()
     },
   }
 }

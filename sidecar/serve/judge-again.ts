@@ -1,32 +1,39 @@
-import type { Facts } from '../../model/request.ts'
+import type { Facts, Peer } from '../../model/request.ts'
 import { type Decision, decide } from '../compile/decide.ts'
 import type { Chain, Step } from '../compile/pipeline.ts'
 import type { Refusal } from './observation.ts'
 import { refusalBy } from './refusal.ts'
-import type { HttpRequestView } from './request-view.ts'
+import { type HttpRequestView, tcpRequestView } from './request-view.ts'
+
+type Judgement = Refusal | undefined | Promise<Refusal | undefined>
 
 /**
  * Whether a request that was let through by `before` would still be by `now`. What did not change has judged already: the
- * first step that is not what it was is asked, and all behind it, which see what it finds out. What counts requests has
- * counted.
+ * first step that is not what it was is asked, and all behind it, which see what it finds out.
  */
-export function judgeAgain(
-  before: Chain,
-  now: Chain,
-  view: HttpRequestView,
-  facts: Facts,
-): Refusal | undefined | Promise<Refusal | undefined> {
-  const decided = decide({ enforced: stepsChanged(before, now) }, view, facts)
-  return 'then' in decided ? decided.then(refusalIn) : refusalIn(decided)
+export function judgeRequestAgain(before: Chain, now: Chain, view: HttpRequestView, facts: Facts): Judgement {
+  return refusalIn(decide({ enforced: stepsChanged(before, now) }, view, facts))
+}
+
+/** Whether a connection that was let through would still be by `chain`. */
+export function judgeConnectionAgain(chain: Chain, peer: Peer, port: number): Judgement {
+  return refusalIn(decide({ enforced: repeatable(chain) }, tcpRequestView(peer, port), {}))
 }
 
 function stepsChanged(before: Chain, now: Chain): readonly Step[] {
-  const known = before.enforced.filter(({ filter }) => filter.repeatable)
-  const steps = now.enforced.filter(({ filter }) => filter.repeatable)
+  const known = repeatable(before)
+  const steps = repeatable(now)
   const first = steps.findIndex(({ check }, index) => check !== known[index]?.check)
   return first === -1 ? [] : steps.slice(first)
 }
 
-function refusalIn({ verdict, step }: Decision): Refusal | undefined {
+/** What counts requests or connections has counted this one. */
+function repeatable({ enforced }: Chain): readonly Step[] {
+  return enforced.filter(({ filter }) => filter.repeatable)
+}
+
+function refusalIn(decided: Decision | Promise<Decision>): Judgement {
+  if ('then' in decided) return decided.then(refusalIn)
+  const { verdict, step } = decided
   return verdict.kind === 'deny' ? refusalBy(verdict, step) : undefined
 }

@@ -5,12 +5,10 @@ import type { SharedCount } from './sharing.ts'
 /** How often the event loop is asked how late it is, in milliseconds, and only while requests are in flight. */
 const PROBE_MS = 100
 
-/** Looks in a row that find it late before anybody is refused: after a pause what waited is served, and nothing is wrong. */
-const LATE_IN_A_ROW = 2
-
 /**
- * And milliseconds that it has to last: on a node that others keep busy every look may be late for a second or two, and to refuse would
- * take nothing off it.
+ * Milliseconds for which every look has to find it late before anybody is refused. After a pause what waited is served, and
+ * nothing is wrong; and on a node that others keep busy it may be late for a second or two, and to refuse would take nothing
+ * off it.
  */
 const LATE_FOR_MS = 3_000
 
@@ -52,8 +50,8 @@ export function createLoad(
   shared?: SharedCount,
 ): Load {
   let inFlight = 0
-  let lateInARow = 0
-  let lateSinceMs = 0
+  /** Of the first of the looks in a row that found it late; undefined: the last one did not. */
+  let lateSinceMs: number | undefined
   /** Of the requests that come, how many are let in; what is left over of the last one counts for the next. */
   let share = 1
   let due = 0
@@ -64,11 +62,9 @@ export function createLoad(
 
   const probe = () => {
     const nowMs = clock.monotonic()
-    lateInARow = nowMs - dueMs > maxLagMs ? lateInARow + 1 : 0
-    if (lateInARow === 1) lateSinceMs = nowMs
-    const isOverloaded = lateInARow >= LATE_IN_A_ROW && nowMs - lateSinceMs >= LATE_FOR_MS
-    if (isOverloaded) share = Math.max(LEAST_SHARE, share * FEWER)
-    else if (lateInARow === 0) share = Math.min(1, share + MORE)
+    lateSinceMs = nowMs - dueMs > maxLagMs ? (lateSinceMs ?? nowMs) : undefined
+    if (lateSinceMs === undefined) share = Math.min(1, share + MORE)
+    else if (nowMs - lateSinceMs >= LATE_FOR_MS) share = Math.max(LEAST_SHARE, share * FEWER)
     isTight = memory?.isTight(nowMs) === true
     cancel = undefined
     if (inFlight > 0 || wasBusy) arm()
@@ -76,7 +72,7 @@ export function createLoad(
     wasBusy = false
   }
   const rest = () => {
-    lateInARow = 0
+    lateSinceMs = undefined
     share = 1
     isTight = false
   }

@@ -1,8 +1,7 @@
-import type { TLSSocket } from 'node:tls'
 import type { StreamListener } from '../../contract/workload-config.ts'
 import type { Facts } from '../../model/request.ts'
-import { type Decision, decide } from '../compile/decide.ts'
-import type { Chain, CompiledStreamRoute, Pipeline, StreamPipeline } from '../compile/pipeline.ts'
+import { decide } from '../compile/decide.ts'
+import type { CompiledStreamRoute, Pipeline, StreamPipeline } from '../compile/pipeline.ts'
 import type { ServingCertificates } from '../identity/serving-certificates.ts'
 import { gatewayTlsOptions } from '../identity/tls-options.ts'
 import type { Accepted, ConnectionTable } from './accepted.ts'
@@ -12,13 +11,15 @@ import { type Client, outsideClient } from './client.ts'
 import { BACKEND_UNRESOLVED, CLIENT_HELLO, NO_ENDPOINTS, NO_ROUTE, NOT_SERVING, UNRECOGNIZED_NAME } from './denials.ts'
 import type { Engine } from './engine.ts'
 import { type GatewayGroup, groupLabel, matchLength } from './gateway.ts'
+import { judgeConnectionAgain } from './judge-again.ts'
 import type { Refusal } from './observation.ts'
 import type { Judged } from './open-tunnels.ts'
-import { createHandshaker, createPort, type Port, type PortLabel, tellRefused } from './port.ts'
+import { createPort, type Port, type PortLabel, tellRefused } from './port.ts'
 import { ALERT, alertAndClose, type Greeting, readHello } from './read-hello.ts'
 import { refusalBy } from './refusal.ts'
 import { tcpRequestView } from './request-view.ts'
 import { joinWith, refusalOf, settle, tellClosed } from './tcp.ts'
+import { createTerminator } from './terminator.ts'
 import type { TunnelAbout } from './tunnel.ts'
 
 export interface StreamDeps {
@@ -52,13 +53,15 @@ export function createStreamPort(
   if (group.protocol === 'tcp') return createPort(engine, table, group.bind, label, serveTcp)
 
   const chooser = createCertificateChooser(certificates, engine.log)
-  const certificateFor = (serverName: string | undefined) => {
+  const certificateFor = (written: string | undefined) => {
+    const serverName = written?.toLowerCase()
     const pipeline = engine.pipeline()
     const stream = pipeline && listenerFor(present(pipeline), serverName)
     return stream && chooser.choose(stream.listener.certificates, serverName)
   }
-  const handshakers = createTerminator(engine, label, certificateFor)
-  const unfollow = certificates?.onChange(handshakers.refresh)
+  // What is inside is nobody's concern here: no protocol is agreed on for whoever speaks it.
+  const { ALPNProtocols: _, ...options } = gatewayTlsOptions(NO_CERTIFICATE)
+  const terminator = createTerminator(engine, label, { options, certificateFor, certificates })
 
   const serveTls = (accepted: Accepted, greeting: Greeting): void => {
     if (greeting.kind === 'refused') return refuseHello(engine, label, accepted, greeting.reason)
@@ -73,47 +76,22 @@ export function createStreamPort(
     }
     const { listener } = stream
     if (listener.mode !== 'terminate') return carry(engine, { accepted, socket: accepted.socket, listener, serverName })
-    handshakers.handshake(accepted, (socket) => carry(engine, { accepted, socket, listener, serverName }))
+    terminator.handshake(accepted, (socket) => carry(engine, { accepted, socket, listener, serverName }))
   }
   const port = createPort(engine, table, group.bind, label, (accepted) =>
     readHello(engine, accepted, (greeting) => serveTls(accepted, greeting)),
   )
   return {
     ...port,
-    refresh: handshakers.refresh,
+    refresh: terminator.refresh,
     close() {
       port.close()
-      unfollow?.()
+      terminator.close()
     },
   }
 }
 
 const NAMELESS = 'no server name'
-
-/** Ends TLS with the certificate of the listener that a name is for. */
-function createTerminator(
-  engine: Engine,
-  label: PortLabel,
-  certificateFor: (serverName: string | undefined) => ReturnType<ReturnType<typeof createCertificateChooser>['choose']>,
-) {
-  // What is inside is nobody's concern here: no protocol is agreed on for whoever speaks it.
-  const { ALPNProtocols: _, ...options } = gatewayTlsOptions(NO_CERTIFICATE)
-  const { server, handshake } = createHandshaker(engine, label, {
-    ...options,
-    SNICallback(serverName, done) {
-      const chosen = certificateFor(serverName.toLowerCase())
-      if (chosen === undefined) done(new Error(`no certificate for ${serverName}`))
-      else done(null, chosen.context)
-    },
-  })
-  // SNICallback is not asked for clients that name nobody.
-  const refresh = () => {
-    const chosen = certificateFor(undefined)
-    if (chosen !== undefined) server.setSecureContext(gatewayTlsOptions(chosen))
-  }
-  refresh()
-  return { handshake: (accepted: Accepted, done: (socket: TLSSocket) => void) => handshake(accepted, done), refresh }
-}
 
 /** The listener that a name is for: the exact one, else the longest wildcard, else the one for every name. */
 export function listenerFor(
@@ -197,11 +175,7 @@ function judgeAgain({ listener, serverName }: StreamConnection, { peer }: Client
     if (!route.config.backends.some((backend) => backend.upstream === upstream)) {
       return refusalOf(NOT_SERVING.name, `${route.id} does not lead to ${upstream}`)
     }
-    // What counts connections has counted this one.
-    const chain: Chain = { enforced: route.chain.enforced.filter(({ filter }) => filter.repeatable) }
-    const decided = decide(chain, tcpRequestView(peer, stream.listener.port), {})
-    const refusalIn = ({ verdict, step }: Decision) => (verdict.kind === 'deny' ? refusalBy(verdict, step) : undefined)
-    return 'then' in decided ? decided.then(refusalIn) : refusalIn(decided)
+    return judgeConnectionAgain(route.chain, peer, stream.listener.port)
   }
 }
 

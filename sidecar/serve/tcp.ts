@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Facts } from '../../model/request.ts'
-import { type Decision, decide } from '../compile/decide.ts'
-import type { Chain } from '../compile/pipeline.ts'
+import { decide } from '../compile/decide.ts'
 import { ConnectError, type Connected, connect, describeTarget, type Target } from '../upstream/connect.ts'
 import { UpstreamConnection } from '../upstream/connection.ts'
 import { EndpointPool, PoolFullError } from '../upstream/pool.ts'
@@ -10,6 +9,7 @@ import type { Client } from './client.ts'
 import { NOT_SERVING, PLAINTEXT_REFUSED, UPSTREAM_CONNECT, UPSTREAM_OVERFLOW } from './denials.ts'
 import type { Engine } from './engine.ts'
 import { closeAtExpiry } from './expiry.ts'
+import { judgeConnectionAgain } from './judge-again.ts'
 import type { ConnectionRecord, Refusal } from './observation.ts'
 import type { Judged } from './open-tunnels.ts'
 import type { PortLabel } from './port.ts'
@@ -35,11 +35,7 @@ function judgeAgain({ client, containerPort }: InboundTcpConnection): Judged['ag
     const { peer } = client
     if (inbound === undefined || inbound.listener.protocol !== 'tcp') return refusalOf(NOT_SERVING.name)
     if (inbound.listener.mtls === 'Strict' && peer.spiffeId === undefined) return refusalOf(PLAINTEXT_REFUSED.name)
-    // What counts connections has counted this one.
-    const chain: Chain = { enforced: inbound.tcp.enforced.filter(({ filter }) => filter.repeatable) }
-    const decided = decide(chain, tcpRequestView(peer, containerPort), {})
-    const refusalIn = ({ verdict, step }: Decision) => (verdict.kind === 'deny' ? refusalBy(verdict, step) : undefined)
-    return 'then' in decided ? decided.then(refusalIn) : refusalIn(decided)
+    return judgeConnectionAgain(inbound.tcp, peer, containerPort)
   }
 }
 

@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { EndpointsDocument } from '../../contract/endpoints.ts'
 import { readConfig } from '../../contract/read-config.ts'
-import { describeIssue } from '../../model/result.ts'
+import { describeIssue, ok } from '../../model/result.ts'
 import { createLog } from '../../runtime/log.ts'
 import { createFileSink } from '../../runtime/log-sink.ts'
 import { createMetrics } from '../../runtime/metrics.ts'
@@ -127,7 +127,7 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
   const obey = (news: Extract<News, { readonly kind: 'config' }>): void => {
     const deps = { clock, crypto: openssl, keys, count: sidecarMetrics.count, sharedTimes: share.sharedTimes }
     // What was posted is a copy: parts of it that say the same become the ones that are compiled already.
-    const adopted = readConfig(news.config, pipeline?.config)
+    const adopted = pipeline === undefined ? ok(news.config) : readConfig(news.config, pipeline.config)
     const compiled = adopted.ok ? compile(adopted.value, pipeline, deps) : adopted
     // Worker 0 has compiled the same: this is a mistake in the program, and a new worker is the best there is.
     if (!compiled.ok) throw new Error(`does not compile here: ${compiled.issues.map(describeIssue).join('; ')}`)
