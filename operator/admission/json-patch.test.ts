@@ -19,6 +19,13 @@ describe('a JSON patch', () => {
     )
   })
 
+  it('adds a member that is named as what objects inherit from', () => {
+    const after: unknown = JSON.parse('{"__proto__":{"a":1}}')
+    assert.deepEqual(jsonPatch({}, after), [{ op: 'add', path: '/__proto__', value: { a: 1 } }])
+    assert.deepEqual(applyPatch({}, jsonPatch({}, after)), after)
+    assert.deepEqual(applyPatch(after, jsonPatch(after, {})), {})
+  })
+
   it('is empty between equal documents', () => {
     assert.deepEqual(jsonPatch({ a: [1, { b: 2 }], c: undefined }, { a: [1, { b: 2 }] }), [])
   })

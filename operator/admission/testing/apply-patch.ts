@@ -1,5 +1,7 @@
 import type { PatchStep } from '../json-patch.ts'
 
+const PLAIN = { writable: true, enumerable: true, configurable: true }
+
 /** Applies a patch as RFC 6902, 4 says, for tests: a path that is not there throws. */
 export function applyPatch(document: unknown, patch: readonly PatchStep[]): unknown {
   let result = structuredClone(document)
@@ -26,7 +28,8 @@ export function applyPatch(document: unknown, patch: readonly PatchStep[]): unkn
       const members = parent as Record<string, unknown>
       if (step.op !== 'add') memberOf(members, last, step.path)
       if (step.op === 'remove') delete members[last]
-      else members[last] = structuredClone(step.value)
+      // Defined, for a member named __proto__ that is assigned would become what the object inherits from.
+      else Object.defineProperty(members, last, { value: structuredClone(step.value), ...PLAIN })
     } else throw new Error(`${step.path}: no such place`)
   }
   return result
