@@ -45,6 +45,8 @@ export interface ClusterWorld extends World {
   close(): Promise<void>
 }
 
+const OPERATOR = 'hauberk-operator'
+
 const exec = promisify(execFile)
 
 /** A login is used for this long, of the five minutes that its token lives. */
@@ -143,7 +145,27 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
     await kubectl.run(['patch', 'meshsecuritypolicies.hauberk.dev', 'baseline', '--type=json', '-p', patch])
   }
 
+  let replicas: number | undefined
+  /** Nobody takes their place, however fast a cluster is, until they are called back. */
+  const killOperators = async () => {
+    const pods = ['-n', SYSTEM_NAMESPACE, '-l', 'app.kubernetes.io/name=hauberk-operator']
+    const { spec } = await kubectl.get(['deployment', '-n', SYSTEM_NAMESPACE, OPERATOR])
+    replicas = Number(spec?.replicas)
+    await kubectl.run(['delete', 'pods', ...pods, '--grace-period=0', '--force'], WAITING)
+    await kubectl.run(['scale', '-n', SYSTEM_NAMESPACE, `deployment/${OPERATOR}`, '--replicas=0'])
+    await until('no operator is there', async () => (await kubectl.list(['pods', ...pods])).length === 0, {
+      withinMs: 60_000,
+    })
+  }
+  const returnOperators = async () => {
+    if (replicas === undefined) return
+    const deployment = `deployment/${OPERATOR}`
+    await kubectl.run(['scale', '-n', SYSTEM_NAMESPACE, deployment, `--replicas=${replicas}`])
+    await kubectl.run(['rollout', 'status', '-n', SYSTEM_NAMESPACE, deployment, '--timeout=120s'], WAITING)
+    replicas = undefined
+  }
   const cleanUp = async () => {
+    await returnOperators()
     const names = own.splice(0)
     if (names.length === 0) return
     await kubectl.run(['delete', 'namespace', ...names, '--ignore-not-found', '--wait=false'])
@@ -263,27 +285,8 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
       activate: async (kid) => void (await rotateKeys(['activate', kid])),
     },
     processes: {
-      async killOperator() {
-        await kubectl.run(
-          [
-            'delete',
-            'pods',
-            '-n',
-            SYSTEM_NAMESPACE,
-            '-l',
-            'app.kubernetes.io/name=hauberk-operator',
-            '--grace-period=0',
-            '--force',
-          ],
-          WAITING,
-        )
-      },
-      async operatorIsBack() {
-        await kubectl.run(
-          ['rollout', 'status', '-n', SYSTEM_NAMESPACE, 'deploy/hauberk-operator', '--timeout=120s'],
-          WAITING,
-        )
-      },
+      killOperator: killOperators,
+      operatorIsBack: returnOperators,
       async killSidecar(workload) {
         const pod = await podOf(workload)
         await killContainer(pod, proxyContainer(pod.metadata.namespace ?? ''))
