@@ -40,6 +40,7 @@ export const operatorKilled: Scenario = {
         said: await allowedBy(world, await inboundDecision(world, since, { workload: 'shop/reviews', status: 200 })),
       }
     } finally {
+      await processes.operatorIsBack()
       await manifests.remove(REVIEWS_POLICY)
     }
     await until('reviews are closed again', async () => (await readReviews(world)).status === 403)

@@ -135,8 +135,9 @@ export interface SigningKeys {
 
 /** The mesh's own processes. Killed is `kill -9`; it resolves when the process is gone. */
 export interface Processes {
+  /** On a cluster, nobody takes its place before it is called back. */
   killOperator(): Promise<void>
-  /** Resolves when another operator serves. */
+  /** Resolves when another operator serves; at once, when one does. */
   operatorIsBack(): Promise<void>
   killSidecar(workload: string): Promise<void>
 }
