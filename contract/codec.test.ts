@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import * as v from 'valibot'
+import fc from '#fast-check'
 import { canonicalJson, decode, versionOf } from './codec.ts'
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('base64url')

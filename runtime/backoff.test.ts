@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { createBackoff } from './backoff.ts'
 
 test('the upper bound doubles until it reaches the maximum', () => {

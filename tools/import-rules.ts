@@ -124,12 +124,12 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
   },
   tools: {
     folders: ['model', 'policies', 'contract', 'operator', 'crds'],
-    packages: ['ajv', 'ajv-formats', 'esbuild', 'yaml'],
+    packages: ['ajv', 'ajv-formats', 'esbuild', 'fast-check', 'yaml'],
   },
 }
 
 /** What any test may import besides. */
-export const TEST_PACKAGES: readonly string[] = ['fast-check']
+export const TEST_PACKAGES: readonly string[] = ['#fast-check']
 
 /** What the tests of a folder may import besides, to meet the other side for real. */
 export const TEST_FOLDERS: Readonly<Record<string, readonly string[]>> = {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { type AppEnvironmentOptions, appEnvironment } from './app-environment.ts'
 
 const HOSTS = ['orders-db', 'orders-db.shop', 'orders-db.shop.svc', 'orders-db.shop.svc.cluster.local']

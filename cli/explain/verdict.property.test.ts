@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import type { Facts } from '../../model/request.ts'
 import type { Resource } from '../../model/resource.ts'
 import { snapshotOf } from '../../operator/store/snapshot.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { BlockList, isIP, SocketAddress } from 'node:net'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { parseCidr } from './cidr.ts'
 import { readIpAddress } from './ip-address.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { isIP } from 'node:net'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { formatIpAddress, parseIpAddress, readIpAddress } from './ip-address.ts'
 
 function canonical(text: string): string {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { lenient } from './lenient-path.ts'
 import { type PathPattern, parsePathPattern } from './path.ts'
 

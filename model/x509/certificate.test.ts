@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { parseTrustBundle, pemsOf } from './bundle.ts'
 import { parseCertificate, parseCertificates } from './certificate.ts'
 import { decodePem, encodePem } from './pem.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { encodeDer } from '../../model/x509/der-write.ts'
 import { encodePem } from '../../model/x509/pem.ts'
 import { publicKeyOfCsr } from './csr.ts'

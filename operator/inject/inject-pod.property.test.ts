@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { jsonPatch } from '../admission/json-patch.ts'
 import { applyPatch } from '../admission/testing/apply-patch.ts'
 import { injectPod } from './inject-pod.ts'

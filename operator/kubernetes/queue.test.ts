@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { createManualClock } from '../../runtime/manual-clock.ts'
 import { createWorkQueue, type WorkQueueOptions } from './queue.ts'
 

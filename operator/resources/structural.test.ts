@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Ajv } from 'ajv'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import type { JsonSchema } from '../../model/section.ts'
 import { SECTIONS } from '../../policies/sections.ts'
 import { meshSecurityPolicySpecSchema } from './mesh-security-policy.ts'

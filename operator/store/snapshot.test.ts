@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import type { Resource } from '../../model/resource.ts'
 import { EMPTY, type ResourceChange, snapshotOf } from './snapshot.ts'
 

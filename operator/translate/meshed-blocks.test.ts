@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { MAX_MESHED_BLOCKS } from '../../contract/endpoints.ts'
 import { parseCidr } from '../../model/match/cidr.ts'
 import { readIpAddress } from '../../model/match/ip-address.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { read } from '../../contract/codec.ts'
 import { WorkloadConfig } from '../../contract/workload-config.ts'
 import { afterEdits, edits } from './testing/arbitrary-world.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { BlockList, isIP } from 'node:net'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import type { Check } from '../../model/filter.ts'
 import type { Facts, RequestView } from '../../model/request.ts'
 import type { Attached, Levels } from '../../model/section.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { type RequestWords, requestOf } from '../testing/request.ts'
 import { parseWhen, type WhenExpression, type WhenOutcome } from './when-expression.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { decodeBase64urlText, isBase64url } from './base64url.ts'
 
 test('text is decoded as Buffer decodes it', () => {

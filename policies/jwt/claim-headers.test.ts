@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import type { Facts, VerifiedToken } from '../../model/request.ts'
 import { compileClaimHeaders, headerValueOf, mayCarryClaims } from './claim-headers.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { KnownSignatures, SIGNATURE_BYTES } from './known-signatures.ts'
 
 const keyOf = (name: number | string) => hash('sha256', String(name), 'base64url')

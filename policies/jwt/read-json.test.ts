@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { type JsonReading, readJson } from './read-json.ts'
 
 const DEEP = 64

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Ajv } from 'ajv'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import type { Attached, JsonSchema, Levels } from '../../model/section.ts'
 import { attached, contextOf, levelsOf, meshWide } from '../testing/context.ts'
 import { requestOf } from '../testing/request.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import type { Facts } from '../../model/request.ts'
 import { requestOf } from '../testing/request.ts'
 import type { TokenLocation } from './config.ts'

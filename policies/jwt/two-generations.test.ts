@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { TwoGenerations } from './two-generations.ts'
 
 test('T25: neither entries nor bytes go beyond their bounds, whatever is put in', () => {

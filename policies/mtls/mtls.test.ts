@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import type { Levels, SectionContext } from '../../model/section.ts'
 import { attached, contextOf, levelsOf, meshWide } from '../testing/context.ts'
 import { testDeps } from '../testing/deps.ts'

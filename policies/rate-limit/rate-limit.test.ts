@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import type { Check } from '../../model/filter.ts'
 import type { Facts } from '../../model/request.ts'
 import type { Levels } from '../../model/section.ts'

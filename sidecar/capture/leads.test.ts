@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import type { EndpointsDocument } from '../../contract/endpoints.ts'
 import type { EgressRule, OutboundService, WorkloadConfig } from '../../contract/workload-config.ts'
 import { meshUpstream, plaintextUpstream } from '../serve/testing/world.ts'

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { before, test } from 'node:test'
 import { connect } from 'node:tls'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { ClientHelloReader, type HelloRead, MAX_HELLO_BYTES, readClientHello } from './client-hello.ts'
 import { type Extension, helloMessage, inRecords, joined, serverNames, vector } from './testing/hello.ts'
 

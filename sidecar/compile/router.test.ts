@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import type { RouteMatch } from '../../contract/workload-config.ts'
 import type { RequestView } from '../../model/request.ts'
 import { buildRouter } from './router.ts'

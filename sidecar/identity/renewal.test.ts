@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { silentLog } from '../../runtime/log.ts'
 import { createManualClock, type ManualClock } from '../../runtime/manual-clock.ts'
 import { CertificateFetchError } from './fetch-certificate.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { normaliseHost, normaliseTarget } from './normalise.ts'
 
 const pathOf = (target: string) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import type { PathRewrite, RouteAction, RouteConfig } from '../../contract/workload-config.ts'
 import type { CompiledRoute } from '../compile/pipeline.ts'
 import { type HeaderLines, NO_HEADERS } from './http1/header-lines.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import type { RetryCondition } from '../../contract/traffic.ts'
 import type { UpstreamFailure } from '../upstream/upstream-stream.ts'
 import { type Retry, settleDelivery } from './delivery.ts'

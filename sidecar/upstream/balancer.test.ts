@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { Balancer, type BalanceSettings, type Candidate, PLAIN_BALANCE } from './balancer.ts'
 
 interface Endpoint extends Candidate {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { Gate, type GateWaiter } from './gate.ts'
 
 function waiter(log: string[], name: string): GateWaiter {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { HashRing, hashText, MAX_POINTS, type RingMember } from './hash-ring.ts'
 
 function member(key: string, { outstanding = 0, isUp = true } = {}): RingMember {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { DEFAULT_EJECTION, type EjectionSettings, mayEjectOneMore, PassiveHealth } from './health.ts'
 
 const SETTINGS: EjectionSettings = { failures: 2, serverErrors: 3, ejectionMs: 1_000, maxEjectionMs: 4_000 }

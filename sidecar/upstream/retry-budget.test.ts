@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { RetryBudget } from './retry-budget.ts'
 
 test('a fifth of the requests may be tried again, and a few whatever there are', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { describe, it } from 'node:test'
 import { Worker } from 'node:worker_threads'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { createSharedTimesMemory, openSharedTimes } from './shared-times.ts'
 import type { LimitInAThread } from './testing/limit-in-a-thread.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import type { RootRef } from '../root.ts'
 import { advance, distrust, type Member, type RotationFacts, waitingFor } from './advance.ts'
 import { decodeState, encodeState, phaseOf, type RotationState, stableWith, trustedIn } from './state.ts'

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { type Resource, resourceKey } from '../../../model/resource.ts'
 
 /** The newest state of one resource, or that it is gone. */

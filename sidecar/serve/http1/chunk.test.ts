@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { bodyReader } from './body.ts'
 import { encodeChunk, LAST_CHUNK } from './chunk.ts'
 import type { Framing } from './message.ts'

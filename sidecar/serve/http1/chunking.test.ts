@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { mutated, requestOctets, responseOctets } from './testing/messages.ts'
 import { cutAt, eachOctet, octets, readRequests, readResponse } from './testing/transcript.ts'
 

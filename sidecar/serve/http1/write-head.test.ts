@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import type { HeaderPair } from '../../../model/verdict.ts'
 import { NO_HEADERS } from './header-lines.ts'
 import type { RequestHead, ResponseHead } from './message.ts'

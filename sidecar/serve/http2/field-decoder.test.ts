@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { FieldDecoder, type SectionKind } from './field-decoder.ts'
 import { codedSection, GET, integer, section } from './testing/frames.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { decodeHuffman } from './huffman.ts'
 import { encodeHuffman } from './testing/frames.ts'
 

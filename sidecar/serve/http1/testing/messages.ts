@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '#fast-check'
 import { octets } from './transcript.ts'
 
 /** Messages in the grammar that our codec accepts, and what becomes of them when a few octets are changed. */
