@@ -1,5 +1,5 @@
 import type { RouteAction, RouteConfig, Upstream } from '../../contract/workload-config.ts'
-import type { ResolvedRule } from './backends.ts'
+import type { BackendTarget, ResolvedRule } from './backends.ts'
 import type { RouteKind } from './listeners.ts'
 import type { MeshSettings } from './mesh-settings.ts'
 import { upstreamOf } from './outbound.ts'
@@ -36,12 +36,22 @@ function actionOf(kind: RouteKind, rule: ResolvedRule, mesh: MeshSettings): Rout
   }
 }
 
+interface LeadingRule {
+  readonly backends: readonly Leading[]
+  readonly mirrors?: readonly Leading[]
+}
+
+interface Leading {
+  /** Absent: the reference does not resolve. */
+  readonly target?: BackendTarget
+}
+
 /** The upstreams that rules lead to, and show copies to, by name. */
 export function upstreamsOf(
-  rules: readonly ResolvedRule[],
+  rules: readonly LeadingRule[],
   mesh: MeshSettings,
 ): readonly (readonly [name: string, upstream: Upstream])[] {
-  const targets = rules.flatMap(({ backends, mirrors }) => [...backends, ...mirrors])
+  const targets = rules.flatMap(({ backends, mirrors = [] }) => [...backends, ...mirrors])
   return targets.flatMap(({ target }) =>
     target === undefined ? [] : [[target.upstream, upstreamOf(target.service, target.port, mesh)] as const],
   )

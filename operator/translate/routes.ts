@@ -4,7 +4,8 @@ import type { WorkloadId } from '../../model/workload-id.ts'
 import { readGRPCRoute } from '../resources/grpc-route.ts'
 import { type ParentRef, readHTTPRoute } from '../resources/http-route.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { GATEWAY_API, type ResolvedRule, resolveRules } from './backends.ts'
+import { type ResolvedRule, resolveRules } from './backends.ts'
+import { type AttachingRoute, admittingListeners, byAge, gatewayParentsOf } from './gateway-parents.ts'
 import type { GatewayFacts } from './gateways.ts'
 import { readGrpcRules } from './grpc-rules.ts'
 import { intersectHostnames } from './hostnames.ts'
@@ -55,20 +56,14 @@ export function routesOf(
   const drafts: Draft[] = []
   const unread: { resource: Resource; issue: Issue }[] = []
   const claims = new HostClaims()
-  for (const { kind, resource } of byAge(snapshot)) {
+  for (const { kind, resource } of byAge(snapshot, ROUTE_KINDS)) {
     const { name, namespace = 'default', creationTimestamp = '' } = resource.metadata
     const read = readRoute(kind, resource)
     if (!read.ok) {
       unread.push(...read.issues.map((found) => ({ resource, issue: found })))
       continue
     }
-    const ours = read.value.parentRefs.flatMap((parentRef, position) => {
-      const { group = GATEWAY_API, kind = 'Gateway' } = parentRef
-      const gateway = byName.get(`${parentRef.namespace ?? namespace}/${parentRef.name}`)
-      return gateway === undefined || group !== GATEWAY_API || kind !== 'Gateway'
-        ? []
-        : [{ parentRef, position, gateway }]
-    })
+    const ours = gatewayParentsOf(read.value.parentRefs, namespace, byName)
     const services = serviceParentsOf(read.value.parentRefs, namespace)
     if (ours.length === 0 && services.length === 0) continue
 
@@ -157,17 +152,6 @@ function withoutEffect(services: readonly ServiceParent[], gateways: number, { s
   return [{ ...issue('not-applied', 'spec.hostnames', message, 'match the header Host'), severity: 'warning' }]
 }
 
-/** Older first, then by namespace and name: who was there first keeps a hostname that two kinds want. */
-function byAge(snapshot: Snapshot): readonly { readonly kind: RouteKind; readonly resource: Resource }[] {
-  const all = ROUTE_KINDS.flatMap((kind) =>
-    snapshot.ofKind(kind).map((resource) => {
-      const { name, namespace = 'default', creationTimestamp = '' } = resource.metadata
-      return { kind, resource, age: `${creationTimestamp} ${namespace}/${name} ${kind}` }
-    }),
-  )
-  return all.sort((a, b) => (a.age < b.age ? -1 : 1))
-}
-
 /** What routes of every kind say. */
 interface ReadRoute {
   readonly parentRefs: readonly ParentRef[]
@@ -188,24 +172,19 @@ function readRoute(kind: RouteKind, resource: Resource): Result<ReadRoute> {
   return ok({ parentRefs, hostnames: readHostnames(read.value), rules: readRules(read.value) })
 }
 
-/** A route, as far as a listener asks whose it is. */
-interface AttachingRoute {
-  readonly kind: RouteKind
-  readonly namespace: string
-  readonly name: string
-  readonly labels: Readonly<Record<string, string>>
-}
-
 /**
  * A hostname of a listener is for routes of one kind, those of the oldest route (Gateway API, GRPCRouteSpec.hostnames):
  * what is a call and what is a request is not to be told apart by the paths of two authors.
  */
 class HostClaims {
   /** By kind and listener: where all routes are of one kind, nobody is looked at. */
-  readonly #claims = new Map<string, { readonly route: AttachingRoute; readonly hostnames: readonly string[] }[]>()
+  readonly #claims = new Map<
+    string,
+    { readonly route: AttachingRoute<RouteKind>; readonly hostnames: readonly string[] }[]
+  >()
 
   /** The route of another kind that has one of the hostnames at the listener. */
-  holderOf(listener: string, kind: RouteKind, hostnames: readonly string[]): AttachingRoute | undefined {
+  holderOf(listener: string, kind: RouteKind, hostnames: readonly string[]): AttachingRoute<RouteKind> | undefined {
     for (const other of ROUTE_KINDS) {
       if (other === kind) continue
       const there = this.#claims.get(`${other} ${listener}`) ?? []
@@ -215,7 +194,7 @@ class HostClaims {
     return undefined
   }
 
-  add(listener: string, route: AttachingRoute, hostnames: readonly string[]): void {
+  add(listener: string, route: AttachingRoute<RouteKind>, hostnames: readonly string[]): void {
     const key = `${route.kind} ${listener}`
     const there = this.#claims.get(key) ?? []
     this.#claims.set(key, there)
@@ -231,37 +210,21 @@ function haveOneInCommon(a: readonly string[], b: readonly string[]): boolean {
 
 /** Attaches a route to the listeners that one parentRef comes to; says why where that is none. */
 function attach(
-  { sectionName, port }: ParentRef,
+  parentRef: ParentRef,
   gateway: GatewayFacts,
-  route: AttachingRoute,
+  route: AttachingRoute<RouteKind>,
   hostnames: readonly string[],
   attached: RouteAttachment[],
   claims: HostClaims,
 ): ConditionFound {
-  const { kind, namespace, labels } = route
-  const named = gateway.listeners.filter(
-    (listener) =>
-      listener.isValid &&
-      (sectionName === undefined || listener.name === sectionName) &&
-      (port === undefined || listener.port === port),
-  )
-  if (named.length === 0) {
-    const which = sectionName === undefined ? 'listener' : `listener ${sectionName}`
-    return refused(
-      'NoMatchingParent',
-      `Gateway ${gateway.namespace}/${gateway.name} has no such ${which} that is valid.`,
-    )
-  }
-  const admitting = named.filter((listener) => listener.admits(kind, namespace, labels))
-  if (admitting.length === 0) {
-    return refused('NotAllowedByListeners', `allowedRoutes does not admit ${kind}s of namespace ${namespace}.`)
-  }
-  const served = admitting.flatMap((listener) => {
+  const admitting = admittingListeners(parentRef, gateway, route)
+  if ('refusal' in admitting) return admitting.refusal
+  const served = admitting.listeners.flatMap((listener) => {
     const both = intersectHostnames(hostnames, listener.hostname)
     return both === undefined ? [] : [{ listener, both, place: `${gateway.id} ${listener.name}` }]
   })
   for (const { listener, both, place } of served) {
-    const holder = claims.holderOf(place, kind, both)
+    const holder = claims.holderOf(place, route.kind, both)
     if (holder === undefined) continue
     const message = `${holder.kind} ${holder.namespace}/${holder.name} is older and has a hostname of its own at listener ${listener.name}: one hostname is for routes of one kind.`
     return refused('HostnameConflict', message)

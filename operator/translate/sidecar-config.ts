@@ -6,11 +6,12 @@ import type { MeshSettings } from './mesh-settings.ts'
 import type { InboundFacts, WorkloadFacts } from './namespace.ts'
 import { egressOf, outboundOf } from './outbound.ts'
 import type { MeshPolicy } from './policy.ts'
+import type { References } from './references.ts'
 import { type RoutedPort, withRouting } from './service-routing.ts'
 import type { ForeignService, ServiceFacts } from './services.ts'
 
 /**
- * All that one workload's config depends on, besides the token issuers that its policies look up. It is the key under
+ * All that one workload's config depends on, besides what its policies refer to. It is the key under
  * which the config is remembered: what is not in here cannot have an influence, because `translateSidecar` gets nothing else.
  */
 export interface SidecarSlice {
@@ -29,9 +30,6 @@ export interface SidecarSlice {
   readonly foreign: readonly ForeignService[]
 }
 
-/** Looks up the spec of a TokenIssuer for policies of a namespace; undefined when it is missing or does not admit them. */
-export type FindIssuer = (namespace: string, name: string) => unknown
-
 /** A config without its version, and what its policies came to. */
 export interface Translated {
   readonly config: WorkloadConfig
@@ -41,7 +39,7 @@ export interface Translated {
 const ANY_REQUEST: RouteMatch = { hostnames: [], path: { type: 'prefix', value: '/' }, headers: [], query: [] }
 
 /** The config of a workload's sidecar; its `version` is yet to be filled in. */
-export function translateSidecar(slice: SidecarSlice, rooms: Rooms, findIssuer: FindIssuer): Translated {
+export function translateSidecar(slice: SidecarSlice, rooms: Rooms, references: References): Translated {
   const { workload, mesh } = slice
   const findings: Finding[] = []
   const outbound = withRouting(outboundOf(slice.outbound.flat(), workload.namespace, mesh), slice.routed, mesh)
@@ -57,7 +55,7 @@ export function translateSidecar(slice: SidecarSlice, rooms: Rooms, findIssuer: 
     trustBundle: [...slice.roots],
     ...(slice.distrustedRoots.length > 0 && { distrustedRoots: [...slice.distrustedRoots] }),
     trustedHops: mesh.trustedHops,
-    listeners: workload.ports.map((port) => inboundListener(port, slice, rooms, findIssuer, findings)),
+    listeners: workload.ports.map((port) => inboundListener(port, slice, rooms, references, findings)),
     outbound: { services: outbound.services, egress: egressOf(mesh, slice.foreign) },
     upstreams: outbound.upstreams,
   }
@@ -68,7 +66,7 @@ function inboundListener(
   { port, protocol, appProtocol, label, reaches }: InboundFacts,
   { workload, mesh, meshPolicies }: SidecarSlice,
   rooms: Rooms,
-  findIssuer: FindIssuer,
+  references: References,
   findings: Finding[],
 ): InboundListener {
   const context: SectionContext = {
@@ -80,7 +78,8 @@ function inboundListener(
     trustDomain: mesh.trustDomain,
     authorizationDefault: mesh.authorizationDefault,
     ...(mesh.maxTokenLifetimeSeconds !== undefined && { maxTokenLifetimeSeconds: mesh.maxTokenLifetimeSeconds }),
-    tokenIssuer: (name) => findIssuer(workload.namespace, name),
+    tokenIssuer: (name) => references.tokenIssuer(workload.namespace, name),
+    secret: references.secret,
   }
   const place = { context, reaches, meshPolicies }
   const settled = slotsAt(place, rooms)

@@ -2,7 +2,7 @@ import { type LabelMatcher, parseLabelSelector } from '../../model/match/labels.
 import type { LabelSelector } from '../../model/resource.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
 import type { GatewayAttachments } from './attach-gateways.ts'
-import type { GatewaySlice, ListenerSlice, RouteSlice } from './gateway-config.ts'
+import type { GatewaySlice, ListenerSlice, RouteSlice, StreamListenerSlice, StreamRouteSlice } from './gateway-slice.ts'
 import { type GatewayFacts, SYSTEM_NAMESPACE } from './gateways.ts'
 import type { ListenerFacts } from './listeners.ts'
 import type { MeshSettings } from './mesh-settings.ts'
@@ -13,7 +13,6 @@ import type { RouteFacts } from './routes.ts'
 import { indexRoutedPorts } from './service-routing.ts'
 import type { ServiceFacts } from './services.ts'
 import type { SidecarSlice } from './sidecar-config.ts'
-import type { StreamListenerSlice, StreamRouteSlice } from './stream-config.ts'
 import type { StreamRouteFacts } from './stream-routes.ts'
 
 /**

@@ -1,47 +1,15 @@
-import type { ListenerCertificate, StreamListener, StreamRoute, Upstream } from '../../contract/workload-config.ts'
-import type { SectionContext } from '../../model/section.ts'
-import type { GatewaySlice } from './gateway-config.ts'
-import { type Finding, type Reach, type Rooms, slotsAt } from './levels.ts'
-import type { StreamKind } from './listeners.ts'
-import type { MeshSettings } from './mesh-settings.ts'
-import { upstreamOf } from './outbound.ts'
-import type { MeshPolicy } from './policy.ts'
-import type { FindIssuer } from './sidecar-config.ts'
-import type { StreamRule } from './stream-routes.ts'
-
-/** A listener that is served, whose connections are carried as bytes. */
-export interface StreamListenerSlice {
-  readonly name: string
-  readonly port: number
-  readonly protocol: 'tls' | 'tcp'
-  readonly mode?: 'passthrough' | 'terminate'
-  readonly hostname?: string
-  readonly certificates: readonly ListenerCertificate[]
-  /** Of the Gateway and of the listener. */
-  readonly reaches: readonly Reach[]
-}
-
-/** A TLSRoute or TCPRoute of a gateway. */
-export interface StreamRouteSlice {
-  readonly kind: StreamKind
-  readonly namespace: string
-  readonly name: string
-  readonly createdAt: string
-  readonly generation: number
-  readonly attached: readonly { readonly listener: string; readonly hostnames: readonly string[] }[]
-  readonly rules: readonly (StreamRule & {
-    /** Of the route and of the rule. */
-    readonly reaches: readonly Reach[]
-  })[]
-  /** The MeshSecurityPolicies that hold at gateways for the route's namespace. */
-  readonly meshPolicies: readonly MeshPolicy[]
-}
+import type { StreamListener, StreamRoute, Upstream } from '../../contract/workload-config.ts'
+import { gatewayContext } from './gateway-context.ts'
+import type { GatewaySlice, StreamRouteSlice } from './gateway-slice.ts'
+import { type Finding, type Rooms, slotsAt } from './levels.ts'
+import type { References } from './references.ts'
+import { upstreamsOf } from './route-action.ts'
 
 /** The listeners of a gateway whose connections are carried as bytes, and where they go. */
 export function translateStreams(
   slice: Pick<GatewaySlice, 'id' | 'mesh' | 'streams' | 'streamRoutes'>,
   rooms: Rooms,
-  findIssuer: FindIssuer,
+  references: References,
   findings: Finding[],
 ): { readonly streams: StreamListener[]; readonly upstreams: readonly (readonly [name: string, Upstream])[] } {
   const routes = [...slice.streamRoutes].sort((a, b) => (ageOf(a) < ageOf(b) ? -1 : 1))
@@ -61,7 +29,7 @@ export function translateStreams(
       routes: here.flatMap(({ route, hostnames }) =>
         route.rules.map((rule, i): StreamRoute => {
           const { kind, namespace, name: routeName, generation, meshPolicies } = route
-          const context = contextAt(slice, namespace, port, rule, findIssuer)
+          const context = gatewayContext(slice, { namespace, port, protocol: 'tcp' }, rule.backends, references)
           const settled = slotsAt({ context, reaches: [...listener.reaches, ...rule.reaches], meshPolicies }, rooms)
           findings.push(...settled.findings)
           return {
@@ -75,41 +43,10 @@ export function translateStreams(
       ),
     }
   })
-  const targets = slice.streamRoutes.flatMap(({ rules }) => rules).flatMap(({ backends }) => backends)
-  const upstreams = targets.flatMap(({ target }) =>
-    target === undefined ? [] : [[target.upstream, upstreamOf(target.service, target.port, slice.mesh)] as const],
-  )
-  return { streams, upstreams }
+  const rules = slice.streamRoutes.flatMap((route) => route.rules)
+  return { streams, upstreams: upstreamsOf(rules, slice.mesh) }
 }
 
 function ageOf({ createdAt, namespace, name, kind }: StreamRouteSlice): string {
   return `${createdAt} ${namespace}/${name} ${kind}`
-}
-
-function contextAt(
-  { id, mesh }: Pick<GatewaySlice, 'id' | 'mesh'>,
-  namespace: string,
-  port: number,
-  rule: StreamRule,
-  findIssuer: FindIssuer,
-): SectionContext {
-  return {
-    namespace,
-    workload: id,
-    port,
-    protocol: 'tcp',
-    role: 'gateway',
-    trustDomain: mesh.trustDomain,
-    authorizationDefault: authorizationDefaultFor(rule, mesh),
-    ...(mesh.maxTokenLifetimeSeconds !== undefined && { maxTokenLifetimeSeconds: mesh.maxTokenLifetimeSeconds }),
-    tokenIssuer: (issuer) => findIssuer(namespace, issuer),
-  }
-}
-
-/** As for requests: where every backend has a sidecar, that one keeps to the mesh's default. */
-function authorizationDefaultFor({ backends }: StreamRule, mesh: MeshSettings): 'Deny' | 'Allow' {
-  const isJudgedAgain = backends.every(
-    ({ target }) => target === undefined || upstreamOf(target.service, target.port, mesh).tls === 'mesh',
-  )
-  return isJudgedAgain ? 'Allow' : mesh.authorizationDefault
 }

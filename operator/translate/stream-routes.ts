@@ -4,10 +4,11 @@ import type { ParentRef } from '../resources/http-route.ts'
 import { readTCPRoute } from '../resources/tcp-route.ts'
 import { readTLSRoute, type StreamRouteRule } from '../resources/tls-route.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { type BackendTarget, GATEWAY_API, resolveBackend } from './backends.ts'
+import { type BackendTarget, resolveBackend } from './backends.ts'
+import { type AttachingRoute, admittingListeners, byAge, gatewayParentsOf } from './gateway-parents.ts'
 import type { GatewayFacts } from './gateways.ts'
 import { intersectHostnames } from './hostnames.ts'
-import { type ListenerFacts, STREAM_KINDS, type StreamKind } from './listeners.ts'
+import { STREAM_KINDS, type StreamKind } from './listeners.ts'
 import type { NamespaceFacts } from './namespace.ts'
 import { ACCEPTED, type ConditionFound, type ParentReport, RESOLVED, refused } from './report.ts'
 import { readHostnames } from './route-rules.ts'
@@ -53,7 +54,7 @@ export function streamRoutesOf(
   const routes: StreamRouteFacts[] = []
   const unread: { resource: Resource; issue: Issue }[] = []
   const claims = new NameClaims()
-  for (const { kind, resource } of byAge(snapshot)) {
+  for (const { kind, resource } of byAge(snapshot, STREAM_KINDS)) {
     const { name, namespace = 'default', creationTimestamp = '' } = resource.metadata
     const read = readRoute(kind, resource)
     if (!read.ok) {
@@ -61,11 +62,7 @@ export function streamRoutesOf(
       continue
     }
     const { parentRefs, hostnames, rules } = read.value
-    const ours = parentRefs.flatMap((parentRef) => {
-      const { group = GATEWAY_API, kind: parentKind = 'Gateway' } = parentRef
-      const gateway = byName.get(`${parentRef.namespace ?? namespace}/${parentRef.name}`)
-      return gateway === undefined || group !== GATEWAY_API || parentKind !== 'Gateway' ? [] : [{ parentRef, gateway }]
-    })
+    const ours = gatewayParentsOf(parentRefs, namespace, byName)
     if (ours.length === 0) continue
 
     const unsupported = hostnames.ok ? tooManyRules(rules) : hostnames.issues
@@ -89,7 +86,7 @@ export function streamRoutesOf(
 
     const attached: RouteAttachment[] = []
     const labels = namespaces.get(namespace)?.labels ?? {}
-    const route: AttachingRoute = { kind, namespace, name, labels, hostnames: hostnames.ok ? hostnames.value : [] }
+    const route: NamingRoute = { kind, namespace, name, labels, hostnames: hostnames.ok ? hostnames.value : [] }
     const parents = ours.map(({ parentRef, gateway }): ParentReport => {
       const accepted =
         first === undefined
@@ -112,17 +109,6 @@ export function streamRoutesOf(
     })
   }
   return { routes: routes.sort((a, b) => (a.key < b.key ? -1 : 1)), issues: unread }
-}
-
-/** Older first, then by namespace and name: who was there first keeps a name that two want. */
-function byAge(snapshot: Snapshot): readonly { readonly kind: StreamKind; readonly resource: Resource }[] {
-  const all = STREAM_KINDS.flatMap((kind) =>
-    snapshot.ofKind(kind).map((resource) => {
-      const { name, namespace = 'default', creationTimestamp = '' } = resource.metadata
-      return { kind, resource, age: `${creationTimestamp} ${namespace}/${name} ${kind}` }
-    }),
-  )
-  return all.sort((a, b) => (a.age < b.age ? -1 : 1))
 }
 
 /** What routes of both kinds say. */
@@ -153,24 +139,19 @@ function tooManyRules(rules: readonly StreamRouteRule[]): readonly Issue[] {
   return [issue('unsupported-value', 'spec.rules[1]', 'is a second rule, and nothing says which is for whom', fix)]
 }
 
-/** A route, as far as a listener asks whose it is. */
-interface AttachingRoute {
-  readonly kind: StreamKind
-  readonly namespace: string
-  readonly name: string
-  readonly labels: Readonly<Record<string, string>>
+interface NamingRoute extends AttachingRoute<StreamKind> {
   readonly hostnames: readonly string[]
 }
 
 /** A name at a listener is for one route, the oldest that has it: connections cannot be shared out by what is in them. */
 class NameClaims {
-  readonly #claims = new Map<string, AttachingRoute>()
+  readonly #claims = new Map<string, NamingRoute>()
 
-  holderOf(listener: string, hostname: string): AttachingRoute | undefined {
+  holderOf(listener: string, hostname: string): NamingRoute | undefined {
     return this.#claims.get(`${listener} ${hostname}`)
   }
 
-  add(listener: string, hostname: string, route: AttachingRoute): void {
+  add(listener: string, hostname: string, route: NamingRoute): void {
     const key = `${listener} ${hostname}`
     if (!this.#claims.has(key)) this.#claims.set(key, route)
   }
@@ -181,40 +162,19 @@ const EVERY_NAME = '*'
 
 /** Attaches a route to the listeners that one parentRef comes to; says why where that is none. */
 function attach(
-  { sectionName, port }: ParentRef,
+  parentRef: ParentRef,
   gateway: GatewayFacts,
-  route: AttachingRoute,
+  route: NamingRoute,
   attached: RouteAttachment[],
   claims: NameClaims,
   issues: Issue[],
 ): ConditionFound {
-  const { kind, namespace, labels } = route
-  const named = gateway.listeners.filter(
-    (listener) =>
-      listener.isValid &&
-      (sectionName === undefined || listener.name === sectionName) &&
-      (port === undefined || listener.port === port),
-  )
-  if (named.length === 0) {
-    const which = sectionName === undefined ? 'listener' : `listener ${sectionName}`
-    return refused(
-      'NoMatchingParent',
-      `Gateway ${gateway.namespace}/${gateway.name} has no such ${which} that is valid.`,
-    )
-  }
-  const admitting = named.filter((listener) => listener.admits(kind, namespace, labels))
-  if (admitting.length === 0) {
-    const takers = named.filter(({ kinds }) => kinds.includes(kind))
-    const message =
-      takers.length === 0
-        ? `Listeners of ${protocolsOf(named)} take no ${kind}s.`
-        : `allowedRoutes does not admit ${kind}s of namespace ${namespace}.`
-    return refused('NotAllowedByListeners', message)
-  }
-  let taken: { readonly listener: string; readonly hostname: string; readonly by: AttachingRoute } | undefined
+  const admitting = admittingListeners(parentRef, gateway, route)
+  if ('refusal' in admitting) return admitting.refusal
+  let taken: { readonly listener: string; readonly hostname: string; readonly by: NamingRoute } | undefined
   let isMatching = false
   let isServed = false
-  for (const listener of admitting) {
+  for (const listener of admitting.listeners) {
     const both = intersectHostnames(route.hostnames, listener.hostname)
     if (both === undefined) continue
     isMatching = true
@@ -243,12 +203,8 @@ function attach(
   return { ...ACCEPTED, message: `Not for all of its hostnames: ${message}.` }
 }
 
-function isSameRoute(a: AttachingRoute, b: AttachingRoute): boolean {
+function isSameRoute(a: NamingRoute, b: NamingRoute): boolean {
   return a.kind === b.kind && a.namespace === b.namespace && a.name === b.name
-}
-
-function protocolsOf(listeners: readonly ListenerFacts[]): string {
-  return [...new Set(listeners.map(({ protocol }) => protocol.toUpperCase()))].join(' and ')
 }
 
 function unique(issues: readonly Issue[]): readonly Issue[] {

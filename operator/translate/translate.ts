@@ -20,10 +20,11 @@ import { meshedBlocks } from './meshed-blocks.ts'
 import { indexNamespaces, type NamespaceFacts, type NamespaceIndex } from './namespace.ts'
 import { outboundTexts } from './outbound.ts'
 import { createPolicyReader, type PolicyReader } from './policy.ts'
+import { findSecret, finds, type Lookups, type References, recorded } from './references.ts'
 import type { ResourceReport } from './report.ts'
 import { reportsOf } from './reports.ts'
 import { type RouteFacts, routesOf } from './routes.ts'
-import { type FindIssuer, translateSidecar } from './sidecar-config.ts'
+import { translateSidecar } from './sidecar-config.ts'
 import { type Slice, slicesOf } from './slice.ts'
 import { streamRoutesOf } from './stream-routes.ts'
 
@@ -91,8 +92,8 @@ interface Meshed {
 
 interface RememberedConfig {
   readonly slice: Slice
-  /** Token issuers that were looked up, by namespace and name, and what was found. */
-  readonly lookups: ReadonlyMap<string, { readonly namespace: string; readonly name: string; readonly found: unknown }>
+  /** What its policies refer to. */
+  readonly lookups: Lookups
   readonly config: WorkloadConfig
   readonly findings: readonly Finding[]
 }
@@ -137,17 +138,19 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     distrustedRoots: deps.mesh.distrustedRoots ?? [],
   })
 
-  const find: FindIssuer = (namespace, name) =>
-    book.find(namespace, namespaces.facts.get(namespace)?.labels ?? {}, name)
+  const references: References = {
+    tokenIssuer: (namespace, name) => book.find(namespace, namespaces.facts.get(namespace)?.labels ?? {}, name),
+    secret: (reference, by) => findSecret(snapshot, reference, by),
+  }
   const results = new Map<WorkloadId, RememberedConfig>()
   let translated = 0
   for (const [id, slice] of slices) {
     const known = memory.results.get(id)
-    if (known !== undefined && isSame(known.slice, slice) && holds(known, find)) {
+    if (known !== undefined && isSame(known.slice, slice) && finds(references, known.lookups)) {
       results.set(id, known)
       continue
     }
-    results.set(id, translateSlice(slice, rooms, find, deps))
+    results.set(id, translateSlice(slice, rooms, references, deps))
     translated += 1
   }
 
@@ -161,7 +164,9 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
   const issuers = new Map(
     [...results].map(([id, { lookups }]) => [
       id,
-      [...new Set([...lookups.values()].flatMap(({ name, found }) => (found === undefined ? [] : name)))].sort(),
+      [
+        ...new Set([...lookups.issuers.values()].flatMap(({ name, found }) => (found === undefined ? [] : name))),
+      ].sort(),
     ]),
   )
   const reports = reportsOf({
@@ -219,25 +224,13 @@ function memoryFor(deps: TranslateDeps, previous: Translation | undefined) {
   }
 }
 
-function translateSlice(slice: Slice, rooms: Rooms, find: FindIssuer, deps: TranslateDeps): RememberedConfig {
-  const lookups = new Map<string, { namespace: string; name: string; found: unknown }>()
-  const findAndRecord: FindIssuer = (namespace, name) => {
-    const found = find(namespace, name)
-    lookups.set(`${namespace}/${name}`, { namespace, name, found })
-    return found
-  }
+function translateSlice(slice: Slice, rooms: Rooms, references: References, deps: TranslateDeps): RememberedConfig {
+  const recording = recorded(references)
+  const { lookups } = recording
   const { config, findings } =
-    slice.role === 'sidecar'
-      ? translateSidecar(slice, rooms, findAndRecord)
-      : translateGateway(slice, rooms, findAndRecord)
+    slice.role === 'sidecar' ? translateSidecar(slice, rooms, recording) : translateGateway(slice, rooms, recording)
   const version = deps.only !== undefined ? '' : versionOf(config, deps.sha256, outboundTexts)
   return { slice, lookups, config: { ...config, version }, findings }
-}
-
-/** Whether every lookup would find what it found. */
-function holds({ lookups }: RememberedConfig, find: FindIssuer): boolean {
-  for (const { namespace, name, found } of lookups.values()) if (!isSame(found, find(namespace, name))) return false
-  return true
 }
 
 function meshedOf(namespaces: ReadonlyMap<string, NamespaceFacts>, known: Meshed | undefined): Meshed {
