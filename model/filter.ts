@@ -11,6 +11,8 @@ export interface FilterDeps {
   readonly crypto: FilterCrypto
   readonly keys: KeySource
   /**
+  /** Absent: nothing was ever revoked. */
+  readonly revocations?: Revocations
    * Memory that outlives a push: the value that the previous pipeline kept under `key`, or a new one. What no filter of
    * the new pipeline asks for is forgotten. Name the policy and all that shapes the value in the key.
    */
@@ -84,6 +86,26 @@ export interface Consideration {
   readonly outcome: 'matched' | 'not-matched' | 'allowed' | 'denied' | 'answered' | 'skipped'
   /** With `denied`: the name of the denial that the check's verdict has. */
   readonly denial?: string
+/** Tokens that count no more although they have not expired, as the operator pushed them. */
+export interface Revocations {
+  /** Changes with each push of revocations, and never becomes what it was: an answer of `revokedBy` holds until then. */
+  readonly generation: number
+  /** The name of the TokenRevocation by which `token` counts no more; undefined when none does. */
+  revokedBy(token: RevocableToken): string | undefined
+}
+
+/** What a revocation goes by. */
+export interface RevocableToken {
+  /** The name of the TokenIssuer that verified it. */
+  readonly issuer: string
+  /** Of the JWS header: the key that signed it. */
+  readonly kid?: string
+  readonly jti?: string
+  readonly sub?: string
+  /** `iat`, seconds since the epoch. A token without one is older than any. */
+  readonly issuedAt?: number
+}
+
   /** The first field that did not match: what the policy says and what the request has. */
   readonly field?: string
   readonly expected?: string

@@ -69,6 +69,10 @@ export interface RefusalForm {
   /** 401 and 403 look like the 404 of a path that no route leads to. */
   readonly hidesExistence: boolean
 }
+  /** Set by `postgres`: as whom the session is let in, whatever the client asked for. */
+  postgres?: PostgresLogin
+  /** Who an API key says calls. Set by `api-key` when a key was good. */
+  client?: Client
 
 export interface VerifiedToken {
   /** Name of the TokenIssuer that verified it. */
@@ -81,3 +85,9 @@ export interface VerifiedToken {
   /** Seconds since the epoch. */
   readonly expiresAt: number
 }
+/** A program or partner that is known by an API key. */
+export interface Client {
+  /** As its keys name it. */
+  readonly id: string
+}
+

@@ -1,5 +1,6 @@
 import type { Origin } from './origin.ts'
 import type { Issue, Result } from './result.ts'
+import type { SecretData, SecretReference } from './secret.ts'
 
 /** An OpenAPI v3 structural schema as a CRD holds it: the subset that Kubernetes takes. */
 export interface JsonSchema {
@@ -44,6 +45,11 @@ export interface SectionContext {
   readonly maxTokenLifetimeSeconds?: number
   /** The spec of a TokenIssuer; undefined when it is missing or does not admit this namespace. */
   tokenIssuer(name: string): unknown
+  /**
+   * What a Secret holds that the policy `by` names. Failing, its issues say why (there is none, or nobody permits it), with
+   * `by` as their resource and no path: put them under that of the reference. Only what `Section.secretRefs` tells is there.
+   */
+  secret(reference: SecretReference, by: Origin): Result<SecretData>
 }
 
 export interface Combined<Value> {
@@ -80,6 +86,8 @@ export interface Section<Spec = unknown, Value = unknown, Config = unknown> {
   pick(spec: Readonly<Record<string, unknown>>): Spec | undefined
   /** What a schema cannot see but one policy alone shows: an expression or template that does not parse. Paths are below `spec`. */
   review(spec: Spec): readonly Issue[]
+  /** The Secrets that it names: they are what the operator reads, and `SectionContext.secret` finds no others. Absent: none. */
+  secretRefs?(spec: Spec): readonly SecretReference[]
   /** Settles what floor, policies and defaults come to. Undefined: nothing is to be enforced here. */
   combine(levels: Levels<Spec>, context: SectionContext): Combined<Value> | undefined
   /** The filter's config. A failure (a reference that does not resolve) closes the route for this section. */

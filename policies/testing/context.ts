@@ -1,3 +1,6 @@
+import type { Origin } from '../../model/origin.ts'
+import { fail, issue, ok, type Result } from '../../model/result.ts'
+import type { SecretData, SecretReference } from '../../model/secret.ts'
 import type { Attached, Levels, SectionContext } from '../../model/section.ts'
 
 /** The place of enforcement of most tests: an HTTP port of workload `shop/orders` in trust domain `mesh`. */
@@ -11,8 +14,25 @@ export function contextOf(words: Partial<SectionContext> = {}): SectionContext {
     trustDomain: 'mesh',
     authorizationDefault: 'Deny',
     tokenIssuer: () => ({}),
+    secret: secretsOf({}),
     ...words,
   }
+}
+
+/** Secrets by `namespace/name`, each with its values as text. There are no others, and no grants are asked for. */
+export function secretsOf(
+  secrets: Readonly<Record<string, Readonly<Record<string, string>>>>,
+): SectionContext['secret'] {
+  return ({ name, namespace }: SecretReference, by: Origin): Result<SecretData> => {
+    const key = `${namespace ?? by.namespace ?? 'hauberk-system'}/${name}`
+    const values = Object.hasOwn(secrets, key) ? secrets[key] : undefined
+    if (values === undefined) return fail(issue('secret-not-resolved', '', `there is no Secret ${key}`))
+    return ok({ data: Object.fromEntries(Object.entries(values).map(([name, text]) => [name, base64(text)])) })
+  }
+}
+
+function base64(text: string): string {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)))
 }
 
 /** A policy of namespace `shop`, as it is attached to the whole of its target. */

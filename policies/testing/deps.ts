@@ -1,4 +1,4 @@
-import type { FilterCounter, FilterDeps } from '../../model/filter.ts'
+import type { FilterCounter, FilterDeps, RevocableToken, Revocations } from '../../model/filter.ts'
 
 export interface TestDeps extends FilterDeps {
   /** What was counted, by name. */
@@ -27,6 +27,27 @@ export function testDeps(): TestDeps {
     counts,
     advance(ms) {
       nowMs += ms
+    },
+  }
+}
+
+/** Revocations that a test changes. */
+export interface TestRevocations extends Revocations {
+  /** From now on, what `revokedBy` says; it is another generation. */
+  revoke(revokedBy: (token: RevocableToken) => string | undefined): void
+}
+
+export function testRevocations(): TestRevocations {
+  let generation = 0
+  let judge: Revocations['revokedBy'] = () => undefined
+  return {
+    get generation() {
+      return generation
+    },
+    revokedBy: (token) => judge(token),
+    revoke(revokedBy) {
+      judge = revokedBy
+      generation += 1
     },
   }
 }
