@@ -1,9 +1,9 @@
 import type { Consideration } from '../../model/filter.ts'
 import type { Explanation } from '../../sidecar/compile/explain.ts'
 import type { Pipeline } from '../../sidecar/compile/pipeline.ts'
-import { rewritePath } from '../../sidecar/serve/route-plan.ts'
 import type { Asked } from './asked.ts'
 import { judge, jwtConfigOf, tokenOf } from './judge.ts'
+import { nextHop } from './next-hop.ts'
 import { type PolicyChange, smallestPolicyChange } from './policy-change.ts'
 import { smallestChanges } from './smallest-change.ts'
 import { type BackendTraffic, trafficOf } from './traffic.ts'
@@ -90,7 +90,7 @@ export function answerFor(pipeline: Pipeline, asked: Asked, notes: readonly stri
     ...(dryRun && { dryRun }),
     ...(changes.length > 0 && { changes }),
     ...(policyChange && { policyChange }),
-    notes: [...notes, ...tokenNotes(asked, explanation, token !== undefined), ...nextHop(pipeline, asked, judgement)],
+    notes: [...notes, ...tokenNotes(asked, explanation, token !== undefined), ...after(pipeline, asked, judgement)],
   }
 }
 
@@ -135,28 +135,17 @@ function routesOf({ gateway }: Pipeline, asked: Asked, denial: string): readonly
 }
 
 /** A gateway judges first; the sidecar behind it judges too. */
-function nextHop(
-  { config }: Pipeline,
+function after(
+  pipeline: Pipeline,
   asked: Asked,
-  judgement: Extract<ReturnType<typeof judge>, { kind: 'judged' }>,
+  { route, explanation }: Extract<ReturnType<typeof judge>, { kind: 'judged' }>,
 ): readonly string[] {
-  const { route, explanation } = judgement
   if (route === undefined || explanation.outcome !== 'allowed') return []
   const { action } = route
-  switch (action.kind) {
-    case 'redirect':
-      return [`the route answers ${action.status} with another Location`]
-    case 'respond':
-      return [`the route answers ${action.status} by itself`]
-    case 'app':
-      return []
-    case 'forward': {
-      const services = action.backends.flatMap(({ upstream }) => config.upstreams[upstream]?.service ?? [])
-      const account = config.identity.spiffeId.replace(/^.*\/ns\/([^/]+)\/sa\/([^/]+)$/, '$1/$2')
-      const path = rewritePath(asked.path, route)
-      return services.map(
-        (service) => `next, its sidecar judges: hauberk explain ${service} ${asked.method} ${path} --from ${account}`,
-      )
-    }
-  }
+  return nextHop(
+    route,
+    asked,
+    action.kind === 'forward' ? action.backends.map(({ upstream }) => upstream) : [],
+    pipeline,
+  )
 }

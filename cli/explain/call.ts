@@ -5,12 +5,12 @@ import type { Pipeline } from '../../sidecar/compile/pipeline.ts'
 import { buildRouter } from '../../sidecar/compile/router.ts'
 import { NO_ROUTE, OUTBOUND_UNKNOWN_HOST } from '../../sidecar/serve/denials.ts'
 import { routeOfRequest, serviceDestination } from '../../sidecar/serve/outbound/destinations.ts'
-import { rewritePath } from '../../sidecar/serve/route-plan.ts'
 import { isDeny } from '../../sidecar/serve/site.ts'
 import { CommandError, EXIT } from '../exit-code.ts'
 import type { Answer } from './answer.ts'
 import type { Site } from './ask.ts'
 import { type Asked, viewOf } from './asked.ts'
+import { nextHop } from './next-hop.ts'
 import { tcpTrafficOf, trafficOf } from './traffic.ts'
 
 /** Services that are named at most where another one was meant. */
@@ -87,38 +87,13 @@ export function answerForCall(
     traffic,
     notes: [
       ...notes,
-      ...afterwards(
+      ...nextHop(
         route,
         asked,
         traffic.flatMap(({ upstream }) => upstream ?? []),
         pipeline,
       ),
     ],
-  }
-}
-
-function afterwards(
-  route: RouteConfig,
-  { method, path }: Asked,
-  upstreams: readonly string[],
-  { config }: Pipeline,
-): readonly string[] {
-  const { action } = route
-  switch (action.kind) {
-    case 'redirect':
-      return [`the route answers ${action.status} with another Location`]
-    case 'respond':
-      return [`the route answers ${action.status} by itself`]
-    case 'app':
-      return []
-    case 'forward': {
-      const account = config.identity.spiffeId.replace(/^.*\/ns\/([^/]+)\/sa\/([^/]+)$/, '$1/$2')
-      const asked = rewritePath(path, route)
-      const services = new Set(upstreams.flatMap((upstream) => config.upstreams[upstream]?.service ?? []))
-      return [...services].map(
-        (service) => `next, its sidecar judges: hauberk explain ${service} ${method} ${asked} --from ${account}`,
-      )
-    }
   }
 }
 
