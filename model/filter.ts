@@ -1,3 +1,4 @@
+import type { InternalTokens } from './internal-tokens.ts'
 import type { Facts, RequestView } from './request.ts'
 import type { Result } from './result.ts'
 import type { Denial, Verdict } from './verdict.ts'
@@ -10,6 +11,8 @@ export interface FilterDeps {
   readonly clock: FilterClock
   readonly crypto: FilterCrypto
   readonly keys: KeySource
+  /** Absent where there is nobody to ask (admission, explanations): what depends on a token then refuses. */
+  readonly internalTokens?: InternalTokens
   /**
   /** Absent: nothing was ever revoked. */
   readonly revocations?: Revocations

@@ -1,3 +1,4 @@
+import type { TokenSubject } from './internal-tokens.ts'
 import type { Deny, HeaderPair } from './verdict.ts'
 
 /**
@@ -42,8 +43,10 @@ export interface Peer {
 
 /** What checks found out about one request, for the checks after them and for the forwarder. One object a request. */
 export interface Facts {
-  /** Set by `jwt` when a token was verified. */
+  /** Set by `jwt` and `internal-token` when a token was verified. */
   token?: VerifiedToken
+  /** Set by `jwt` where the token that it verified is to be exchanged; taken by `token-exchange`, so that nobody keeps it. */
+  subject?: TokenSubject
   /** True when an `exempt` entry let the request pass without user authentication. */
   exempt?: boolean
   /** The rule that allowed, for the decision log. */

@@ -62,7 +62,6 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
   // The request path: nothing but Node and what is ours.
   'sidecar/serve': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: [] },
   'sidecar/upstream': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: [] },
-  'sidecar/crypto': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: [] },
   // The one place that calls the kernel by itself: the original destination of a captured connection.
   'sidecar/capture': {
     folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'],
@@ -136,6 +135,7 @@ export const TEST_FOLDERS: Readonly<Record<string, readonly string[]>> = {
   charts: ['operator/cluster'],
   operator: ['sidecar/compile'],
   policies: ['contract'],
+  runtime: ['policies'],
   samples: ['cli'],
   sidecar: ['contract'],
 }
@@ -145,6 +145,7 @@ export const TEST_FOLDER_PACKAGES: Readonly<Record<string, readonly string[]>> =
   model: ['@peculiar/x509', 'reflect-metadata', 'yaml'],
   policies: ['ajv', 'ajv-formats', 'yaml'],
   operator: ['ws', 'yaml'],
+  runtime: ['jose'],
   samples: ['yaml'],
   sidecar: ['@grpc/grpc-js', '@peculiar/x509', 'jose', 'reflect-metadata', 'ws'],
 }

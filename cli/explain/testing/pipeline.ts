@@ -6,7 +6,7 @@ import { translate } from '../../../operator/translate/translate.ts'
 import { SECTIONS } from '../../../policies/sections.ts'
 import { compile } from '../../../sidecar/compile/compile.ts'
 import type { Pipeline } from '../../../sidecar/compile/pipeline.ts'
-import { openssl } from '../../../sidecar/crypto/openssl.ts'
+import { openssl } from '../../../runtime/crypto/openssl.ts'
 import { OFFLINE } from '../../file-mesh.ts'
 
 const validate = createValidator(SECTIONS)

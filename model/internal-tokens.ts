@@ -1,0 +1,56 @@
+/**
+ * What tells of internal tokens where TokenIssuers are told by their names: keys, verified tokens, counters. No resource can have
+ * this name.
+ */
+export const INTERNAL_TOKENS = 'hauberk:internal-tokens'
+
+/** The header that carries one (draft-ietf-oauth-transaction-tokens-08, 5.1), in lower case. */
+export const INTERNAL_TOKEN_HEADER = 'txn-token'
+
+/** `typ` of its JWS header, in lower case. */
+export const INTERNAL_TOKEN_TYPE = 'txntoken+jwt'
+
+/** Seconds that an internal token is good for. */
+export const MIN_TOKEN_TTL_SECONDS = 60
+export const MAX_TOKEN_TTL_SECONDS = 300
+export const DEFAULT_TOKEN_TTL_SECONDS = 120
+
+/** A process's way to internal tokens: those that it keeps, and the token service behind them. */
+export interface InternalTokens {
+  /**
+   * A token for this workload to call others with. Synchronous where one is kept; resolves within 2 s in any case, and never
+   * rejects.
+   */
+  tokenFor(wanted: WantedToken): IssuedToken | TokenFailure | Promise<IssuedToken | TokenFailure>
+}
+
+/** What a token is wanted for. All of it together is what a kept one is found by. */
+export interface WantedToken {
+  /** Whose request it is. Absent: the workload's own. */
+  readonly subject?: TokenSubject
+  /** Sorted, each once. Undefined: as much as the subject's own token has. */
+  readonly scope?: readonly string[]
+  readonly ttlSeconds: number
+  /** JSON Pointers into the claims of the subject's token: what goes into `tctx`. Sorted, each once. */
+  readonly claims: readonly string[]
+}
+
+/** A token of somebody that was verified here. */
+export interface TokenSubject {
+  /** The TokenIssuer that verified it, or `INTERNAL_TOKENS`. */
+  readonly issuer: string
+  /** Secret: to be hashed, and sent to the token service. */
+  readonly text: string
+}
+
+export interface IssuedToken {
+  readonly kind: 'issued'
+  readonly text: string
+}
+
+/** `unavailable`: nobody could be asked, or not now. `refused`: the token service said no. */
+export interface TokenFailure {
+  readonly kind: 'unavailable' | 'refused'
+  /** For the log; holds no token. */
+  readonly detail: string
+}
