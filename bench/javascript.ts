@@ -74,6 +74,7 @@ const { config } = translateFor(APP, await readMesh(meshOf()), certificates.root
 const keys = createIssuerKeys(clock, () => false)
 keys.replace(keysFor(tokens))
 const metrics = createSidecarMetrics(createMetrics(), {
+  certificateReceivedMs: () => undefined,
   certificateNotAfterMs: () => undefined,
   configVersion: () => undefined,
   configTakenAtMs: () => undefined,

@@ -11,6 +11,7 @@ import { createCertificateHandler } from './identity/certificate-handler.ts'
 import { createRequestLimit } from './identity/request-limit.ts'
 import { issueServerIdentity, keepServerIdentity, type ServerIdentity } from './identity/server-identity.ts'
 import { createIssuerKeysStore, type IssuerKeysStore } from './keys/issuer-keys.ts'
+import { addIssuerMetrics } from './keys/issuer-metrics.ts'
 import { issuerSources } from './keys/issuer-sources.ts'
 import { connectToMesh } from './keys/mesh-connect.ts'
 import { createOperation, type Operation } from './operation.ts'
@@ -86,6 +87,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       onChange()
     },
   })
+  addIssuerMetrics(metrics, () => issuerKeys.states())
   const push = createPush({
     desired: (workload) => operation.desired(workload),
     acknowledgements: own.acknowledgements,

@@ -37,6 +37,7 @@ import { createDecisionLog } from './observe/decision-log.ts'
 import { createDecisionRing } from './observe/decision-ring.ts'
 import { createDryRunReport } from './observe/dry-run-report.ts'
 import { createObserver } from './observe/observer.ts'
+import { createOffenders } from './observe/offenders.ts'
 import { createSidecarMetrics } from './observe/sidecar-metrics.ts'
 import { createUpstreamMetrics } from './observe/upstream-metrics.ts'
 import { type Capture, createDataPlane, type DataPlane } from './serve/data-plane.ts'
@@ -152,6 +153,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
   let applied: Promise<void> | undefined
   const sidecarMetrics = createSidecarMetrics(metrics, {
     certificateNotAfterMs: () => identity?.current().notAfterMs,
+    certificateReceivedMs: () => identity?.current().receivedAtMs,
     configVersion: () => control.pipeline()?.version,
     configTakenAtMs: () => configTakenAtMs,
     operatorConnected: () => session?.connected === true,
@@ -167,6 +169,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
   }
   const ring = createDecisionRing()
   const dryRuns = createDryRunReport(
+  const offenders = createOffenders({ metrics, clock })
     clock,
     (counts) => session?.send({ type: 'dry-run', counts: [...counts] }) === true,
   )
@@ -307,7 +310,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       endpoints: control.endpoints,
       identity: store,
       certificates: serving,
-      observer: createObserver({ metrics: sidecarMetrics, decisions, dryRuns, ring }),
+      observer: createObserver({ metrics: sidecarMetrics, decisions, dryRuns, ring, offenders }),
       upstreamEvents: createUpstreamMetrics(metrics, () => dataPlane?.ejected() ?? new Map()),
       clock,
       log,

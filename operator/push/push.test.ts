@@ -14,7 +14,7 @@ import { createManualClock } from '../../runtime/manual-clock.ts'
 import { createMetrics } from '../../runtime/metrics.ts'
 import { createAcknowledgementTable } from './acknowledgements.ts'
 import type { DesiredDocuments } from './desired.ts'
-import { createPush, type DryRunCount } from './push.ts'
+import { createPush, type DryRunCount, pushMetrics } from './push.ts'
 
 const ORDERS = 'spiffe://mesh/ns/shop/sa/orders'
 
@@ -71,11 +71,7 @@ async function startWorld(
     clock: systemClock,
     ...options,
     log: silentLog,
-    metrics: {
-      sessions: metrics.gauge({ name: 'a', help: 'a' }),
-      pushes: metrics.counter({ name: 'b', help: 'b', labels: ['document'] }),
-      refusals: metrics.counter({ name: 'c', help: 'c', labels: ['document'] }),
-    },
+    metrics: pushMetrics(metrics),
     maxSessions,
   })
   const server = createServer()
@@ -136,7 +132,11 @@ async function startWorld(
       },
     }
   }
-  return { push, acknowledgements, refreshed, dryRuns, world, connect, open }
+  const behind = async (document: string) => {
+    const text = await metrics.text()
+    return Number(new RegExp(`hauberk_sidecars_behind\\{document="${document}"\\} (\\d+)`).exec(text)?.[1])
+  }
+  return { push, acknowledgements, refreshed, dryRuns, world, connect, open, behind }
 }
 
 async function until(condition: () => boolean, withinMs = 5_000): Promise<void> {
@@ -246,6 +246,20 @@ test('a refusal is remembered with its issues, and what was acknowledged before 
   await until(() => acknowledgements.all()[0]?.documents.config?.refused !== undefined)
   const standing = acknowledgements.all()[0]?.documents.config
   assert.deepEqual(standing, { acknowledged: '0', refused: { version: '1', issues: [...issues] } })
+})
+
+test('who has not answered the newest document, or has refused it, is counted as behind', async (t) => {
+  const { connect, acknowledgements, behind } = await startWorld(t)
+  const sidecar = await connect(ORDERS)
+  await sidecar.next('config')
+  assert.equal(await behind('config'), 1)
+  sidecar.say({ type: 'nack', document: 'config', version: '1', issues: [] })
+  await until(() => acknowledgements.all()[0]?.documents.config?.refused !== undefined)
+  assert.equal(await behind('config'), 1)
+  sidecar.say({ type: 'ack', document: 'config', version: '1' })
+  await until(() => acknowledgements.all()[0]?.documents.config?.acknowledged !== undefined)
+  assert.equal(await behind('config'), 0)
+  assert.equal(await behind('keys'), 1)
 })
 
 test('a sidecar learns nothing of a workload whose identity it does not have', async (t) => {

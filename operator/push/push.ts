@@ -54,6 +54,9 @@ export interface PushMetrics {
   readonly sessions: Gauge
   readonly pushes: Counter<'document'>
   readonly refusals: Counter<'document'>
+  /** Connected sidecars that have not answered the newest document, or have refused it. */
+  readonly behind: Gauge<'document'>
+  beforeScrape(refresh: () => void): void
 }
 
 export function pushMetrics(metrics: Metrics): PushMetrics {
@@ -69,6 +72,12 @@ export function pushMetrics(metrics: Metrics): PushMetrics {
       help: 'Documents that sidecars refused.',
       labels: ['document'],
     }),
+    behind: metrics.gauge({
+      name: 'hauberk_sidecars_behind',
+      help: 'Connected sidecars that have not acknowledged what they were sent.',
+      labels: ['document'],
+    }),
+    beforeScrape: metrics.beforeScrape,
   }
 }
 
@@ -176,6 +185,19 @@ export function createPush(options: PushOptions): Push {
     metrics.refusals.handle({ document: kind }).add()
     acknowledgements.refuse(sidecar.key, kind, version, issues)
   }
+
+  /** Behind is who has not answered yet, or has refused what was sent last. */
+  const countBehind = () => {
+    const behind = new Map<DocumentKind, number>(SEND_ORDER.map((kind) => [kind, 0]))
+    for (const { key, awaiting } of sidecars.values()) {
+      const standing = acknowledgements.get(key)?.documents
+      for (const kind of SEND_ORDER) {
+        if (awaiting.has(kind) || standing?.[kind]?.refused !== undefined) behind.set(kind, (behind.get(kind) ?? 0) + 1)
+      }
+    }
+    for (const [document, count] of behind) metrics.behind.handle({ document }).set(count)
+  }
+  metrics.beforeScrape(countBehind)
 
   const hello = (sidecar: Sidecar, message: Extract<SidecarMessage, { type: 'hello' }>) => {
     const documents = desired(message.workload)

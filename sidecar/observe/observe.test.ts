@@ -118,6 +118,7 @@ test('what a policy refuses is logged each time with everything, and once a seco
 })
 
 const NO_GAUGES = {
+  certificateReceivedMs: () => 500,
   certificateNotAfterMs: () => 1_000,
   configVersion: () => 'v1',
   configTakenAtMs: () => undefined,
@@ -146,6 +147,13 @@ test('requests, denials and dry-run denials are counted by name, rule and policy
   )
   has('hauberk_tokens_cached_total{issuer="shop"} 1')
   has('hauberk_certificate_not_after_seconds 1')
+  has('hauberk_certificate_received_seconds 0.5')
+  has(
+    'hauberk_caller_requests_total{direction="inbound",route="Service/shop/orders:80",caller="shop/web",outcome="allowed"} 2',
+  )
+  has(
+    'hauberk_caller_requests_total{direction="inbound",route="Service/shop/orders:80",caller="shop/web",outcome="denied"} 1',
+  )
   has('hauberk_config_info{version="v1"} 1')
 })
 

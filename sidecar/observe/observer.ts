@@ -2,6 +2,7 @@ import type { Observer } from '../serve/observation.ts'
 import type { DecisionLog } from './decision-log.ts'
 import type { DecisionRing } from './decision-ring.ts'
 import type { DryRunReport } from './dry-run-report.ts'
+import type { Offenders } from './offenders.ts'
 import type { SidecarMetrics } from './sidecar-metrics.ts'
 
 /** Tells all who want to know what the data plane did. */
@@ -10,12 +11,14 @@ export function createObserver(parts: {
   readonly decisions: DecisionLog
   readonly dryRuns: DryRunReport
   readonly ring: DecisionRing
+  readonly offenders: Offenders
 }): Observer {
-  const { metrics, decisions, dryRuns, ring } = parts
+  const { metrics, decisions, dryRuns, ring, offenders } = parts
   return {
     request(record, evidence) {
       metrics.request(record)
       decisions.request(record)
+      offenders.add(record)
       if (record.wouldDeny !== undefined) dryRuns.add(record.wouldDeny)
       if (evidence !== undefined) ring.add(record, evidence)
     },

@@ -1,6 +1,8 @@
 import type { FilterCounter } from '../../model/filter.ts'
+import { type SpiffeId, serviceAccountOf } from '../../model/spiffe-id.ts'
 import type { CounterHandle, HistogramHandle, Metrics } from '../../runtime/metrics.ts'
 import type { ConnectionRecord, Refusal, RequestRecord } from '../serve/observation.ts'
+import { handshakeFailureOf } from './offence.ts'
 
 /** The sidecar's metrics. Names and labels are interface: docs/metrics.md lists them. */
 export interface SidecarMetrics {
@@ -11,6 +13,7 @@ export interface SidecarMetrics {
 
 /** Gauges are read when scraped. */
 export interface SidecarGauges {
+  readonly certificateReceivedMs: () => number | undefined
   readonly certificateNotAfterMs: () => number | undefined
   readonly configVersion: () => string | undefined
   /** Milliseconds since the epoch. */
@@ -28,10 +31,15 @@ const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PAT
 /** Combinations remembered in front of the registry; it bounds them as well. */
 const MAX_REMEMBERED = 2_000
 
+/** Callers remembered for each of them. */
+const MAX_CALLERS = 100
+
 /** What requests that came out alike are counted by. */
 interface RequestSeries extends Pick<RequestRecord, 'direction' | 'method' | 'status' | 'outcome'> {
   readonly requests: CounterHandle
   readonly durations: HistogramHandle
+  /** By the caller's SPIFFE ID: as many as the mesh has. */
+  readonly callers: Map<string | undefined, CounterHandle>
 }
 
 export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): SidecarMetrics {
@@ -61,6 +69,16 @@ export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): S
     help: 'Connections of opaque TCP, tunnels, and connections that were closed before they were used.',
     labels: ['direction', 'listener', 'outcome'],
   })
+  const callers = metrics.counter({
+    name: 'hauberk_caller_requests_total',
+    help: 'Requests by the route they took and the service account that made them.',
+    labels: ['direction', 'route', 'caller', 'outcome'],
+  })
+  const handshakeFailures = metrics.counter({
+    name: 'hauberk_handshake_failures_total',
+    help: 'TLS handshakes that came to nothing, by why.',
+    labels: ['direction', 'reason'],
+  })
   const plaintext = metrics.counter({
     name: 'hauberk_plaintext_connections_total',
     help: 'Connections without TLS that a Permissive or Disabled port took.',
@@ -87,6 +105,9 @@ export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): S
     const handle = metrics.gauge({ name, help }).handle()
     metrics.beforeScrape(() => handle.set(read() ?? 0))
   }
+  gauge('hauberk_certificate_received_seconds', 'When the certificate came, in seconds since the epoch.', () =>
+    inSeconds(gauges.certificateReceivedMs()),
+  )
   gauge('hauberk_certificate_not_after_seconds', 'End of the certificate, in seconds since the epoch.', () =>
     inSeconds(gauges.certificateNotAfterMs()),
   )
@@ -136,11 +157,17 @@ export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): S
         ...{ direction, method: counted, status, outcome },
         requests: requests.handle({ direction, route, method: counted, status: String(status), outcome }),
         durations: durations.handle({ direction, route }),
+        callers: new Map(),
       }
       if (remembered.size < MAX_REMEMBERED) remembered.set(key, series)
     }
     if (newest.size < MAX_REMEMBERED || newest.has(route)) newest.set(route, series)
     return series
+  }
+  const callerOf = ({ direction, route, outcome, spiffeId }: RequestRecord): CounterHandle => {
+    const account = spiffeId === undefined ? undefined : serviceAccountOf(spiffeId as SpiffeId)
+    const caller = account === undefined ? '' : `${account.namespace}/${account.serviceAccount}`
+    return callers.handle({ direction, route, caller, outcome })
   }
   const refuse = (family: typeof denials, direction: string, { denial, rule, origins }: Refusal) =>
     family.handle({ direction, denial, rule: rule ?? '', policy: origins.join(' ') }).add()
@@ -150,13 +177,23 @@ export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): S
       const series = seriesOf(record)
       series.requests.add()
       series.durations.observe(record.durationMs / 1_000)
+      let caller = series.callers.get(record.spiffeId)
+      if (caller === undefined) {
+        caller = callerOf(record)
+        if (series.callers.size < MAX_CALLERS) series.callers.set(record.spiffeId, caller)
+      }
+      caller.add()
       if (record.refusal !== undefined) refuse(denials, record.direction, record.refusal)
       if (record.wouldDeny !== undefined) refuse(dryRunDenials, record.direction, record.wouldDeny)
     },
     connection({ direction, listener, outcome, refusal, wouldDeny, ...record }) {
       connections.handle({ direction, listener, outcome }).add()
       if (record.plaintext) plaintext.handle({ listener }).add()
-      if (refusal !== undefined) refuse(denials, direction, refusal)
+      if (refusal !== undefined) {
+        refuse(denials, direction, refusal)
+        const reason = handshakeFailureOf({ refusal })
+        if (reason !== undefined) handshakeFailures.handle({ direction, reason }).add()
+      }
       if (wouldDeny !== undefined) refuse(dryRunDenials, direction, wouldDeny)
     },
     count(name, issuer = '') {

@@ -16,6 +16,7 @@ import { createDecisionLog } from '../observe/decision-log.ts'
 import { createDecisionRing } from '../observe/decision-ring.ts'
 import { createDryRunReport } from '../observe/dry-run-report.ts'
 import { createObserver } from '../observe/observer.ts'
+import { createOffenders } from '../observe/offenders.ts'
 import { createSidecarMetrics } from '../observe/sidecar-metrics.ts'
 import { createUpstreamMetrics } from '../observe/upstream-metrics.ts'
 import { createDataPlane } from '../serve/data-plane.ts'
@@ -64,6 +65,7 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
     // Worker 0 says these of all of them.
     certificateNotAfterMs: () => undefined,
     configVersion: () => undefined,
+    certificateReceivedMs: () => undefined,
     configTakenAtMs: () => undefined,
     operatorConnected: () => false,
     connections: () => plane.stats().connections,
@@ -74,6 +76,7 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
   const ring = createDecisionRing()
   const decisions = createDecisionLog({
     level: start.decisionLog,
+  const offenders = createOffenders({ metrics, clock })
     workload,
     sink,
     clock,
@@ -92,7 +95,7 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
     endpoints: () => endpoints,
     identity,
     certificates,
-    observer: createObserver({ metrics: sidecarMetrics, decisions, dryRuns, ring }),
+    observer: createObserver({ metrics: sidecarMetrics, decisions, dryRuns, ring, offenders }),
     upstreamEvents: createUpstreamMetrics(metrics, () => plane.ejected()),
     clock,
     log,
