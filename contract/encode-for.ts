@@ -90,7 +90,7 @@ function encodeConfig(
   const slotsFor = (slots: FilterSlots) => encodeSlots(slots, common.contract, filters, unsupported)
   const { contract } = common
   // Gateways before version 3 carry no bytes: what they have no words for is not served, and its port not open.
-  const { distrustedRoots, streams = [], ...known } = config
+  const { distrustedRoots, streams = [], trace: _, ...known } = config
   for (const { origin } of streams.flatMap(({ routes }) => routes)) unsupported.add(origin)
   const { services, egress } = config.outbound
   for (const { traffic } of Object.values(config.upstreams)) {
@@ -122,7 +122,10 @@ function encodeConfig(
             egress: egress.map(encodeEgress),
           },
     upstreams: Object.fromEntries(
-      Object.entries(config.upstreams).map(([name, { traffic: _, ...upstream }]) => [name, asOpaque(upstream)]),
+      Object.entries(config.upstreams).flatMap(([name, { traffic: _, ...upstream }]) =>
+        // Whom policies ask outside of the mesh, older sidecars do not: those policies refuse there.
+        upstream.tls === 'https' ? [] : [[name, asOpaque(upstream)]],
+      ),
     ),
   }
   return { document, unsupported: [...unsupported].sort() }

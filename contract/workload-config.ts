@@ -260,13 +260,36 @@ export const Upstream = v.strictObject({
   port,
   protocol: v.picklist(['http', 'tcp']),
   appProtocol: v.optional(AppProtocol),
-  /** `mesh`: mTLS, and the peer must show one of `spiffeIds`. `plaintext`: no meshed pod serves it and policy allows it. */
-  tls: v.picklist(['mesh', 'plaintext']),
+  /**
+   * `mesh`: mTLS, and the peer must show one of `spiffeIds`. `plaintext`: no meshed pod serves it and policy allows it. `https`:
+   * outside of the mesh, where `host` leads and shows a certificate of the public web for it; it has no endpoints. Since 3.
+   */
+  tls: v.picklist(['mesh', 'plaintext', 'https']),
+  /** `https` only: a name, or an IP literal without brackets. Since 3. */
+  host: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(253))),
   spiffeIds: v.array(v.string()),
   /** What its TrafficPolicies come to. Since 3. */
   traffic: v.optional(UpstreamTraffic),
 })
 export type Upstream = v.InferOutput<typeof Upstream>
+
+/** How traces of requests are kept. Since 3. */
+export const TraceConfig = v.strictObject({
+  /** What part of the traces that begin here is recorded, from 0 to 1; what began elsewhere in the mesh is recorded if it was there. */
+  samplingRatio: v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
+  /** Whom spans are sent to, by OTLP over HTTP. Absent: nothing is recorded, and traces are passed on. */
+  collector: v.optional(
+    v.strictObject({
+      /** Of `upstreams`. */
+      upstream: v.string(),
+      /** `Host`, with its port where that is another one than 80. */
+      host: v.string(),
+      /** Such as `/v1/traces`. */
+      path: v.string(),
+    }),
+  ),
+})
+export type TraceConfig = v.InferOutput<typeof TraceConfig>
 
 /** All that one workload's sidecar (or one gateway) obeys. Plain JSON; `version` is a hash of the rest. */
 export const WorkloadConfig = v.strictObject({
@@ -286,6 +309,8 @@ export const WorkloadConfig = v.strictObject({
   /** How many `X-Forwarded-For` entries from the right were written by proxies of the operator's own. */
   trustedHops: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(16)),
   listeners: v.array(v.variant('kind', [InboundListener, GatewayListener])),
+  /** Absent: nobody asks of which trace a request is, and headers that say so are passed on like any other. Since 3. */
+  trace: v.optional(TraceConfig),
   /** Of a gateway: listeners whose connections are carried as bytes. No name is that of one of `listeners` too. Since 3. */
   streams: v.optional(v.pipe(v.array(StreamListener), v.maxLength(64))),
   outbound: v.strictObject({ services: v.array(OutboundService), egress: v.array(EgressRule) }),

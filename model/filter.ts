@@ -140,6 +140,8 @@ export interface Filter<Config = unknown> {
    * it when a filter, or a word in its config, is added (F20). Absent: 1, every sidecar does.
    */
   since?(config: Config | undefined): number
+  /** True for a filter that needs `RequestView.traceId`: traces are kept wherever it stands on a route. Absent: it does not. */
+  readonly readsTrace?: true
   /** True for a filter whose check tells those after it of a verified token (`facts.token`). Absent: it never does. */
   readonly verifiesToken?: true
 }

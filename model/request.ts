@@ -23,6 +23,11 @@ export interface RequestView {
   readonly peer: Peer
   /** The client's address after the trusted hops of `X-Forwarded-For`: an IPv4 or IPv6 literal. */
   readonly clientIp: string
+  /**
+   * Of the trace that the request is part of: 32 hex digits. It is never one that a client from outside the mesh has chosen (T34),
+   * and the workload's own calls have that which the workload passes on. Absent where no traces are kept.
+   */
+  readonly traceId?: string | undefined
   /** The first value of a header; `name` in lower case. */
   header(name: string): string | undefined
   /** Every value of a header in the order sent; `name` in lower case. */

@@ -4,6 +4,7 @@ import type {
   FilterSlots,
   InboundListener,
   RouteConfig,
+  TraceConfig,
   WorkloadConfig,
 } from '../../contract/workload-config.ts'
 import type { Check, Filter, FilterDeps } from '../../model/filter.ts'
@@ -135,7 +136,11 @@ export function compile(
     return hasDryRun ? { enforced, shadow } : { enforced }
   }
 
+  const readers = new Set(filters.flatMap(({ name, readsTrace }) => (readsTrace === true ? name : [])))
+  let readsTrace = false
+
   const compileRoute = (route: RouteConfig, path: string): CompiledRoute => {
+    if (readers.size > 0) readsTrace ||= Object.keys(route.filters).some((name) => readers.has(name))
     const kept = earlier?.routes.get(route)
     if (kept?.checks.every((key) => checks.has(key) || adopt(key) !== undefined)) {
       routes.set(route, kept)
@@ -203,9 +208,13 @@ export function compile(
     gateway,
     outbound,
     streams,
+    trace: config.trace ?? (readsTrace ? PASSED_ON : undefined),
     memory: { checks, values, routes, filters },
   })
 }
+
+/** Trace ids are kept and passed on; nothing is recorded. */
+const PASSED_ON: TraceConfig = Object.freeze({ samplingRatio: 0 })
 
 function regexIssues(match: InboundListener['routes'][number]['match'], path: string): Issue[] {
   const found: Issue[] = []

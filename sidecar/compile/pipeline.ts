@@ -4,6 +4,7 @@ import type {
   RouteConfig,
   StreamListener,
   StreamRoute,
+  TraceConfig,
   WorkloadConfig,
 } from '../../contract/workload-config.ts'
 import type { Check, Filter } from '../../model/filter.ts'
@@ -21,6 +22,8 @@ export interface Pipeline {
   readonly outbound: ReadonlyMap<string, OutboundPipeline>
   /** By name of the Gateway's listener: those whose connections are carried as bytes. */
   readonly streams: ReadonlyMap<string, StreamPipeline>
+  /** How traces are kept, as the config says it or a filter needs it; undefined: they are not. */
+  readonly trace: TraceConfig | undefined
   /** What `compile` adopts from when the next config comes. */
   readonly memory: PipelineMemory
 }

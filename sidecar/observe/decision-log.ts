@@ -79,6 +79,7 @@ export function createDecisionLog({ level, workload, sink, clock, tellThinned }:
         'event.duration': Math.round(record.durationMs * 1_000_000),
         'event.id': record.decisionId,
         'http.request.id': record.requestId,
+        ...(record.trace !== undefined && { 'trace.id': record.trace.traceId, 'span.id': record.trace.spanId }),
         'http.request.method': record.method,
         'http.request.body.bytes': record.bytesIn,
         'http.response.status_code': record.status,

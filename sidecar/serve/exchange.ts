@@ -32,6 +32,7 @@ import { plainRefusal, refusalBy } from './refusal.ts'
 import { HttpRequestView } from './request-view.ts'
 import { isDeny } from './site.ts'
 import { tellRefusal } from './tell-refusal.ts'
+import { type Sender, type Trace, traceOf } from './trace.ts'
 
 /** Where a request is on its way. */
 const DECIDING = 0
@@ -59,6 +60,7 @@ export class Exchange implements Transaction, ForwardedRequest {
   readonly #calledUntilMs: number
   #view: HttpRequestView | undefined
   #provenance: Provenance | undefined
+  #trace: Trace | undefined
   /** That it was judged by. */
   #pipeline: Pipeline | undefined
   #route: CompiledRoute | undefined
@@ -102,6 +104,10 @@ export class Exchange implements Transaction, ForwardedRequest {
     return this.#provenance!
   }
 
+  get trace(): Trace | undefined {
+    return this.#trace
+  }
+
   get isRequestRead(): boolean {
     return this.#isRequestRead
   }
@@ -126,7 +132,16 @@ export class Exchange implements Transaction, ForwardedRequest {
 
     const provenance = this.#findProvenance(pipeline.config.trustedHops)
     this.#provenance = provenance
-    const view = new HttpRequestView(head, client.peer, site.port(pipeline), provenance.proto, provenance.clientIp)
+    const { trace } = pipeline
+    if (trace !== undefined) this.#trace = traceOf(head.headers, this.#sender(), trace, engine.newId)
+    const view = new HttpRequestView(
+      head,
+      client.peer,
+      site.port(pipeline),
+      provenance.proto,
+      provenance.clientIp,
+      this.#trace?.traceId,
+    )
     this.#view = view
     const resolved = site.resolve(pipeline, view, head, client)
     if (isDeny(resolved)) return this.refuse(resolved.denial, { headers: resolved.headers ?? [] })
@@ -215,6 +230,11 @@ export class Exchange implements Transaction, ForwardedRequest {
     if (site.direction === 'outbound') return provenanceFromWorkload(headers, own, newId)
     if (client.peer.spiffeId !== undefined) return provenanceFromPeer(headers, own, newId)
     return provenanceFromOutside(headers, own, trustedHops, newId)
+  }
+
+  #sender(): Sender {
+    const { client, site } = this.downstream
+    return site.direction === 'outbound' || client.peer.spiffeId !== undefined ? 'mesh' : 'outside'
   }
 
   #onDecision({ verdict, step, wouldDeny }: Decision): void {
@@ -426,6 +446,7 @@ export class Exchange implements Transaction, ForwardedRequest {
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
       retried: forwarding?.isRetried === true,
+      trace: this.#trace,
     }
     engine.observer.request(record, this.#evidence())
   }

@@ -9,6 +9,7 @@ import type { HeaderLines } from './http1/header-lines.ts'
 import type { RequestHead } from './http1/message.ts'
 import type { ResponseToWrite } from './http1/write-head.ts'
 import type { Outcome, Refusal } from './observation.ts'
+import type { Trace } from './trace.ts'
 
 /** A request that was let through: what is known of it, and what its exchange does for its forwarding. */
 export interface ForwardedRequest {
@@ -18,6 +19,8 @@ export interface ForwardedRequest {
   readonly route: CompiledRoute
   readonly facts: Facts
   readonly provenance: Provenance
+  /** Undefined where no traces are kept. */
+  readonly trace: Trace | undefined
   /** Milliseconds since the epoch when it began, and monotonic ones. */
   readonly timeMs: number
   readonly startMs: number

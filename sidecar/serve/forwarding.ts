@@ -384,8 +384,8 @@ export class Forwarding implements UpstreamStreamUser, GateWaiter {
   }
 
   #requestToWrite(): RequestToWrite | undefined {
-    const { head, route, facts, provenance, downstream } = this.#request
-    return requestToWrite(head, route.config, this.#plan, facts, provenance, downstream)
+    const { head, route, facts, provenance, downstream, trace } = this.#request
+    return requestToWrite(head, route.config, this.#plan, facts, provenance, downstream, trace)
   }
 
   #onRequestSent(): void {

@@ -1,5 +1,6 @@
 import type { Facts, RequestView } from '../../model/request.ts'
 import type { Chain } from '../compile/pipeline.ts'
+import type { Trace } from './trace.ts'
 
 /**
  * Is told of every request and connection once, when it is over. Must not throw and must not block: it is called on the
@@ -81,6 +82,8 @@ export interface RequestRecord {
   readonly bytesOut: number
   /** Whether a second endpoint or connection was tried. */
   readonly retried: boolean
+  /** Absent where no traces are kept. */
+  readonly trace?: Trace | undefined
 }
 
 /** A connection of opaque TCP, a tunnel, or one that was closed before it was used. */

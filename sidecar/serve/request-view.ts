@@ -13,9 +13,17 @@ export class HttpRequestView implements RequestView {
   readonly scheme: 'http' | 'https'
   readonly peer: Peer
   readonly clientIp: string
+  readonly traceId: string | undefined
   readonly #head: RequestHead
 
-  constructor(head: RequestHead, peer: Peer, port: number, scheme: 'http' | 'https', clientIp: string) {
+  constructor(
+    head: RequestHead,
+    peer: Peer,
+    port: number,
+    scheme: 'http' | 'https',
+    clientIp: string,
+    traceId?: string,
+  ) {
     this.method = head.method
     this.path = head.path
     this.query = head.query
@@ -24,6 +32,7 @@ export class HttpRequestView implements RequestView {
     this.scheme = scheme
     this.peer = peer
     this.clientIp = clientIp
+    this.traceId = traceId
     this.#head = head
   }
 
