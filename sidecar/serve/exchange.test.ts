@@ -19,6 +19,7 @@ import {
   meshUpstream,
   plaintextUpstream,
   route,
+  startBehindGateway,
   startGateway,
   startPlane,
   type TestMesh,
@@ -67,14 +68,7 @@ const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
 test('large bodies pass whole through two sidecars in both directions at once, whatever their framing', async (t) => {
   const app = await httpBackend(t, (request, response) => request.pipe(response))
-  const workload = await startPlane(t, {
-    config: workloadConfig([inbound(8080)]),
-    placement: { inbound: [{ containerPort: 8080, bind: LOOPBACK, app: { host: '127.0.0.1', port: app.port } }] },
-    identity: await mesh.identity('orders'),
-  })
-  const plane = await startGateway(t, mesh, workload.port('8080'), {
-    config: { upstreams: { 'shop/orders:80': meshUpstream('orders') } },
-  })
+  const plane = await startBehindGateway(t, mesh, app.port)
   const client = await dialPlain(plane.port('http'))
   t.after(() => client.destroy())
   const body = randomBytes(1024 * 1024).toString('base64')

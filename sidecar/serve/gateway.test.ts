@@ -18,6 +18,7 @@ import {
   meshUpstream,
   plaintextUpstream,
   route,
+  startBehindGateway,
   startGateway,
   startPlane,
   type TestMesh,
@@ -163,16 +164,8 @@ test('T12: a spelling with an underscore, and a Connection that names what we ad
 
 test('T12: what the peer in the mesh says of the client is believed, what it lets through is not', async (t) => {
   const app = await rawBackend(t, (_text, socket) => socket.write(OK))
-  const workload = await startPlane(t, {
-    config: workloadConfig([inbound(8080)]),
-    placement: { inbound: [{ containerPort: 8080, bind: LOOPBACK, app: { host: '127.0.0.1', port: app.port } }] },
-    identity: await mesh.identity('orders'),
-  })
   const shop = await https('https', 'shop.example')
-  const plane = await startGateway(t, mesh, workload.port('8080'), {
-    listeners: [shop],
-    config: { upstreams: { 'shop/orders:80': meshUpstream('orders') } },
-  })
+  const plane = await startBehindGateway(t, mesh, app.port, { listeners: [shop] })
   const client = await dialTls({
     host: '127.0.0.1',
     port: plane.port('https'),

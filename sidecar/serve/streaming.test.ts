@@ -6,16 +6,7 @@ import type { Limits } from './limits.ts'
 import { httpBackend } from './testing/backend.ts'
 import { dialPlain, get } from './testing/client.ts'
 import { until } from './testing/until.ts'
-import {
-  createTestMesh,
-  inbound,
-  LOOPBACK,
-  meshUpstream,
-  startGateway,
-  startPlane,
-  type TestMesh,
-  workloadConfig,
-} from './testing/world.ts'
+import { createTestMesh, startBehindGateway, type TestMesh } from './testing/world.ts'
 
 let mesh: TestMesh
 before(async () => {
@@ -29,15 +20,7 @@ async function startMeshed(
   limits: Partial<Limits> = {},
 ) {
   const app = await httpBackend(t, handler)
-  const workload = await startPlane(t, {
-    config: workloadConfig([inbound(8080)]),
-    placement: { inbound: [{ containerPort: 8080, bind: LOOPBACK, app: { host: '127.0.0.1', port: app.port } }] },
-    identity: await mesh.identity('orders'),
-  })
-  return startGateway(t, mesh, workload.port('8080'), {
-    config: { upstreams: { 'shop/orders:80': meshUpstream('orders') } },
-    limits,
-  })
+  return startBehindGateway(t, mesh, app.port, { limits })
 }
 
 async function ask(t: TestContext, port: number, path: string): Promise<IncomingMessage> {

@@ -4,16 +4,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { before, describe, it, type TestContext } from 'node:test'
 import { type ClientOptions, type RawData, type ServerOptions, WebSocket, WebSocketServer } from 'ws'
-import {
-  createTestMesh,
-  inbound,
-  LOOPBACK,
-  meshUpstream,
-  startGateway,
-  startPlane,
-  type TestMesh,
-  workloadConfig,
-} from './testing/world.ts'
+import { createTestMesh, startBehindGateway, type TestMesh } from './testing/world.ts'
 
 let mesh: TestMesh
 before(async () => {
@@ -35,18 +26,7 @@ async function startEcho(
     socket.on('error', () => {})
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
   })
-  const workload = await startPlane(t, {
-    config: workloadConfig([inbound(8080)]),
-    placement: {
-      inbound: [
-        { containerPort: 8080, bind: LOOPBACK, app: { host: '127.0.0.1', port: (app.address() as AddressInfo).port } },
-      ],
-    },
-    identity: await mesh.identity('orders'),
-  })
-  const plane = await startGateway(t, mesh, workload.port('8080'), {
-    config: { upstreams: { 'shop/orders:80': meshUpstream('orders') } },
-  })
+  const plane = await startBehindGateway(t, mesh, (app.address() as AddressInfo).port)
   return { url: `ws://127.0.0.1:${plane.port('http')}/echo`, app }
 }
 

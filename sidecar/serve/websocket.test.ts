@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { before, type TestContext, test } from 'node:test'
+import { before, test } from 'node:test'
 import { WebSocketServer } from 'ws'
 import type { Upstream } from '../../contract/workload-config.ts'
 import { http2Backend, rawBackend } from './testing/backend.ts'
@@ -13,15 +13,11 @@ import {
   type GateConfig,
   gateSlots,
   gateway,
-  inbound,
-  LOOPBACK,
-  meshUpstream,
   plaintextUpstream,
   route,
+  startBehindGateway,
   startGateway,
-  startPlane,
   type TestMesh,
-  type TestPlane,
   workloadConfig,
 } from './testing/world.ts'
 
@@ -40,24 +36,13 @@ const UPGRADE = get('/socket', [
 const ACCEPT = createHash('sha1').update(`${KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
 const SWITCHING = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${ACCEPT}\r\n\r\n`
 
-async function startMeshed(t: TestContext, appPort: number): Promise<TestPlane> {
-  const workload = await startPlane(t, {
-    config: workloadConfig([inbound(8080)]),
-    placement: { inbound: [{ containerPort: 8080, bind: LOOPBACK, app: { host: '127.0.0.1', port: appPort } }] },
-    identity: await mesh.identity('orders'),
-  })
-  return startGateway(t, mesh, workload.port('8080'), {
-    config: { upstreams: { 'shop/orders:80': meshUpstream('orders') } },
-  })
-}
-
 test('requests of many HTTP/1.1 clients share a connection between two sidecars, and a WebSocket has one of its own', async (t) => {
   const app = await rawBackend(t, (text, socket) => {
     const target = text.split(' ')[1]!
     if (target === '/socket') socket.write(SWITCHING)
     else socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${target.length}\r\n\r\n${target}`)
   })
-  const plane = await startMeshed(t, app.port)
+  const plane = await startBehindGateway(t, mesh, app.port)
   const clients = await Promise.all(Array.from({ length: 8 }, () => dialPlain(plane.port('http'))))
   t.after(() => {
     for (const client of clients) client.destroy()
@@ -83,7 +68,7 @@ test('a WebSocket passes through two sidecars, whatever the size of its messages
   server.on('connection', (socket) => socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary })))
   const address = server.address()
   assert.ok(typeof address === 'object' && address !== null)
-  const plane = await startMeshed(t, address.port)
+  const plane = await startBehindGateway(t, mesh, address.port)
 
   const socket = new WebSocket(`ws://127.0.0.1:${plane.port('http')}/socket`)
   await new Promise((resolve, reject) => {
@@ -203,7 +188,7 @@ test('a tunnel ends with the side that closes, and an upstream that resets is se
     if (text.includes('upgrade: websocket')) socket.write(SWITCHING)
     if (text.includes('reset')) socket.resetAndDestroy()
   })
-  const plane = await startMeshed(t, app.port)
+  const plane = await startBehindGateway(t, mesh, app.port)
   const client = await dialPlain(plane.port('http'))
   t.after(() => client.destroy())
   client.send(UPGRADE)

@@ -277,3 +277,21 @@ export async function startGateway(
     ...more,
   })
 }
+
+/** An application of this machine behind its sidecar, and a gateway that asks it over mutual TLS. */
+export async function startBehindGateway(
+  t: TestContext,
+  mesh: TestMesh,
+  appPort: number,
+  given: Parameters<typeof startGateway>[3] = {},
+): Promise<TestPlane> {
+  const workload = await startPlane(t, {
+    config: workloadConfig([inbound(8080)]),
+    placement: { inbound: [{ containerPort: 8080, bind: LOOPBACK, app: { host: '127.0.0.1', port: appPort } }] },
+    identity: await mesh.identity('orders'),
+  })
+  return startGateway(t, mesh, workload.port('8080'), {
+    config: { upstreams: { 'shop/orders:80': meshUpstream('orders') } },
+    ...given,
+  })
+}
