@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { EXEMPTION_FIELDS } from '../exemptions/config.ts'
 import { ALGORITHMS } from './algorithms.ts'
 
 /** Bytes of a token at most, whatever an issuer allows (T23). */
@@ -62,21 +63,12 @@ export const ClaimHeader = v.strictObject({
 })
 export type ClaimHeader = v.InferOutput<typeof ClaimHeader>
 
-export const ExemptEntry = v.strictObject({
-  /** Empty: every method. */
-  methods: v.pipe(v.array(v.pipe(v.string(), v.maxLength(32))), v.maxLength(16)),
-  paths: v.pipe(v.array(v.pipe(v.string(), v.maxLength(1_024))), v.minLength(1), v.maxLength(64)),
-})
-export type ExemptEntry = v.InferOutput<typeof ExemptEntry>
-
 export const JwtConfig = v.strictObject({
   required: v.boolean(),
   issuers: v.pipe(v.array(IssuerConfig), v.minLength(1), v.maxLength(64)),
   locations: v.pipe(v.array(TokenLocation), v.minLength(1), v.maxLength(16)),
   forward: v.picklist(['strip', 'keep']),
   claimHeaders: v.pipe(v.array(ClaimHeader), v.maxLength(64)),
-  exempt: v.pipe(v.array(ExemptEntry), v.maxLength(1_024)),
-  /** What floors permit to be exempt: an exemption counts only if one entry of each list admits the request too. */
-  exemptWithin: v.pipe(v.array(v.pipe(v.array(ExemptEntry), v.maxLength(1_024))), v.maxLength(64)),
+  ...EXEMPTION_FIELDS,
 })
 export type JwtConfig = v.InferOutput<typeof JwtConfig>

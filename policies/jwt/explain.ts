@@ -1,11 +1,11 @@
 import type { Consideration } from '../../model/filter.ts'
 import type { Facts, RequestView } from '../../model/request.ts'
 import type { Denial } from '../../model/verdict.ts'
+import { explainExemptions } from '../exemptions/explain.ts'
 import { isMeantFor } from './claims.ts'
 import { type CompactJws, JwsReader } from './compact-jws.ts'
 import type { IssuerConfig, JwtConfig } from './config.ts'
 import { TOKEN_INVALID, TOKEN_MISSING, TWO_TOKENS } from './denials.ts'
-import { compileExemptions } from './exemptions.ts'
 import { findToken, SEVERAL, tokenPlaceOf } from './token-location.ts'
 import { normaliseType } from './token-type.ts'
 
@@ -17,7 +17,7 @@ import { normaliseType } from './token-type.ts'
  * is only in the request was verified by nobody: what is wrong with its form and claims is told, and it is never allowed.
  */
 export function explainJwt(config: JwtConfig, request: RequestView, facts: Facts): readonly Consideration[] {
-  const exempt = explainExempt(config, request)
+  const exempt = explainExemptions('jwt', config, request)
   if (exempt.some(({ outcome }) => outcome === 'matched')) {
     // As the check: what nobody verified, the checks after it do not see.
     facts.exempt = true
@@ -25,40 +25,6 @@ export function explainJwt(config: JwtConfig, request: RequestView, facts: Facts
     return [...exempt, { filter: 'jwt', outcome: 'allowed', field: 'exempt', expected: 'no token', got: at(request) }]
   }
   return [...exempt, ...explainToken(config, request, facts)]
-}
-
-function explainExempt(config: JwtConfig, request: RequestView): readonly Consideration[] {
-  return config.exempt.map((entry, i): Consideration => {
-    const common = { filter: 'jwt', rule: `exempt[${i}]` }
-    const asked = compileExemptions([entry], [])
-    const permitted = compileExemptions([entry], config.exemptWithin)
-    if (!asked.ok || !permitted.ok)
-      return { ...common, outcome: 'skipped', field: 'paths', expected: 'paths that parse' }
-    if (permitted.value.admits(request)) return { ...common, outcome: 'matched' }
-    const isMethod = entry.methods.length > 0 && !entry.methods.includes(request.method)
-    if (isMethod) {
-      return {
-        ...common,
-        outcome: 'not-matched',
-        field: 'method',
-        expected: entry.methods.join(', '),
-        got: request.method,
-      }
-    }
-    if (asked.value.admits(request)) {
-      return {
-        ...common,
-        outcome: 'not-matched',
-        field: 'floor',
-        expected: config.exemptWithin
-          .map((list) => list.flatMap(({ paths }) => paths).join(', ') || 'nothing')
-          .join(' and '),
-        got: at(request),
-        change: 'add it to authentication.allowExempt of the floor',
-      }
-    }
-    return { ...common, outcome: 'not-matched', field: 'path', expected: entry.paths.join(', '), got: request.path }
-  })
 }
 
 function explainToken(config: JwtConfig, request: RequestView, facts: Facts): readonly Consideration[] {

@@ -10,9 +10,10 @@ import {
   type Levels,
   type SectionContext,
 } from '../../model/section.ts'
+import { combineExemptions, type ExemptSpec } from '../exemptions/combine.ts'
 import { readWire } from '../read-wire.ts'
 import { mayCarryClaims } from './claim-headers.ts'
-import { type ExemptEntry, type IssuerConfig, JwtConfig, type TokenLocation } from './config.ts'
+import { type IssuerConfig, JwtConfig, type TokenLocation } from './config.ts'
 import { AUTHENTICATION_FLOOR_SCHEMA, AUTHENTICATION_SCHEMA } from './schema.ts'
 import { issuerConfigOf, type TokenIssuerSpec } from './token-issuer.ts'
 
@@ -32,11 +33,6 @@ export interface JwtSpec {
   readonly claimHeaders?: readonly { readonly claim: string; readonly header: string }[]
   /** In a floor only. */
   readonly onlyIssuers?: readonly string[]
-}
-
-export interface ExemptSpec {
-  readonly methods?: readonly string[]
-  readonly paths: readonly string[]
 }
 
 /** The config but for its issuers, which are names still. */
@@ -145,7 +141,6 @@ function combine(levels: Levels<AuthenticationSpec>, context: SectionContext): C
   const claimHeaders = hear(ordered, ({ jwt }) => jwt?.claimHeaders)
   const exempt = hear(ordered, (spec) => spec.exempt)
   const within = ordered.floor.filter(speaksOfAuthentication)
-  const exemptions = exemptOf(exempt, within, notApplied)
   return {
     value: {
       config: {
@@ -153,8 +148,7 @@ function combine(levels: Levels<AuthenticationSpec>, context: SectionContext): C
         locations: locationsOf(from, notApplied),
         forward: forwardOf(forward),
         claimHeaders: claimHeadersOf(claimHeaders, notApplied),
-        exempt: exemptions,
-        exemptWithin: exemptions.length === 0 ? [] : within.map(({ spec }) => permittedBy(spec).map(entryOf)),
+        ...combineExemptions(exempt, within, notApplied),
       },
       issuers: issuersOf(issuers, ordered.floor, notApplied),
     },
@@ -267,32 +261,8 @@ function claimHeadersOf(
   return [...byHeader].map(([header, { claim }]) => ({ claim, header }))
 }
 
-/** A floor's own exemptions are permitted by it. */
-function permittedBy({ exempt = [], allowExempt = [] }: AuthenticationSpec): readonly ExemptSpec[] {
-  return [...exempt, ...allowExempt]
-}
-
 function speaksOfAuthentication({ spec }: Attached<AuthenticationSpec>): boolean {
   return spec.jwt !== undefined || spec.exempt !== undefined || spec.allowExempt !== undefined
-}
-
-function exemptOf(
-  said: readonly Said<readonly ExemptSpec[]>[],
-  within: readonly Attached<AuthenticationSpec>[],
-  notApplied: NotApplied[],
-): ExemptEntry[] {
-  const forbidding = within.find(({ spec }) => permittedBy(spec).length === 0)
-  if (forbidding === undefined) return said.flatMap(({ value }) => value.map(entryOf))
-  for (const { value, origin } of said) {
-    if (value.length === 0) continue
-    const reason = `the floor ${formatOrigin(forbidding.origin)} permits no exemption`
-    notApplied.push({ origin, path: 'authentication.exempt', reason, weakensFloor: true })
-  }
-  return []
-}
-
-function entryOf({ methods = [], paths }: ExemptSpec): ExemptEntry {
-  return { methods: [...methods], paths: [...paths] }
 }
 
 function uniqueOrigins(sources: readonly { readonly origin: Origin }[]): readonly Origin[] {
