@@ -111,6 +111,18 @@ test('F20: endpoints and keys of version 3, encoded for version 2, are what vers
   )
 })
 
+test('F20: versions 1 and 2 are not told how many replicas there are, and refuse where a limit is shared among them', () => {
+  const endpoints = decode(EndpointsDocument, frozen('v3', 'endpoints-replicas.json'))
+  assert.ok(endpoints.ok && endpoints.value.replicas === 3)
+  for (const contract of [1, 2] as const) {
+    assert.ok(!('replicas' in encodeFor(contract, 'endpoints', endpoints.value).document))
+    const { document, unsupported } = encodeFor(contract, 'config', config('v3', 'config-shared-limits.json'))
+    assert.ok(unsupported.includes('shop/month@1'))
+    const { filters } = (document as WorkloadConfig).listeners[0]!.routes[0] ?? { filters: undefined }
+    assert.equal(filters?.['rate-limit'], undefined)
+  }
+})
+
 test('F20: a gateway of version 2 serves GRPCRoutes by the same paths', () => {
   const { listeners } = encodeFor(2, 'config', config('v3', 'config-gateway.json')).document as WorkloadConfig
   const calls = listeners.flatMap(({ routes }) => routes).filter(({ id }) => id.startsWith('GRPCRoute/'))

@@ -34,5 +34,7 @@ export const EndpointsDocument = v.strictObject({
    * prefers zones. Since 3.
    */
   zones: v.optional(v.record(v.string(), v.string())),
+  /** Replicas of the workload that may answer requests: among them its shared limits are divided. Only where it has such limits. Since 3. */
+  replicas: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
 })
 export type EndpointsDocument = v.InferOutput<typeof EndpointsDocument>

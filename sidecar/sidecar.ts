@@ -45,6 +45,7 @@ import { maxConnectionsByDescriptors } from './serve/descriptor-limit.ts'
 import { DEFAULT_LIMITS } from './serve/limits.ts'
 import { createMemoryWatch } from './serve/memory-watch.ts'
 import type { Placement } from './serve/placement.ts'
+import { replicaShare } from './shared-limits/replica-share.ts'
 import type { WorkerPlace } from './workers/messages.ts'
 import type { Workers } from './workers/workers.ts'
 
@@ -164,7 +165,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
   })
   const keys = createIssuerKeys(clock, (issuer) => session?.send({ type: 'refresh-keys', issuer }) === true)
   const deps: CompileDeps = {
-    ...{ clock, crypto: openssl, keys, count: sidecarMetrics.count },
+    ...{ clock, crypto: openssl, keys, count: sidecarMetrics.count, share: replicaShare(() => control.endpoints()) },
     ...(shared && { sharedTimes: shared.share.sharedTimes }),
   }
   const ring = createDecisionRing()

@@ -35,6 +35,7 @@ function asTree({ configs, endpoints, issuers, reports }: Translation): unknown 
       endpoints: Object.fromEntries([...endpoints].map(([id, document]) => [id, document.endpoints])),
       meshed: Object.fromEntries([...endpoints].map(([id, document]) => [id, document.meshed])),
       zones: Object.fromEntries([...endpoints].map(([id, document]) => [id, document.zones])),
+      replicas: Object.fromEntries([...endpoints].map(([id, document]) => [id, document.replicas])),
       issuers: Object.fromEntries(issuers),
       reports: Object.fromEntries(reports),
     }),

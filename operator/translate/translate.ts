@@ -22,6 +22,7 @@ import { outboundTexts } from './outbound.ts'
 import { createPolicyReader, type PolicyReader } from './policy.ts'
 import { findSecret, finds, type Lookups, type References, recorded } from './references.ts'
 import type { ResourceReport } from './report.ts'
+import { replicasOf, sharesLimits } from './replicas.ts'
 import { reportsOf } from './reports.ts'
 import { type RouteFacts, routesOf } from './routes.ts'
 import { translateSidecar } from './sidecar-config.ts'
@@ -282,10 +283,11 @@ type Zones = Readonly<Record<string, string>>
 const NO_ZONES: Zones = Object.freeze({})
 
 /** Where a workload's own pods are, if it calls anything that prefers zones. */
-function zonesOfPods({ workload, upstreams }: WorkloadConfig, namespaces: ReadonlyMap<string, NamespaceFacts>): Zones {
-  if (!Object.values(upstreams).some(({ traffic }) => traffic?.zone !== undefined)) return NO_ZONES
-  const pods = namespaces.get(workload.slice(0, workload.indexOf('/')))?.pods.get(workload as WorkloadId) ?? []
-  const zoned = pods.flatMap(({ key, zone }) => (zone === undefined ? [] : [[key, zone] as const]))
+function zonesOfPods(config: WorkloadConfig, namespaces: ReadonlyMap<string, NamespaceFacts>): Zones {
+  if (!Object.values(config.upstreams).some(({ traffic }) => traffic?.zone !== undefined)) return NO_ZONES
+  const zoned = podsOf(config, namespaces).flatMap(({ key, zone }) =>
+    zone === undefined ? [] : [[key, zone] as const],
+  )
   return zoned.length === 0 ? NO_ZONES : Object.fromEntries(zoned)
 }
 
@@ -300,6 +302,11 @@ function endpointsOf(
     | undefined,
   deps: TranslateDeps,
 ) {
+/** A workload's own pods. */
+function podsOf({ workload }: WorkloadConfig, namespaces: ReadonlyMap<string, NamespaceFacts>) {
+  return namespaces.get(workload.slice(0, workload.indexOf('/')))?.pods.get(workload as WorkloadId) ?? []
+}
+
   const { upstreams, role } = config
   const found = Object.entries(upstreams).map(([upstream, { tls }]) => {
     const namespace = upstream.slice(0, upstream.indexOf('/'))
@@ -309,7 +316,8 @@ function endpointsOf(
   // A gateway calls what its routes name, and nobody else.
   const isTold = role === 'sidecar' && meshed.length > 0
   const zones = keepSame(known?.zones, zonesOfPods(config, namespaces))
-  const parts = isTold ? [...found.flat(), zones, meshed] : [...found.flat(), zones]
+  const replicas = sharesLimits(config) ? replicasOf(podsOf(config, namespaces)) : undefined
+  const parts = isTold ? [...found.flat(), zones, replicas, meshed] : [...found.flat(), zones, replicas]
   if (known?.parts.length === parts.length && parts.every((part, i) => part === known.parts[i])) return known
   const document: EndpointsDocument = {
     contract: CONTRACT_VERSION,
@@ -320,3 +328,4 @@ function endpointsOf(
   }
   return { parts, zones, document: { ...document, version: versionOf(document, deps.sha256) } }
 }
+    ...(replicas !== undefined && { replicas }),

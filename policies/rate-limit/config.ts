@@ -3,8 +3,11 @@ import * as v from 'valibot'
 /** Limits at one place at most, over all policies. */
 export const MAX_LIMITS = 64
 
-/** Milliseconds of `per` at most: a day. */
-export const MAX_PER_MS = 86_400_000
+/** Milliseconds of `per` at most: the longest month. Sidecars that speak version 1 or 2 of the contract know a day at most. */
+export const MAX_PER_MS = 31 * 86_400_000
+
+/** Milliseconds of `per` at most for sidecars that speak version 1 or 2 of the contract. */
+export const MAX_EARLIER_PER_MS = 86_400_000
 
 export const MAX_REQUESTS = 1_000_000
 
@@ -39,8 +42,16 @@ export const Limit = v.strictObject({
   perMs: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_PER_MS)),
   /** Requests that may come at once. */
   burst: requests,
+  /** All replicas of the workload count together; absent: each by itself. Since 3. */
+  scope: v.optional(v.literal('shared')),
 })
 export type Limit = v.InferOutput<typeof Limit>
 
 export const RateLimitConfig = v.strictObject({ limits: v.pipe(v.array(Limit), v.maxLength(MAX_LIMITS)) })
 export type RateLimitConfig = v.InferOutput<typeof RateLimitConfig>
+
+/** Whether any limit of a config that a section made is one that replicas divide. */
+export function hasSharedLimit(config: unknown): boolean {
+  const { limits } = config as Partial<RateLimitConfig>
+  return limits?.some(({ scope }) => scope === 'shared') === true
+}

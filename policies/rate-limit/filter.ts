@@ -1,4 +1,4 @@
-import { type Check, type Consideration, defineFilter, type FilterDeps } from '../../model/filter.ts'
+import { type Check, type Consideration, defineFilter, type FilterDeps, type ReplicaShare } from '../../model/filter.ts'
 import { lenient } from '../../model/match/lenient-path.ts'
 import { type PathPattern, parsePathPattern } from '../../model/match/path.ts'
 import type { Facts, RequestView } from '../../model/request.ts'
@@ -7,8 +7,8 @@ import { CONTINUE, type Denial, type Deny, type Verdict } from '../../model/verd
 import { readWire } from '../read-wire.ts'
 import { type Buckets, createBuckets } from './buckets.ts'
 import { type ClientKey, compileClientKey, type Variables } from './client-key.ts'
-import { type Limit, RateLimitConfig } from './config.ts'
-import { type Gcra, gcra, TICKS_PER_REQUEST } from './gcra.ts'
+import { type Limit, MAX_EARLIER_PER_MS, RateLimitConfig } from './config.ts'
+import { type Gcra, gcra, sharedGcra } from './gcra.ts'
 
 /** The client has called too often. */
 export const RATE_LIMITED: Denial = {
@@ -29,6 +29,10 @@ export const rateLimit = defineFilter<RateLimitConfig>({
   repeatable: false,
   tcp: false,
   decode: (wire) => readWire(RateLimitConfig, wire),
+  since(config) {
+    const isLater = ({ scope, perMs }: Limit) => scope !== undefined || perMs > MAX_EARLIER_PER_MS
+    return config?.limits.some(isLater) === true ? 3 : 1
+  },
   compile(config, deps) {
     const limits = compileLimits(config, deps.crypto.sha256)
     return limits.ok ? ok(checkOf(limits.value, deps)) : limits
@@ -38,7 +42,6 @@ export const rateLimit = defineFilter<RateLimitConfig>({
 
 interface CompiledLimit {
   readonly limit: Limit
-  readonly gcra: Gcra
   readonly clientKey: ClientKey
   /** The variables of the path, or undefined where the limit does not apply. */
   applies(request: RequestView): Variables | undefined
@@ -53,7 +56,7 @@ function compileLimits(config: RateLimitConfig, sha256: (text: string) => string
     if (!applies.ok) issues.push(...applies.issues.map((found) => under(`limits[${i}]`, found)))
     if (!clientKey.ok) issues.push(...clientKey.issues.map((found) => under(`limits[${i}].key`, found)))
     if (applies.ok && clientKey.ok) {
-      compiled.push({ limit, gcra: gcra(limit), clientKey: clientKey.value, applies: applies.value })
+      compiled.push({ limit, clientKey: clientKey.value, applies: applies.value })
     }
   }
   return issues.length > 0 ? fail(...issues) : ok(compiled)
@@ -86,14 +89,20 @@ function compileScope({ methods, paths, key }: Limit): Result<(request: RequestV
   })
 }
 
+/** Where nobody says how many replicas there are. */
+const ALONE: ReplicaShare = Object.freeze({ replicas: 1 })
+
 interface LiveLimit extends CompiledLimit {
+  readonly gcra: Gcra
   readonly buckets: Buckets
 }
 
-function checkOf(compiled: readonly CompiledLimit[], { clock, count, remember, sharedTimes }: FilterDeps): Check {
+function checkOf(compiled: readonly CompiledLimit[], deps: FilterDeps): Check {
+  const { clock, count, remember, sharedTimes, share = ALONE } = deps
   const limits = compiled.map((one): LiveLimit => {
     const name = bucketsName(one.limit)
-    return { ...one, buckets: sharedTimes?.(name) ?? remember(name, createBuckets) }
+    const rate = one.limit.scope === 'shared' ? sharedGcra(one.limit, share) : gcra(one.limit)
+    return { ...one, gcra: rate, buckets: sharedTimes?.(name) ?? remember(name, createBuckets) }
   })
   // A check runs to its end before the next one starts, so one set of notes serves all requests.
   const keys: (string | undefined)[] = limits.map(() => undefined)
@@ -138,32 +147,33 @@ function checkOf(compiled: readonly CompiledLimit[], { clock, count, remember, s
       }
       const ownWaitMs = live.gcra.duration(early)
       if (live.limit.mode === 'dry-run') {
-        facts.wouldDeny ??= refusal(live.limit, ownWaitMs)
+        facts.wouldDeny ??= refusal(live.limit, ownWaitMs, share)
       } else if (refusing === undefined || ownWaitMs > waitMs) {
         refusing = live
         waitMs = ownWaitMs
       }
     }
-    if (refusing !== undefined) return refusal(refusing.limit, waitMs)
+    if (refusing !== undefined) return refusal(refusing.limit, waitMs, share)
     return countAll(nowMs) ? CONTINUE : check(request, facts)
   }
   return check
 }
 
-function takeBack({ buckets }: LiveLimit, key: string | undefined, nowMs: number): void {
-  if (key !== undefined && 'subtract' in buckets) buckets.subtract(key, TICKS_PER_REQUEST, nowMs)
+function takeBack({ buckets, gcra: rate }: LiveLimit, key: string | undefined, nowMs: number): void {
+  if (key !== undefined && 'subtract' in buckets) buckets.subtract(key, rate.cost(), nowMs)
 }
 
 /** Buckets outlive every push that leaves their limit what it is. */
-function bucketsName({ policy, name, key, requests, perMs, burst }: Limit): string {
-  return JSON.stringify([policy, name, key, requests, perMs, burst])
+function bucketsName({ policy, name, key, requests, perMs, burst, scope }: Limit): string {
+  return JSON.stringify([policy, name, key, requests, perMs, burst, scope])
 }
 
 /**
  * `RateLimit` and `RateLimit-Policy` in the form of draft-ietf-httpapi-ratelimit-headers-10. Refusals alone carry them: what
  * is left of which limit is nobody's concern before, and writing it costs every request.
  */
-function refusal({ name, origin, requests, perMs, burst }: Limit, waitMs: number): Deny {
+function refusal(limit: Limit, waitMs: number, share: ReplicaShare): Deny {
+  const { name, origin, requests, perMs } = limit
   const seconds = String(Math.max(1, Math.ceil(waitMs / 1_000)))
   const window = perMs % 1_000 === 0 ? `;w=${perMs / 1_000}` : ''
   return {
@@ -171,7 +181,7 @@ function refusal({ name, origin, requests, perMs, burst }: Limit, waitMs: number
     denial: RATE_LIMITED,
     rule: name,
     origin,
-    detail: `${requests} in ${perMs} ms, ${burst} at once; the next one in ${Math.ceil(waitMs)} ms`,
+    detail: `${describeRate(limit, share)}; the next one in ${Math.ceil(waitMs)} ms`,
     headers: [
       ['retry-after', seconds],
       ['ratelimit', `"${name}";r=0;t=${seconds}`],
@@ -180,12 +190,20 @@ function refusal({ name, origin, requests, perMs, burst }: Limit, waitMs: number
   }
 }
 
+function describeRate({ requests, perMs, burst, scope }: Limit, share?: ReplicaShare): string {
+  const rate = `${requests} in ${perMs} ms, ${burst} at once`
+  if (scope !== 'shared') return rate
+  return share === undefined
+    ? `${rate}, shared by all replicas`
+    : `${rate}, of which this replica has 1/${share.replicas}`
+}
+
 /** Which limits count the request, and by what. What they have counted before is the sidecar's alone to know. */
 function explain(config: RateLimitConfig, request: RequestView, facts: Facts): readonly Consideration[] {
   const compiled = compileLimits(config, () => '...')
   if (!compiled.ok) throw new Error('explains a config that did not compile')
   return compiled.value.map(({ limit, applies }): Consideration => {
-    const { name: rule, origin, requests, perMs, burst, key } = limit
+    const { name: rule, origin, key } = limit
     const common = { filter: 'rate-limit', rule, origin }
     if (applies(request) === undefined) {
       const { method, path } = request
@@ -197,7 +215,7 @@ function explain(config: RateLimitConfig, request: RequestView, facts: Facts): r
       ...common,
       outcome: 'matched',
       field: 'limit',
-      expected: `${requests} in ${perMs} ms, ${burst} at once`,
+      expected: describeRate(limit),
       got: by,
     }
   })

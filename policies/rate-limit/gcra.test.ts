@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from '#fast-check'
-import { gcra, type Rate } from './gcra.ts'
+import { gcra, type Rate, sharedGcra } from './gcra.ts'
 
 /** Asks for each arrival in turn; true: let through. */
 function decide(rate: Rate, arrivals: readonly number[]): boolean[] {
@@ -113,5 +113,80 @@ describe('the generic cell rate algorithm', () => {
         assert.ok(earliness(tat, ticksAt(1_000 + waitMs * 0.99)) > 0)
       }),
     )
+  })
+})
+
+describe('a share of a rate', () => {
+  const { max, floor } = Math
+  const rate = { requests: 50, perMs: 1_000, burst: 10 }
+
+  /** How many of `asked` requests at one instant are let through, and the arrival time after them. */
+  function take(replicas: number, asked: number, tat: number | undefined, atMs: number, of: Rate = rate) {
+    const { ticksAt, earliness, next } = sharedGcra(of, { replicas })
+    const now = ticksAt(atMs)
+    let passed = 0
+    for (let i = 0; i < asked; i++) {
+      if (earliness(tat, now) > 0) continue
+      tat = next(tat, now)
+      passed += 1
+    }
+    return { passed, tat }
+  }
+
+  it('is the whole rate where there is one replica', () => {
+    fc.assert(
+      fc.property(wholeRate, arrivalsWithin(3_000), (of, arrivals) => {
+        const { ticksAt, earliness, next } = sharedGcra(of, { replicas: 1 })
+        let tat: number | undefined
+        const decided = arrivals.map((ms) => {
+          if (earliness(tat, ticksAt(ms)) > 0) return false
+          tat = next(tat, ticksAt(ms))
+          return true
+        })
+        assert.deepEqual(decided, decide(of, arrivals))
+      }),
+    )
+  })
+
+  it('is a part of the burst, rounded down and at least one request, and a part of the rate', () => {
+    assert.equal(take(3, 20, undefined, 0).passed, 3)
+    assert.equal(take(10, 20, undefined, 0).passed, 1)
+    assert.equal(take(11, 20, undefined, 0).passed, 1)
+    const { tat } = take(3, 20, undefined, 0)
+    assert.equal(take(3, 20, tat, 1_000_000).passed, 3)
+    // Nine of ten are counted, and three have to fit.
+    assert.equal(take(3, 20, tat, 39).passed, 0)
+    assert.equal(take(3, 20, tat, 40).passed, 1)
+  })
+
+  it('comes to no more than the whole, whatever share of the clients comes to which replica', () => {
+    const replicas = fc.integer({ min: 1, max: 12 })
+    const arrivals = fc.array(fc.record({ gapMs: fc.nat(40), to: fc.nat() }), { maxLength: 200 })
+    fc.assert(
+      fc.property(wholeRate, replicas, arrivals, (of, count, asked) => {
+        const tats = Array.from({ length: count }, (): number | undefined => undefined)
+        let ms = 0
+        let passed = 0
+        for (const { gapMs, to } of asked) {
+          ms += gapMs
+          const taken = take(count, 1, tats[to % count], ms, of)
+          tats[to % count] = taken.tat
+          passed += taken.passed
+        }
+        const atOnce = max(count, floor(of.burst / count) * count)
+        assert.ok(passed <= atOnce + (ms * of.requests) / of.perMs + 1e-6)
+      }),
+    )
+  })
+
+  it('hands out nothing anew as replicas come and go', () => {
+    const two = take(2, 20, undefined, 0)
+    assert.equal(two.passed, 5)
+    // The other one is gone: what both have let through stays counted.
+    assert.equal(take(1, 20, two.tat, 0).passed, 0)
+    assert.equal(take(1, 20, two.tat, 20).passed, 1)
+    const one = take(1, 6, undefined, 0)
+    // Four are left, and half of them is for the one that came.
+    assert.equal(take(2, 20, one.tat, 0).passed, 2)
   })
 })

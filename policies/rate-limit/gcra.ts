@@ -19,11 +19,13 @@ export interface Gcra {
   earliness(tat: number | undefined, nowTicks: number): number
   /** The arrival time after a request that conforms was let through. */
   next(tat: number | undefined, nowTicks: number): number
+  /** Ticks that `next` adds for a request. */
+  cost(): number
   /** Milliseconds. */
   duration(ticks: number): number
 }
 
-/** What one request adds to an arrival time. */
+/** What one request adds to an arrival time: where replicas share the limit, as often as there are replicas. */
 export const TICKS_PER_REQUEST = 4096
 
 export function gcra({ requests, perMs, burst }: Rate): Gcra {
@@ -33,6 +35,29 @@ export function gcra({ requests, perMs, burst }: Rate): Gcra {
     ticksAt: (nowMs) => Math.floor(nowMs * ticksPerMs),
     earliness: (tat, nowTicks) => (tat === undefined ? 0 : tat - nowTicks - tolerance),
     next: (tat, nowTicks) => (tat === undefined || tat < nowTicks ? nowTicks : tat) + TICKS_PER_REQUEST,
+    cost: () => TICKS_PER_REQUEST,
     duration: (ticks) => ticks / ticksPerMs,
+  }
+}
+
+/**
+ * One replica's share of a rate. Each request counts as often as there are replicas, as though all of them let the same
+ * through: so each keeps to an equal part of the rate, and the parts are the whole. Of the burst a part is rounded down, but
+ * one request fits in any case.
+ *
+ * An arrival time means the same whatever the number of replicas: it may change at any time, and what was let through before
+ * stays counted.
+ */
+export function sharedGcra(rate: Rate, share: { readonly replicas: number }): Gcra {
+  const whole = gcra(rate)
+  return {
+    ...whole,
+    earliness(tat, nowTicks) {
+      if (tat === undefined) return 0
+      return tat - nowTicks - Math.max(0, rate.burst - share.replicas) * TICKS_PER_REQUEST
+    },
+    next: (tat, nowTicks) =>
+      (tat === undefined || tat < nowTicks ? nowTicks : tat) + share.replicas * TICKS_PER_REQUEST,
+    cost: () => share.replicas * TICKS_PER_REQUEST,
   }
 }

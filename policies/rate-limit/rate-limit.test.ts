@@ -391,6 +391,63 @@ describe('the memory of a rate limit', () => {
   })
 })
 
+describe('a shared rate limit', () => {
+  const words = (limit: Partial<LimitSpec> = {}) => ({
+    policies: [attached('p', [{ name: 'a', limit: { requests: 10, per: '10s' }, scope: 'Shared' as const, ...limit }])],
+  })
+  const passing = (limiter: Limiter) => Array.from({ length: 20 }, () => limiter.passes()).filter(Boolean).length
+
+  it('lets each replica have its share, and says so in what it refuses', () => {
+    const limiter = new Limiter(words(), { ...withSha256(testDeps()), share: { replicas: 3 } })
+    assert.equal(passing(limiter), 3)
+    const { detail, headers } = limiter.refusal()
+    assert.equal(detail, '10 in 10000 ms, 10 at once, of which this replica has 1/3; the next one in 2000 ms')
+    // What is shared is the limit: clients see the whole of it.
+    assert.deepEqual(headers?.[2], ['ratelimit-policy', '"a";q=10;w=10'])
+    limiter.deps.advance(2_000)
+    assert.equal(passing(limiter), 1)
+  })
+
+  it('is all of one replica, and of one that does not know of others', () => {
+    assert.equal(passing(new Limiter(words())), 10)
+  })
+
+  it('changes its share at once, and what was counted stays counted', () => {
+    const share = { replicas: 2 }
+    const limiter = new Limiter(words(), { ...withSha256(testDeps()), share })
+    assert.equal(passing(limiter), 5)
+    share.replicas = 1
+    assert.equal(passing(limiter), 0)
+    limiter.deps.advance(1_000)
+    assert.equal(passing(limiter), 1)
+    limiter.deps.advance(100_000)
+    assert.equal(passing(limiter), 10)
+  })
+
+  it('leaves a local one beside it as it is', () => {
+    const local: LimitSpec = { name: 'b', limit: { requests: 4, per: '10s' }, to: { paths: ['/b'] } }
+    const shared: LimitSpec = { name: 'a', limit: { requests: 4, per: '10s' }, to: { paths: ['/a'] }, scope: 'Shared' }
+    const deps = { ...withSha256(testDeps()), share: { replicas: 2 } }
+    const limiter = new Limiter({ policies: [attached('p', [local, shared])] }, deps)
+    const passed = (path: string) => Array.from({ length: 9 }, () => limiter.passes({ path })).filter(Boolean).length
+    assert.deepEqual([passed('/a'), passed('/b')], [2, 4])
+  })
+
+  it('needs version 3 of the contract, as does a window of more than a day', () => {
+    const since = (limit: Partial<LimitSpec>) => rateLimit.since?.(configOf(words(limit)))
+    assert.equal(since({}), 3)
+    assert.equal(since({ scope: 'Local' }), 1)
+    assert.equal(since({ scope: 'Local', limit: { requests: 1, per: '24h' } }), 1)
+    assert.equal(since({ scope: 'Local', limit: { requests: 1, per: '744h' } }), 3)
+    assert.equal(rateLimit.since?.(undefined), 1)
+  })
+
+  it('is explained as one', () => {
+    const [found] = rateLimit.explain(configOf(words()), requestOf({}), {})
+    assert.equal(found?.expected, '10 in 10000 ms, 10 at once, shared by all replicas')
+  })
+})
+
 describe('the rateLimit section', () => {
   it('keeps to the conventions of our CRDs', () => {
     assert.deepEqual(schemaFaults('rateLimit', rateLimitSection.schema['rateLimit'] ?? {}), [])
@@ -399,7 +456,7 @@ describe('the rateLimit section', () => {
   it('finds what does not parse, and key parts that say nothing or too much', () => {
     const limit = { requests: 1, per: '1s' }
     const issues = rateLimitSection.review([
-      { name: 'a', limit: { requests: 1, per: '48h' } },
+      { name: 'a', limit: { requests: 1, per: '745h' } },
       { name: 'b', limit, to: { paths: ['/users/{id}', 'nope'] }, key: [{ path: 'id' }, { path: 'userId' }] },
       { name: 'c', limit, key: [{}, { claim: '/sub', header: 'x' }, { claim: 'sub' }, { header: 'x y' }] },
     ])

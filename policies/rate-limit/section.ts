@@ -16,7 +16,7 @@ export interface LimitSpec {
   readonly key?: readonly KeyPartSpec[]
   readonly to?: { readonly methods?: readonly string[]; readonly paths?: readonly string[] }
   readonly limit: { readonly requests: number; readonly per: string; readonly burst?: number }
-  readonly scope?: 'Local'
+  readonly scope?: 'Local' | 'Shared'
   readonly mode?: 'Enforce' | 'DryRun' | 'Off'
 }
 
@@ -136,7 +136,8 @@ const SCHEMA: JsonSchema = {
           requests: requests('requests is how many requests a client may make in per, evenly spread. Required.'),
           per: {
             type: 'string',
-            description: 'per is the time for requests, such as 1s or 1h; at most 24h. Required.',
+            description:
+              'per is the time for requests, such as 1s, 24h for a day or 720h for thirty days; at most 744h. Required.',
             maxLength: 32,
             pattern: DURATION_PATTERN,
           },
@@ -147,8 +148,9 @@ const SCHEMA: JsonSchema = {
       },
       scope: {
         type: 'string',
-        description: 'scope is where requests are counted: Local is each sidecar or gateway by itself. Default: Local.',
-        enum: ['Local'],
+        description:
+          'scope is where requests are counted: Local is each sidecar or gateway by itself; Shared is all replicas of the workload together, each of which enforces its share of the limit, at least one request at once. Default: Local.',
+        enum: ['Local', 'Shared'],
         default: 'Local',
       },
       mode: {
@@ -184,7 +186,7 @@ export const rateLimitSection = defineSection<RateLimitSpec, RateLimitConfig, Ra
 function limitsOf({ spec, origin }: Attached<RateLimitSpec>): Limit[] {
   return spec
     .filter(({ mode }) => mode !== 'Off')
-    .map(({ name, key = [], to, limit, mode }) => {
+    .map(({ name, key = [], to, limit, scope, mode }) => {
       const per = parseDuration(limit.per)
       return {
         name,
@@ -198,6 +200,7 @@ function limitsOf({ spec, origin }: Attached<RateLimitSpec>): Limit[] {
         // What does not parse was refused before; were it not, the slowest rate is the one that errs on the strict side.
         perMs: per.ok ? per.value : MAX_PER_MS,
         burst: limit.burst ?? limit.requests,
+        ...(scope === 'Shared' && { scope: 'shared' as const }),
       }
     })
 }
@@ -223,7 +226,7 @@ function reviewLimit({ key = [], to, limit }: LimitSpec): readonly Issue[] {
   const per = parseDuration(limit.per)
   if (!per.ok) issues.push(...per.issues.map((found) => under('limit.per', found)))
   else if (per.value < 1 || per.value > MAX_PER_MS) {
-    issues.push(issue('out-of-range', 'limit.per', 'is not between 1ms and 24h', 'write 1s, 1m or 1h'))
+    issues.push(issue('out-of-range', 'limit.per', 'is not between 1ms and 744h', 'write 1s, 1h or 24h'))
   }
   return issues
 }

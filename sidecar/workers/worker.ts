@@ -22,6 +22,7 @@ import { createUpstreamMetrics } from '../observe/upstream-metrics.ts'
 import { createDataPlane } from '../serve/data-plane.ts'
 import { createMemoryWatch } from '../serve/memory-watch.ts'
 import { followPorts } from '../serve/shared-ports.ts'
+import { replicaShare } from '../shared-limits/replica-share.ts'
 import { followCertificates } from './certificates.ts'
 import type { FromWorker, News, Question, ToWorker, WorkerStart } from './messages.ts'
 import { openPlace } from './place.ts'
@@ -52,6 +53,7 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
 
   let pipeline: Pipeline | undefined
   let endpoints: EndpointsDocument | undefined
+  const replicas = replicaShare(() => endpoints)
   let ports: Extract<News, { readonly kind: 'config' }>['ports'] = new Map()
   /** What was told last is in force once it resolves. */
   let applied: Promise<void> = Promise.resolve()
@@ -128,7 +130,10 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
     }
   }
   const obey = (news: Extract<News, { readonly kind: 'config' }>): void => {
-    const deps = { clock, crypto: openssl, keys, count: sidecarMetrics.count, sharedTimes: share.sharedTimes }
+    const deps = {
+      ...{ clock, crypto: openssl, keys, count: sidecarMetrics.count },
+      ...{ sharedTimes: share.sharedTimes, share: replicas },
+    }
     // What was posted is a copy: parts of it that say the same become the ones that are compiled already.
     const adopted = pipeline === undefined ? ok(news.config) : readConfig(news.config, pipeline.config)
     const compiled = adopted.ok ? compile(adopted.value, pipeline, deps) : adopted
