@@ -24,21 +24,19 @@ export interface FilterDeps {
    * As `remember`, what all workers of a pod count by together. Absent: there is one, and what it remembers is all there is.
    */
   readonly sharedTimes?: (name: string) => SharedTimes
-  /** Counts something of interest, by a fixed set of names; the sidecar turns it into `hauberk_<name>_total`. */
-  /** Asks other services. Absent where there is nobody to ask (admission, explanations): what depends on an answer then refuses. */
-  readonly calls?: BackendCalls
   /** How many replicas of the workload a limit is divided among. Absent: there is this one. */
   readonly share?: ReplicaShare
+  /** Counts something of interest, by a fixed set of names; the sidecar turns it into `hauberk_<name>_total`. */
   count(name: FilterCounter, issuer?: string): void
 }
 
-/**
 /** It changes as replicas come and go: whoever goes by it asks each time. */
 export interface ReplicaShare {
   /** At least 1, this one counted. */
   readonly replicas: number
 }
 
+/**
  * Times by key that several workers keep together: whole numbers above 0, in whatever unit their name stands for. Nothing is
  * locked: who changes one says what it was.
  */

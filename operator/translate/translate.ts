@@ -21,8 +21,8 @@ import { indexNamespaces, type NamespaceFacts, type NamespaceIndex } from './nam
 import { outboundTexts } from './outbound.ts'
 import { createPolicyReader, type PolicyReader } from './policy.ts'
 import { findSecret, finds, type Lookups, type References, recorded } from './references.ts'
-import type { ResourceReport } from './report.ts'
 import { replicasOf, sharesLimits } from './replicas.ts'
+import type { ResourceReport } from './report.ts'
 import { reportsOf } from './reports.ts'
 import { type RouteFacts, routesOf } from './routes.ts'
 import { translateSidecar } from './sidecar-config.ts'
@@ -291,6 +291,11 @@ function zonesOfPods(config: WorkloadConfig, namespaces: ReadonlyMap<string, Nam
   return zoned.length === 0 ? NO_ZONES : Object.fromEntries(zoned)
 }
 
+/** A workload's own pods. */
+function podsOf({ workload }: WorkloadConfig, namespaces: ReadonlyMap<string, NamespaceFacts>) {
+  return namespaces.get(workload.slice(0, workload.indexOf('/')))?.pods.get(workload as WorkloadId) ?? []
+}
+
 const NO_ENDPOINTS: readonly Endpoint[] = Object.freeze([])
 
 function endpointsOf(
@@ -302,11 +307,6 @@ function endpointsOf(
     | undefined,
   deps: TranslateDeps,
 ) {
-/** A workload's own pods. */
-function podsOf({ workload }: WorkloadConfig, namespaces: ReadonlyMap<string, NamespaceFacts>) {
-  return namespaces.get(workload.slice(0, workload.indexOf('/')))?.pods.get(workload as WorkloadId) ?? []
-}
-
   const { upstreams, role } = config
   const found = Object.entries(upstreams).map(([upstream, { tls }]) => {
     const namespace = upstream.slice(0, upstream.indexOf('/'))
@@ -325,7 +325,7 @@ function podsOf({ workload }: WorkloadConfig, namespaces: ReadonlyMap<string, Na
     endpoints: Object.fromEntries(found.filter(([, list]) => list.length > 0).map(([name, list]) => [name, [...list]])),
     ...(isTold && { meshed: [...meshed] }),
     ...(zones !== NO_ZONES && { zones: { ...zones } }),
+    ...(replicas !== undefined && { replicas }),
   }
   return { parts, zones, document: { ...document, version: versionOf(document, deps.sha256) } }
 }
-    ...(replicas !== undefined && { replicas }),
