@@ -13,9 +13,9 @@ export interface FilterDeps {
   readonly keys: KeySource
   /** Absent where there is nobody to ask (admission, explanations): what depends on a token then refuses. */
   readonly internalTokens?: InternalTokens
-  /**
   /** Absent: nothing was ever revoked. */
   readonly revocations?: Revocations
+  /**
    * Memory that outlives a push: the value that the previous pipeline kept under `key`, or a new one. What no filter of
    * the new pipeline asks for is forgotten. Name the policy and all that shapes the value in the key.
    */
@@ -86,17 +86,6 @@ export interface KeySource {
   refresh(issuer: string): Promise<void>
 }
 
-/** One line of an explanation: a rule considered and how it came out. */
-export interface Consideration {
-  readonly filter: string
-  /** Absent when the consideration is about the filter as a whole. */
-  readonly rule?: string
-  /** What the rule does when it matches, where rules do either. */
-  readonly effect?: 'allow' | 'deny'
-  readonly origin?: string
-  readonly outcome: 'matched' | 'not-matched' | 'allowed' | 'denied' | 'answered' | 'skipped'
-  /** With `denied`: the name of the denial that the check's verdict has. */
-  readonly denial?: string
 /** Tokens that count no more although they have not expired, as the operator pushed them. */
 export interface Revocations {
   /** Changes with each push of revocations, and never becomes what it was: an answer of `revokedBy` holds until then. */
@@ -117,6 +106,17 @@ export interface RevocableToken {
   readonly issuedAt?: number
 }
 
+/** One line of an explanation: a rule considered and how it came out. */
+export interface Consideration {
+  readonly filter: string
+  /** Absent when the consideration is about the filter as a whole. */
+  readonly rule?: string
+  /** What the rule does when it matches, where rules do either. */
+  readonly effect?: 'allow' | 'deny'
+  readonly origin?: string
+  readonly outcome: 'matched' | 'not-matched' | 'allowed' | 'denied' | 'answered' | 'skipped'
+  /** With `denied`: the name of the denial that the check's verdict has. */
+  readonly denial?: string
   /** The first field that did not match: what the policy says and what the request has. */
   readonly field?: string
   readonly expected?: string
@@ -134,6 +134,13 @@ export interface Filter<Config = unknown> {
   readonly repeatable: boolean
   /** True when it also judges connections of opaque TCP ports. */
   readonly tcp: boolean
+  /** False when it judges nothing else. Absent: it judges requests. */
+  readonly http?: false
+  /**
+   * What the clients of a TCP port say first, where its check has to know: it is read after the filters before it let the
+   * connection pass, and is in the view then. Absent: bytes are left unread.
+   */
+  readonly opening?: 'postgres'
   /** Reads what came over the wire. What it does not know it refuses. */
   decode(wire: unknown): Result<Config>
   compile(config: Config, deps: FilterDeps): Result<Check>
@@ -152,6 +159,8 @@ export interface Filter<Config = unknown> {
   readonly readsTrace?: true
   /** True for a filter whose check tells those after it of a verified token (`facts.token`). Absent: it never does. */
   readonly verifiesToken?: true
+  /** True for a filter whose check tells those after it of a client (`facts.client`). Absent: it never does. */
+  readonly knowsClient?: true
 }
 
 export function defineFilter<Config>(filter: Filter<Config>): Filter<Config> {

@@ -28,10 +28,30 @@ export interface RequestView {
    * and the workload's own calls have that which the workload passes on. Absent where no traces are kept.
    */
   readonly traceId?: string | undefined
+  /**
+   * What a client of Postgres asked for when it connected. Absent: it is none, or nobody has read it (`Filter.opening`).
+   */
+  readonly postgres?: PostgresOpening
   /** The first value of a header; `name` in lower case. */
   header(name: string): string | undefined
   /** Every value of a header in the order sent; `name` in lower case. */
   headers(name: string): readonly string[]
+  /**
+   * Has `listener` called, once, if the request is over before its checks have decided: its client went away, or waited as long
+   * as a decision may take. What returns takes it back. Absent: nobody goes away.
+   */
+  onAbandoned?(listener: () => void): () => void
+}
+
+/** The beginning of a connection to Postgres (PostgreSQL, 54.7): a session, or the wish to have another session's query cancelled. */
+export type PostgresOpening =
+  | ({ readonly kind: 'session'; readonly isReplication: boolean } & PostgresLogin)
+  | { readonly kind: 'cancel' }
+
+/** Who a session is, and where. */
+export interface PostgresLogin {
+  readonly user: string
+  readonly database: string
 }
 
 /** Who is at the other end of the connection. */
@@ -52,6 +72,10 @@ export interface Facts {
   token?: VerifiedToken
   /** Set by `jwt` where the token that it verified is to be exchanged; taken by `token-exchange`, so that nobody keeps it. */
   subject?: TokenSubject
+  /** Set by `postgres`: as whom the session is let in, whatever the client asked for. */
+  postgres?: PostgresLogin
+  /** Who an API key says calls. Set by `api-key` when a key was good. */
+  client?: Client
   /** True when an `exempt` entry let the request pass without user authentication. */
   exempt?: boolean
   /** The rule that allowed, for the decision log. */
@@ -77,10 +101,12 @@ export interface RefusalForm {
   /** 401 and 403 look like the 404 of a path that no route leads to. */
   readonly hidesExistence: boolean
 }
-  /** Set by `postgres`: as whom the session is let in, whatever the client asked for. */
-  postgres?: PostgresLogin
-  /** Who an API key says calls. Set by `api-key` when a key was good. */
-  client?: Client
+
+/** A program or partner that is known by an API key. */
+export interface Client {
+  /** As its keys name it. */
+  readonly id: string
+}
 
 export interface VerifiedToken {
   /** Name of the TokenIssuer that verified it. */
@@ -93,9 +119,3 @@ export interface VerifiedToken {
   /** Seconds since the epoch. */
   readonly expiresAt: number
 }
-/** A program or partner that is known by an API key. */
-export interface Client {
-  /** As its keys name it. */
-  readonly id: string
-}
-

@@ -10,6 +10,7 @@ import type { SpiffeId } from '../model/spiffe-id.ts'
 import { startAdminServer } from '../runtime/admin-server.ts'
 import { createBackoff } from '../runtime/backoff.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
+import { openssl } from '../runtime/crypto/openssl.ts'
 import { createDrain, type Drain } from '../runtime/drain.ts'
 import { createHealth, type Health } from '../runtime/health.ts'
 import { createLog, type Log, type LogLevel } from '../runtime/log.ts'
@@ -24,7 +25,6 @@ import { createControl } from './control/control.ts'
 import { createIssuerKeys } from './control/keys.ts'
 import { openLastGood } from './control/last-good.ts'
 import { type Session, startSession } from './control/session.ts'
-import { openssl } from '../runtime/crypto/openssl.ts'
 import type { ProvenBy } from './identity/credentials.ts'
 import type { OperatorAddress } from './identity/fetch-certificate.ts'
 import { isVouchedFor, readTrustBundle } from './identity/identity.ts'
@@ -153,8 +153,8 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
   /** What was taken last is in force once it resolves. */
   let applied: Promise<void> | undefined
   const sidecarMetrics = createSidecarMetrics(metrics, {
-    certificateNotAfterMs: () => identity?.current().notAfterMs,
     certificateReceivedMs: () => identity?.current().receivedAtMs,
+    certificateNotAfterMs: () => identity?.current().notAfterMs,
     configVersion: () => control.pipeline()?.version,
     configTakenAtMs: () => configTakenAtMs,
     operatorConnected: () => session?.connected === true,
@@ -169,8 +169,8 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     ...(shared && { sharedTimes: shared.share.sharedTimes }),
   }
   const ring = createDecisionRing()
-  const dryRuns = createDryRunReport(
   const offenders = createOffenders({ metrics, clock })
+  const dryRuns = createDryRunReport(
     clock,
     (counts) => session?.send({ type: 'dry-run', counts: [...counts] }) === true,
   )

@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { EndpointsDocument } from '../../contract/endpoints.ts'
 import { readConfig } from '../../contract/read-config.ts'
 import { describeIssue, ok } from '../../model/result.ts'
+import { openssl } from '../../runtime/crypto/openssl.ts'
 import { createLog } from '../../runtime/log.ts'
 import { createFileSink } from '../../runtime/log-sink.ts'
 import { createMetrics } from '../../runtime/metrics.ts'
@@ -10,7 +11,6 @@ import { clockSince } from '../../runtime/thread-clock.ts'
 import { compile } from '../compile/compile.ts'
 import type { Pipeline } from '../compile/pipeline.ts'
 import { createIssuerKeys } from '../control/keys.ts'
-import { openssl } from '../../runtime/crypto/openssl.ts'
 import { createIdentityStore } from '../identity/identity-store.ts'
 import { createDecisionLog } from '../observe/decision-log.ts'
 import { createDecisionRing } from '../observe/decision-ring.ts'
@@ -65,9 +65,9 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
   })
   const sidecarMetrics = createSidecarMetrics(metrics, {
     // Worker 0 says these of all of them.
+    certificateReceivedMs: () => undefined,
     certificateNotAfterMs: () => undefined,
     configVersion: () => undefined,
-    certificateReceivedMs: () => undefined,
     configTakenAtMs: () => undefined,
     operatorConnected: () => false,
     connections: () => plane.stats().connections,
@@ -76,9 +76,9 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
     logLinesDropped: () => sink.dropped,
   })
   const ring = createDecisionRing()
+  const offenders = createOffenders({ metrics, clock })
   const decisions = createDecisionLog({
     level: start.decisionLog,
-  const offenders = createOffenders({ metrics, clock })
     workload,
     sink,
     clock,
