@@ -6,7 +6,7 @@ export interface AppOptions {
   readonly name: string
   /** Default 1. */
   readonly replicas?: number
-  /** YAML of the pod template's container, indented by eight: probes, hooks. */
+  /** YAML of the pod template's container, indented by eight: probes, hooks. Default: ready when it listens. */
   readonly container?: string
   /** YAML of the pod template's metadata annotations, one a line. */
   readonly annotations?: readonly string[]
@@ -18,9 +18,21 @@ export interface AppOptions {
   readonly dualStack?: boolean
 }
 
+/** Without it a pod is in its Service before its application listens, and a rollout loses requests that no mesh can save. */
+const READY_WHEN_LISTENING = '        readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}\n'
+
 /** A Deployment that answers with what it was sent, its Service on port 80, and a policy. */
 export async function echoApp(options: AppOptions): Promise<string> {
-  const { namespace, name, replicas = 1, container = '', annotations = [], callers, node, dualStack } = options
+  const {
+    namespace,
+    name,
+    replicas = 1,
+    container = READY_WHEN_LISTENING,
+    annotations = [],
+    callers,
+    node,
+    dualStack,
+  } = options
   const rule = callers?.length ? `{name: callers, from: {serviceAccounts: [${callers.join(', ')}]}}` : ''
   const policy =
     callers === undefined
