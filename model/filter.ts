@@ -1,3 +1,4 @@
+import type { BackendCalls } from './backend-calls.ts'
 import type { InternalTokens } from './internal-tokens.ts'
 import type { Facts, RequestView } from './request.ts'
 import type { Result } from './result.ts'
@@ -24,8 +25,12 @@ export interface FilterDeps {
    * As `remember`, what all workers of a pod count by together. Absent: there is one, and what it remembers is all there is.
    */
   readonly sharedTimes?: (name: string) => SharedTimes
+  /** Asks other services. Absent where there is nobody to ask (admission, explanations): what depends on an answer then refuses. */
+  readonly calls?: BackendCalls
   /** How many replicas of the workload a limit is divided among. Absent: there is this one. */
   readonly share?: ReplicaShare
+  /** What a store that all replicas share grants ahead of requests. Absent: nobody asks one, and each replica keeps to its share. */
+  readonly quota?: SharedQuota
   /** Counts something of interest, by a fixed set of names; the sidecar turns it into `hauberk_<name>_total`. */
   count(name: FilterCounter, issuer?: string): void
 }
@@ -34,6 +39,33 @@ export interface FilterDeps {
 export interface ReplicaShare {
   /** At least 1, this one counted. */
   readonly replicas: number
+}
+
+export interface SharedQuota {
+  /**
+   * The leases of the limit that is known by `name`, at every replica the same. They are nothing while there is no store.
+   * `learn` is told, in the background, how many requests of a key are counted by now, of all replicas together.
+   */
+  leasesOf(name: string, rate: LeasedRate, learn: (key: string, counted: number) => void): Leases
+}
+
+/** A limit as a store counts it. */
+export interface LeasedRate {
+  readonly requests: number
+  readonly perMs: number
+  readonly burst: number
+}
+
+/** Requests that a store has granted this worker. Nothing here waits: the store is asked in the background. */
+export interface Leases {
+  /** Whether a request of the key is granted already. */
+  has(key: string, nowMs: number): boolean
+  /** Uses one that was granted; with -1 it is not used after all. */
+  use(key: string, count: 1 | -1): void
+  /** Tells of one that was let through though none was granted; with -1 it was not, after all. */
+  owe(key: string, count: 1 | -1): void
+  /** Tells of one that was refused: it may be that the store knows better by now. */
+  refused(key: string): void
 }
 
 /**

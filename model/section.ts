@@ -1,3 +1,4 @@
+import type { BackendReference, UpstreamReference } from './backend-calls.ts'
 import type { Origin } from './origin.ts'
 import type { Issue, Result } from './result.ts'
 import type { SecretData, SecretReference } from './secret.ts'
@@ -52,6 +53,11 @@ export interface SectionContext {
   secret(reference: SecretReference, by: Origin): Result<SecretData>
 }
 
+  /**
+   * The upstream of a service that the policy `by` has asked (`FilterDeps.calls`): a Service of the mesh, or a host of the egress
+   * list. Failing, its issues say why, with `by` as their resource and no path.
+   */
+  upstream(reference: BackendReference, by: Origin): Result<UpstreamReference>
 export interface Combined<Value> {
   readonly value: Value
   /** Every policy that the value came from. */
@@ -86,6 +92,8 @@ export interface Section<Spec = unknown, Value = unknown, Config = unknown> {
   pick(spec: Readonly<Record<string, unknown>>): Spec | undefined
   /** What a schema cannot see but one policy alone shows: an expression or template that does not parse. Paths are below `spec`. */
   review(spec: Spec): readonly Issue[]
+  /** False for a spec that only says something to what others ask, so that nothing is to be told where it has no effect. Absent: true. */
+  asks?(spec: Spec): boolean
   /** The Secrets that it names: they are what the operator reads, and `SectionContext.secret` finds no others. Absent: none. */
   secretRefs?(spec: Spec): readonly SecretReference[]
   /** Settles what floor, policies and defaults come to. Undefined: nothing is to be enforced here. */

@@ -39,6 +39,7 @@ import { createDryRunReport } from './observe/dry-run-report.ts'
 import { createObserver } from './observe/observer.ts'
 import { createOffenders } from './observe/offenders.ts'
 import { createSidecarMetrics } from './observe/sidecar-metrics.ts'
+import { createSpanExporter, LAST_SPANS_MS } from './observe/spans/span-exporter.ts'
 import { createUpstreamMetrics } from './observe/upstream-metrics.ts'
 import { type Capture, createDataPlane, type DataPlane } from './serve/data-plane.ts'
 import { maxConnectionsByDescriptors } from './serve/descriptor-limit.ts'
@@ -46,6 +47,7 @@ import { DEFAULT_LIMITS } from './serve/limits.ts'
 import { createMemoryWatch } from './serve/memory-watch.ts'
 import type { Placement } from './serve/placement.ts'
 import { replicaShare } from './shared-limits/replica-share.ts'
+import { callsOf } from './upstream/backend-calls.ts'
 import type { WorkerPlace } from './workers/messages.ts'
 import type { Workers } from './workers/workers.ts'
 
@@ -165,11 +167,26 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
   })
   const keys = createIssuerKeys(clock, (issuer) => session?.send({ type: 'refresh-keys', issuer }) === true)
   const deps: CompileDeps = {
-    ...{ clock, crypto: openssl, keys, count: sidecarMetrics.count, share: replicaShare(() => control.endpoints()) },
+    ...{
+      clock,
+      crypto: openssl,
+      keys,
+      count: sidecarMetrics.count,
+      calls: callsOf(() => dataPlane),
+      share: replicaShare(() => control.endpoints()),
+    },
     ...(shared && { sharedTimes: shared.share.sharedTimes }),
   }
   const ring = createDecisionRing()
   const offenders = createOffenders({ metrics, clock })
+  const spans = createSpanExporter({
+    calls: callsOf(() => dataPlane),
+    config: () => control.pipeline()?.config,
+    resource: { release: options.release, workload: options.workload, pod: options.pod },
+    clock,
+    log,
+    metrics,
+  })
   const dryRuns = createDryRunReport(
     clock,
     (counts) => session?.send({ type: 'dry-run', counts: [...counts] }) === true,
@@ -311,7 +328,8 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       endpoints: control.endpoints,
       identity: store,
       certificates: serving,
-      observer: createObserver({ metrics: sidecarMetrics, decisions, dryRuns, ring, offenders }),
+      observer: createObserver({ metrics: sidecarMetrics, decisions, dryRuns, ring, offenders, spans }),
+      beforeClose: () => spans.close(LAST_SPANS_MS),
       upstreamEvents: createUpstreamMetrics(metrics, () => dataPlane?.ejected() ?? new Map()),
       clock,
       log,

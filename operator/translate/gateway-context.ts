@@ -27,5 +27,6 @@ export function gatewayContext(
     ...(mesh.maxTokenLifetimeSeconds !== undefined && { maxTokenLifetimeSeconds: mesh.maxTokenLifetimeSeconds }),
     tokenIssuer: (issuer) => references.tokenIssuer(namespace, issuer),
     secret: references.secret,
+    upstream: references.upstream,
   }
 }

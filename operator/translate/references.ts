@@ -1,3 +1,4 @@
+import type { BackendReference } from '../../model/backend-calls.ts'
 import type { Origin } from '../../model/origin.ts'
 import { type Resource, resourceKey } from '../../model/resource.ts'
 import { fail, type Issue, issue, ok, type Result } from '../../model/result.ts'
@@ -6,6 +7,7 @@ import type { SecretData, SecretReference } from '../../model/secret.ts'
 import { UNREADABLE_SECRET } from '../resources/secret.ts'
 import { secretGrant } from '../resources/secret-grant.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import type { FoundUpstream } from './backend-references.ts'
 import { SYSTEM_NAMESPACE } from './gateways.ts'
 import { isGranted } from './grants.ts'
 
@@ -15,6 +17,8 @@ export interface References {
   tokenIssuer(namespace: string, name: string): unknown
   /** What a Secret holds that the policy `by` names. */
   secret(reference: SecretReference, by: Origin): Result<SecretData>
+  /** The upstream of a service that the policy `by` has asked. */
+  upstream(reference: BackendReference, by: Origin): Result<FoundUpstream>
 }
 
 /** References that take down each question and its answer. */
@@ -29,13 +33,18 @@ export interface Lookups {
     string,
     { readonly reference: SecretReference; readonly by: Origin; readonly found: Result<SecretData> }
   >
+  readonly upstreams: ReadonlyMap<
+    string,
+    { readonly reference: BackendReference; readonly by: Origin; readonly found: Result<FoundUpstream> }
+  >
 }
 
 export function recorded(references: References): RecordedReferences {
   const issuers = new Map<string, { namespace: string; name: string; found: unknown }>()
   const secrets = new Map<string, { reference: SecretReference; by: Origin; found: Result<SecretData> }>()
+  const upstreams = new Map<string, { reference: BackendReference; by: Origin; found: Result<FoundUpstream> }>()
   return {
-    lookups: { issuers, secrets },
+    lookups: { issuers, secrets, upstreams },
     tokenIssuer(namespace, name) {
       const found = references.tokenIssuer(namespace, name)
       issuers.set(`${namespace}/${name}`, { namespace, name, found })
@@ -46,16 +55,24 @@ export function recorded(references: References): RecordedReferences {
       secrets.set(`${keyOf(by)} ${reference.namespace ?? ''}/${reference.name}`, { reference, by, found })
       return found
     },
+    upstream(reference, by) {
+      const found = references.upstream(reference, by)
+      upstreams.set(`${keyOf(by)} ${JSON.stringify(reference)}`, { reference, by, found })
+      return found
+    },
   }
 }
 
 /** Whether every lookup would find what it found. */
-export function finds(references: References, { issuers, secrets }: Lookups): boolean {
+export function finds(references: References, { issuers, secrets, upstreams }: Lookups): boolean {
   for (const { namespace, name, found } of issuers.values()) {
     if (!isSame(found, references.tokenIssuer(namespace, name))) return false
   }
   for (const { reference, by, found } of secrets.values()) {
     if (!isSame(found, references.secret(reference, by))) return false
+  }
+  for (const { reference, by, found } of upstreams.values()) {
+    if (!isSame(found, references.upstream(reference, by))) return false
   }
   return true
 }

@@ -84,6 +84,7 @@ function inboundListener(
   const place = { context, reaches, meshPolicies }
   const settled = slotsAt(place, rooms)
   findings.push(...settled.findings)
+    upstream: references.upstream,
   const common = {
     kind: 'inbound' as const,
     port,

@@ -10,6 +10,7 @@ import { SECTIONS } from '../../policies/sections.ts'
 import { MESH_CONFIG_NAME } from '../resources/mesh-config.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { attachToGateways } from './attach-gateways.ts'
+import { findUpstream } from './backend-references.ts'
 import { translateGateway } from './gateway-config.ts'
 import { type GatewayFacts, gatewaysOf } from './gateways.ts'
 import { createIssuerReview, issuerBook, type ReviewIssuer } from './issuers.ts'
@@ -28,6 +29,7 @@ import { type RouteFacts, routesOf } from './routes.ts'
 import { translateSidecar } from './sidecar-config.ts'
 import { type Slice, slicesOf } from './slice.ts'
 import { streamRoutesOf } from './stream-routes.ts'
+import { collectorIssues } from './tracing.ts'
 
 /** What translation is handed besides the resources. */
 export interface TranslateDeps {
@@ -142,6 +144,7 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
   const references: References = {
     tokenIssuer: (namespace, name) => book.find(namespace, namespaces.facts.get(namespace)?.labels ?? {}, name),
     secret: (reference, by) => findSecret(snapshot, reference, by),
+    upstream: (reference, by) => findUpstream({ snapshot, namespaces: namespaces.facts, mesh }, reference, by),
   }
   const results = new Map<WorkloadId, RememberedConfig>()
   let translated = 0
@@ -185,6 +188,7 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     issuers,
     meshConfigs: snapshot.ofKind('MeshConfig'),
     meshConfigIssues: meshConfig.issues,
+    unresolvedByMeshConfig: collectorIssues(mesh, references),
     parameters: snapshot.ofKind('GatewayParameters'),
     findings: [...results.values()].flatMap(({ findings }) => findings),
     ...(deps.only !== undefined && { only: deps.only }),
@@ -228,10 +232,19 @@ function memoryFor(deps: TranslateDeps, previous: Translation | undefined) {
 function translateSlice(slice: Slice, rooms: Rooms, references: References, deps: TranslateDeps): RememberedConfig {
   const recording = recorded(references)
   const { lookups } = recording
-  const { config, findings } =
+  const translated =
     slice.role === 'sidecar' ? translateSidecar(slice, rooms, recording) : translateGateway(slice, rooms, recording)
+  const { findings } = translated
+  const config = { ...translated.config, upstreams: withAsked(translated.config.upstreams, lookups) }
   const version = deps.only !== undefined ? '' : versionOf(config, deps.sha256, outboundTexts)
   return { slice, lookups, config: { ...config, version }, findings }
+}
+
+/** With those that policies have asked. */
+function withAsked(upstreams: WorkloadConfig['upstreams'], { upstreams: asked }: Lookups): WorkloadConfig['upstreams'] {
+  if (asked.size === 0) return upstreams
+  const found = [...asked.values()].flatMap(({ found }) => (found.ok ? found.value : []))
+  return { ...Object.fromEntries(found.map(({ upstream, config }) => [upstream, config])), ...upstreams }
 }
 
 function meshedOf(namespaces: ReadonlyMap<string, NamespaceFacts>, known: Meshed | undefined): Meshed {

@@ -14,6 +14,19 @@ export function contextOf(words: Partial<SectionContext> = {}): SectionContext {
     trustDomain: 'mesh',
     authorizationDefault: 'Deny',
     tokenIssuer: () => ({}),
+    upstream: (reference) => {
+      const { port } = reference
+      if ('host' in reference) {
+        const authority = `${reference.host}:${port}`
+        return ok({ upstream: `outside/${authority}`, authority, speaksHttp2: false })
+      }
+      const { name, namespace = 'shop' } = reference
+      return ok({
+        upstream: `${namespace}/${name}:${port}`,
+        authority: `${name}.${namespace}.svc:${port}`,
+        speaksHttp2: true,
+      })
+    },
     secret: secretsOf({}),
     ...words,
   }

@@ -31,6 +31,11 @@ export function createUpstreamMetrics(metrics: Metrics, ejected: () => ReadonlyM
     help: 'Copies of requests, by whether they were sent.',
     labels: ['upstream', 'outcome'],
   })
+  const calls = metrics.counter({
+    name: 'hauberk_backend_calls_total',
+    help: 'Calls by which policies asked another service, by what became of them.',
+    labels: ['upstream', 'outcome'],
+  })
   const aside = metrics.gauge({
     name: 'hauberk_outlier_ejected_endpoints',
     help: 'Endpoints that are put aside now.',
@@ -55,5 +60,6 @@ export function createUpstreamMetrics(metrics: Metrics, ejected: () => ReadonlyM
     overflowed: (upstream, bound) => overflow.handle({ upstream, bound }).add(),
     ejected: (upstream) => ejections.handle({ upstream }).add(),
     mirrored: (upstream, outcome) => mirrors.handle({ upstream, outcome }).add(),
+    called: (upstream, outcome) => calls.handle({ upstream, outcome }).add(),
   }
 }

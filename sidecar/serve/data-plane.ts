@@ -1,10 +1,12 @@
 import type { EndpointsDocument } from '../../contract/endpoints.ts'
+import type { BackendCalls } from '../../model/backend-calls.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Pipeline } from '../compile/pipeline.ts'
 import type { IdentityStore } from '../identity/identity-store.ts'
 import { MeshConnections } from '../identity/mesh-connections.ts'
 import type { ServingCertificates } from '../identity/serving-certificates.ts'
+import { UpstreamCalls } from '../upstream/backend-calls.ts'
 import { Deadlines } from '../upstream/deadlines.ts'
 import type { PoolDeps } from '../upstream/pool.ts'
 import { NO_UPSTREAM_EVENTS, type UpstreamEvents } from '../upstream/upstream-events.ts'
@@ -39,6 +41,8 @@ export interface DataPlaneOptions {
   /** Certificates of `source: mesh` for a gateway; handshakes for a name without one fail until it has come. */
   readonly certificates?: Pick<ServingCertificates, 'get' | 'onChange'>
   readonly observer: Observer
+  /** Is waited for when the last connection of a client has ended, while upstreams can be asked still. */
+  beforeClose?(): Promise<void>
   /** Absent: nobody wants to know. */
   readonly upstreamEvents?: UpstreamEvents
   readonly clock: Clock
@@ -78,6 +82,8 @@ export interface BoundListener {
 }
 
 export interface DataPlane {
+  /** Asks upstreams of the current pipeline. */
+  readonly calls: BackendCalls
   /** Opens what the current pipeline has. Rejects with a {@link ListenError} (or an AggregateError of them). */
   listen(): Promise<void>
   /**
@@ -166,6 +172,16 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     random,
     isDraining: () => isDraining || isRetiring,
   }
+  const calls = new UpstreamCalls({
+    upstreams,
+    update() {
+      const pipeline = options.pipeline()
+      if (pipeline !== undefined) upstreams.update(pipeline.config, options.endpoints())
+      return pipeline !== undefined
+    },
+    clock,
+    deadlines,
+  })
   const table = new ConnectionTable(limits.maxConnections, options.memory, options.sharing?.connections)
   const open = new Map<string, OpenPort>()
 
@@ -266,6 +282,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   }
 
   return {
+    calls,
     async listen() {
       const pipeline = options.pipeline()
       if (pipeline !== undefined) await match(pipeline)
@@ -287,7 +304,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       const cancel = clock.setTimer(deadlineMs, () => table.destroy())
       await table.whenEmpty()
       cancel()
+      await options.beforeClose?.()
       engine.mirrors.close()
+      calls.close()
       engine.upstreams.close()
       engine.load.stop()
     },

@@ -418,6 +418,7 @@ export class Exchange implements Transaction, ForwardedRequest {
     this.#phase = OVER
     const { engine, head, facts } = this
     if (this.#isCounted) engine.load.leave()
+    this.#view?.abandon()
     const forwarding = this.#forwarding
     forwarding?.leave()
     const { client, site } = this.downstream

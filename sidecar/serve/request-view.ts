@@ -15,6 +15,7 @@ export class HttpRequestView implements RequestView {
   readonly clientIp: string
   readonly traceId: string | undefined
   readonly #head: RequestHead
+  #onAbandoned: Set<() => void> | undefined
 
   constructor(
     head: RequestHead,
@@ -42,6 +43,21 @@ export class HttpRequestView implements RequestView {
 
   headers(name: string): readonly string[] {
     return isIdentityHeader(name) ? NONE : this.#head.headers.all(name)
+  }
+
+  onAbandoned(listener: () => void): () => void {
+    this.#onAbandoned ??= new Set()
+    const listeners = this.#onAbandoned
+    listeners.add(listener)
+    return () => void listeners.delete(listener)
+  }
+
+  /** The request is over, and whoever still judges it need not. */
+  abandon(): void {
+    const listeners = this.#onAbandoned
+    if (listeners === undefined) return
+    this.#onAbandoned = undefined
+    for (const listener of listeners) listener()
   }
 }
 

@@ -1,4 +1,4 @@
-import { connect as connectPlain, type NetConnectOpts, type OnReadOpts, type Socket } from 'node:net'
+import { connect as connectPlain, isIP, type NetConnectOpts, type OnReadOpts, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import { MESH_ALPN, type MeshAlpn } from '../../contract/alpn.ts'
 import type { SpiffeId } from '../../model/spiffe-id.ts'
@@ -158,6 +158,20 @@ export function connect(
       ...clientTlsOptions(startedWith, target.spiffeIds, { alpn: offered, now: () => deps.clock.now() }),
       host: target.dialHost ?? target.host,
       port: target.port,
+      allowHalfOpen,
+      onread,
+    }
+    socket = connectTls(options, onReady)
+  } else if (target.kind === 'outside' && target.tls === true) {
+    const options: ConnectionOptions & { onread: OnReadOpts; allowHalfOpen: boolean } = {
+      host: target.host,
+      port: target.port,
+      lookup: guardedLookup(target),
+      // A literal has no name to ask for (RFC 6066, 3); the certificate is held to it all the same.
+      ...(isIP(target.host) === 0 && { servername: target.host }),
+      ALPNProtocols: ['http/1.1'],
+      minVersion: 'TLSv1.2',
+      rejectUnauthorized: true,
       allowHalfOpen,
       onread,
     }

@@ -11,6 +11,8 @@ export interface OutsideTarget {
   readonly port: number
   /** Whether this address may be called, whoever says that the name leads there. */
   allows(address: string): boolean
+  /** What is there must show a certificate for `host` of an authority that this machine trusts. Default: it is called as it is. */
+  readonly tls?: true
 }
 
 /** What `allows` refused. */

@@ -1,4 +1,5 @@
 import type { RetryCondition } from '../../contract/traffic.ts'
+import type { CallFailureReason } from '../../model/backend-calls.ts'
 
 /** Why a request is made again. `status`: the response had one of those that are named for it; the rest is {@link RetryCondition}. */
 export type RetryReason = RetryCondition | 'status' | 'stale-connection' | 'unreachable'
@@ -18,6 +19,8 @@ export interface UpstreamEvents {
   ejected(upstream: string): void
   /** A copy of a request is sent, or is not: there are too many, its body is too long, or nobody is there to take it. */
   mirrored(upstream: string, outcome: 'sent' | 'dropped'): void
+  /** A filter's call is over. */
+  called(upstream: string, outcome: 'answered' | CallFailureReason): void
 }
 
 /** For whoever does not want to know. */
@@ -27,4 +30,5 @@ export const NO_UPSTREAM_EVENTS: UpstreamEvents = Object.freeze({
   overflowed() {},
   ejected() {},
   mirrored() {},
+  called() {},
 })

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { MESH_ALPN } from '../../contract/alpn.ts'
-import type { EndpointsDocument } from '../../contract/endpoints.ts'
+import type { Endpoint, EndpointsDocument } from '../../contract/endpoints.ts'
 import type { Upstream, WorkloadConfig } from '../../contract/workload-config.ts'
 import type { SpiffeId } from '../../model/spiffe-id.ts'
 import type { Target } from './connect.ts'
-import type { OutsideTarget } from './outside.ts'
+import { isLoopback, isNeverOutside, type OutsideTarget } from './outside.ts'
 import { EndpointPool, type PoolDeps } from './pool.ts'
 import { NO_UPSTREAM_EVENTS, type UpstreamEvents } from './upstream-events.ts'
 import { UpstreamGroup, type UpstreamGroupDeps } from './upstream-group.ts'
@@ -59,14 +59,13 @@ export class Upstreams {
     const zone = Object.hasOwn(zones, this.#ownPod) ? zones[this.#ownPod] : undefined
     const nowMs = this.#deps.clock.monotonic()
     for (const [name, upstream] of Object.entries(config.upstreams)) {
-      const known =
-        endpoints !== undefined && Object.hasOwn(endpoints.endpoints, name) ? endpoints.endpoints[name]! : []
+      const known = membersOf(name, upstream, endpoints)
       const members = known.map(({ address, port, pod, zone: its }) => {
         const key = poolKey(name, upstream, address, port)
         const pool =
           pools.get(key) ??
           this.#pools.get(key) ??
-          new EndpointPool(targetOf(upstream, address, port, this.#dialHost(address)), this.#deps, {
+          new EndpointPool(this.#targetOf(upstream, address, port), this.#deps, {
             sinceMs: nowMs,
             sessionToken: sessionTokenOf(pod),
           })
@@ -120,10 +119,27 @@ export class Upstreams {
     this.#forgetOutside()
   }
 
+  #targetOf(upstream: Upstream, host: string, port: number): Target {
+    if (upstream.tls !== 'https') return targetOf(upstream, host, port, this.#dialHost(host))
+    // Whoever is there proves by its certificate that the name is its own: no workload of the mesh can.
+    const allows = (address: string) => !isNeverOutside(address) && (address === host || !isLoopback(address))
+    return { kind: 'outside', host, port, tls: true, allows }
+  }
+
   #forgetOutside(): void {
     for (const { pools } of this.#outside.values()) for (const pool of pools) pool.close()
     this.#outside.clear()
   }
+}
+
+/** Where an upstream is reached. One outside of the mesh has a name, which is looked up when it is dialled. */
+function membersOf(
+  name: string,
+  { tls, host, port }: Upstream,
+  document: EndpointsDocument | undefined,
+): readonly Endpoint[] {
+  if (tls === 'https') return host === undefined ? [] : [{ address: host, port, pod: '' }]
+  return document !== undefined && Object.hasOwn(document.endpoints, name) ? document.endpoints[name]! : []
 }
 
 /** The same at every replica of a gateway. The name of a pod is part random, so nobody finds it by trying. */

@@ -7,6 +7,7 @@ import { createLog } from '../../runtime/log.ts'
 import { createFileSink } from '../../runtime/log-sink.ts'
 import { createMetrics } from '../../runtime/metrics.ts'
 import { addThreadMetrics } from '../../runtime/process-metrics.ts'
+import { RELEASE } from '../../runtime/release.ts'
 import { clockSince } from '../../runtime/thread-clock.ts'
 import { compile } from '../compile/compile.ts'
 import type { Pipeline } from '../compile/pipeline.ts'
@@ -18,11 +19,13 @@ import { createDryRunReport } from '../observe/dry-run-report.ts'
 import { createObserver } from '../observe/observer.ts'
 import { createOffenders } from '../observe/offenders.ts'
 import { createSidecarMetrics } from '../observe/sidecar-metrics.ts'
+import { createSpanExporter, LAST_SPANS_MS } from '../observe/spans/span-exporter.ts'
 import { createUpstreamMetrics } from '../observe/upstream-metrics.ts'
 import { createDataPlane } from '../serve/data-plane.ts'
 import { createMemoryWatch } from '../serve/memory-watch.ts'
 import { followPorts } from '../serve/shared-ports.ts'
 import { replicaShare } from '../shared-limits/replica-share.ts'
+import { callsOf } from '../upstream/backend-calls.ts'
 import { followCertificates } from './certificates.ts'
 import type { FromWorker, News, Question, ToWorker, WorkerStart } from './messages.ts'
 import { openPlace } from './place.ts'
@@ -77,6 +80,14 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
   })
   const ring = createDecisionRing()
   const offenders = createOffenders({ metrics, clock })
+  const spans = createSpanExporter({
+    calls: callsOf(() => plane),
+    config: () => pipeline?.config,
+    resource: { release: RELEASE, workload, pod },
+    clock,
+    log,
+    metrics,
+  })
   const decisions = createDecisionLog({
     level: start.decisionLog,
     workload,
@@ -97,7 +108,8 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
     endpoints: () => endpoints,
     identity,
     certificates,
-    observer: createObserver({ metrics: sidecarMetrics, decisions, dryRuns, ring, offenders }),
+    observer: createObserver({ metrics: sidecarMetrics, decisions, dryRuns, ring, offenders, spans }),
+    beforeClose: () => spans.close(LAST_SPANS_MS),
     upstreamEvents: createUpstreamMetrics(metrics, () => plane.ejected()),
     clock,
     log,
@@ -131,7 +143,7 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
   }
   const obey = (news: Extract<News, { readonly kind: 'config' }>): void => {
     const deps = {
-      ...{ clock, crypto: openssl, keys, count: sidecarMetrics.count },
+      ...{ clock, crypto: openssl, keys, count: sidecarMetrics.count, calls: plane.calls },
       ...{ sharedTimes: share.sharedTimes, share: replicas },
     }
     // What was posted is a copy: parts of it that say the same become the ones that are compiled already.
