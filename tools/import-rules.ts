@@ -132,7 +132,7 @@ export const TEST_PACKAGES: readonly string[] = ['#fast-check']
 
 /** What the tests of a folder may import besides, to meet the other side for real. */
 export const TEST_FOLDERS: Readonly<Record<string, readonly string[]>> = {
-  charts: ['operator/cluster'],
+  charts: ['operator/cluster', 'tools'],
   operator: ['sidecar/compile'],
   policies: ['contract'],
   runtime: ['policies'],

@@ -146,6 +146,8 @@ test('requests, denials and dry-run denials are counted by name, rule and policy
     'hauberk_dry_run_denials_total{direction="inbound",denial="not-allowed",rule="own-orders",policy="shop/orders@3"} 1',
   )
   has('hauberk_tokens_cached_total{issuer="shop"} 1')
+  has('hauberk_threats_total{threat="privilege-probe"} 1')
+  has('hauberk_threats_total{threat="smuggling"} 0')
   has('hauberk_certificate_not_after_seconds 1')
   has('hauberk_certificate_received_seconds 0.5')
   has(

@@ -14,7 +14,10 @@ const AUTHENTICATION: ReadonlySet<string> = new Set(['jwt', 'api-key', 'oidc', '
 const AUTHORIZATION: ReadonlySet<string> = new Set(['mtls', 'ip-access', 'authorization', 'external-authorization'])
 
 /** What there is to try with: nothing was tried where nothing was shown, and nobody is to blame where keys are not there. */
-const NO_ATTEMPT: ReadonlySet<string> = new Set(['token-missing', 'api-key-missing', 'keys-unavailable'])
+const NO_ATTEMPT: ReadonlySet<string> = new Set([
+  ...['token-missing', 'api-key-missing', 'internal-token-missing'],
+  ...['keys-unavailable', 'internal-token-unverifiable', 'internal-token-unavailable'],
+])
 
 /** Whether a refusal says that somebody is not who they claim to be. */
 export function isAuthentication(filter: string | undefined): boolean {
@@ -67,4 +70,81 @@ export function handshakeFailureOf({ refusal }: Pick<ConnectionRecord, 'refusal'
   if (refusal?.denial === 'peer-identity') return 'identity'
   if (refusal?.denial !== 'handshake-failed') return undefined
   return HANDSHAKE_FAILURES.get(refusal.detail ?? '') ?? 'other'
+}
+
+/** What alerts are about. Each is counted from 0 on, so that the first one is seen. */
+export const THREATS = [
+  'failed-login',
+  'privilege-probe',
+  'unknown-path',
+  'rate-limit',
+  'forged-token',
+  'replayed-token',
+  'bad-certificate',
+  'plaintext',
+  'smuggling',
+  'flood',
+  'breakout',
+] as const
+export type Threat = (typeof THREATS)[number]
+
+/** Denials that tell of a threat by themselves. What counts by who caused it is an {@link Offence} too. */
+const THREAT_DENIALS: Readonly<Partial<Record<Threat, readonly string[]>>> = {
+  'forged-token': [
+    ...['token-invalid', 'two-tokens', 'api-key-invalid', 'two-api-keys'],
+    ...['internal-token-invalid', 'two-internal-tokens'],
+  ],
+  'privilege-probe': ['database-user-refused', 'database-refused', 'replication-refused'],
+  // Tokens that were good: whoever sends them again and again has kept what is over.
+  'replayed-token': [
+    ...['token-expired', 'token-revoked', 'api-key-expired'],
+    ...['internal-token-expired', 'internal-token-replayed'],
+  ],
+  plaintext: ['plaintext-refused'],
+  // What two readers could read differently (T12, T14, T15, T17, T24).
+  smuggling: [
+    ...['te-and-cl', 'te-on-http10', 'duplicate-content-length', 'bad-content-length'],
+    ...['duplicate-transfer-encoding', 'bad-transfer-encoding', 'body-not-allowed'],
+    ...['bad-chunk-size', 'chunk-too-big', 'bad-chunk-extension', 'bad-chunk-end', 'bad-trailer', 'forbidden-trailer'],
+    ...['space-before-colon', 'bad-header-name', 'bad-header-value', 'folded-header', 'bare-cr', 'bare-lf'],
+    ...['underscore-header', 'connection-names-protected-header', 'duplicate-authorization', 'duplicate-header'],
+    ...['duplicate-host', 'bad-host', 'host-differs-from-target'],
+    ...['double-escape', 'ambiguous-path', 'bad-escape', 'target-with-fragment'],
+  ],
+  flood: [
+    ...['http2-flood', 'too-many-bad-tokens', 'connection-limit', 'request-timeout'],
+    ...['too-many-headers', 'head-too-long', 'chunk-extension-too-long', 'trailers-too-long'],
+  ],
+  // A workload that calls where it has no business, or somebody who uses its doors (T10, T33, T35).
+  breakout: [
+    ...['outbound-unknown-host', 'outbound-unknown-address', 'outbound-forbidden-address', 'outbound-host-mismatch'],
+    ...['proxy-credential', 'foreign-process', 'not-captured', 'undeclared-port'],
+  ],
+}
+
+const THREAT_BY_DENIAL: ReadonlyMap<string, Threat> = new Map(
+  THREATS.flatMap((threat) => (THREAT_DENIALS[threat] ?? []).map((denial) => [denial, threat] as const)),
+)
+
+const THREAT_BY_OFFENCE: Readonly<Record<Offence, Threat | undefined>> = {
+  authentication: 'failed-login',
+  authorization: 'privilege-probe',
+  'unknown-path': 'unknown-path',
+  'rate-limit': 'rate-limit',
+  malformed: undefined,
+}
+
+/** What a refusal counts as by its name. */
+export function threatOfDenial(denial: string): Threat | undefined {
+  return THREAT_BY_DENIAL.get(denial)
+}
+
+/** What it counts as by what was tried. */
+export function threatOfOffence(offence: Offence): Threat | undefined {
+  return THREAT_BY_OFFENCE[offence]
+}
+
+/** Whether a certificate was shown that is none of this mesh. */
+export function isBadCertificate(failure: HandshakeFailure): boolean {
+  return failure !== 'other' && failure !== 'no-certificate'
 }

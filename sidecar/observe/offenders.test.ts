@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { createManualClock } from '../../runtime/manual-clock.ts'
 import { createMetrics } from '../../runtime/metrics.ts'
 import type { Refusal, RequestRecord } from '../serve/observation.ts'
-import { handshakeFailureOf, offenceOf } from './offence.ts'
+import { handshakeFailureOf, offenceOf, threatOfDenial } from './offence.ts'
 import { createOffenders, HALF_WINDOW_MS, MAX_OFFENDERS, networkOf, SHOWN_OFFENDERS } from './offenders.ts'
 import { pseudonymOf } from './pseudonym.ts'
 
@@ -88,6 +88,13 @@ test('a handshake has failed for one of few reasons, whatever the library calls 
   assert.equal(of('peer-identity', 'two-uris'), 'identity')
   assert.equal(of('plaintext-refused', undefined), undefined)
   assert.equal(handshakeFailureOf({ refusal: undefined }), undefined)
+})
+
+test('what two readers could read differently is an attempt to smuggle, and a slow or busy one a flood', () => {
+  assert.equal(threatOfDenial('te-and-cl'), 'smuggling')
+  assert.equal(threatOfDenial('http2-flood'), 'flood')
+  assert.equal(threatOfDenial('outbound-unknown-host'), 'breakout')
+  assert.equal(threatOfDenial('no-endpoints'), undefined)
 })
 
 test('a network is the /24 of an IPv4 address and the /64 of an IPv6 address', () => {

@@ -2,7 +2,15 @@ import type { FilterCounter } from '../../model/filter.ts'
 import { type SpiffeId, serviceAccountOf } from '../../model/spiffe-id.ts'
 import type { CounterHandle, HistogramHandle, Metrics } from '../../runtime/metrics.ts'
 import type { ConnectionRecord, Refusal, RequestRecord } from '../serve/observation.ts'
-import { handshakeFailureOf } from './offence.ts'
+import {
+  handshakeFailureOf,
+  isBadCertificate,
+  offenceOf,
+  THREATS,
+  type Threat,
+  threatOfDenial,
+  threatOfOffence,
+} from './offence.ts'
 
 /** The sidecar's metrics. Names and labels are interface: docs/metrics.md lists them. */
 export interface SidecarMetrics {
@@ -79,6 +87,18 @@ export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): S
     help: 'TLS handshakes that came to nothing, by why.',
     labels: ['direction', 'reason'],
   })
+  const threats = metrics.counter({
+    name: 'hauberk_threats_total',
+    help: 'Refusals that an attack would make, by what kind of attack.',
+    labels: ['threat'],
+  })
+  const threatened = Object.fromEntries(THREATS.map((threat) => [threat, threats.handle({ threat })])) as Record<
+    Threat,
+    CounterHandle
+  >
+  const countThreat = (threat: Threat | undefined) => {
+    if (threat !== undefined) threatened[threat].add()
+  }
   const plaintext = metrics.counter({
     name: 'hauberk_plaintext_connections_total',
     help: 'Connections without TLS that a Permissive or Disabled port took.',
@@ -183,7 +203,12 @@ export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): S
         if (series.callers.size < MAX_CALLERS) series.callers.set(record.spiffeId, caller)
       }
       caller.add()
-      if (record.refusal !== undefined) refuse(denials, record.direction, record.refusal)
+      if (record.refusal !== undefined) {
+        refuse(denials, record.direction, record.refusal)
+        countThreat(threatOfDenial(record.refusal.denial))
+      }
+      const offence = offenceOf(record)
+      if (offence !== undefined) countThreat(threatOfOffence(offence))
       if (record.wouldDeny !== undefined) refuse(dryRunDenials, record.direction, record.wouldDeny)
     },
     connection({ direction, listener, outcome, refusal, wouldDeny, ...record }) {
@@ -193,6 +218,9 @@ export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): S
         refuse(denials, direction, refusal)
         const reason = handshakeFailureOf({ refusal })
         if (reason !== undefined) handshakeFailures.handle({ direction, reason }).add()
+        countThreat(
+          reason !== undefined && isBadCertificate(reason) ? 'bad-certificate' : threatOfDenial(refusal.denial),
+        )
       }
       if (wouldDeny !== undefined) refuse(dryRunDenials, direction, wouldDeny)
     },
