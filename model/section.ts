@@ -35,6 +35,8 @@ export interface SectionContext {
   readonly workload: string
   readonly port: number
   readonly protocol: 'http' | 'tcp'
+  /** What is spoken on a port of opaque TCP, where `appProtocol`, its name or its number says so. */
+  readonly database?: 'postgres'
   readonly role: 'sidecar' | 'gateway'
   readonly trustDomain: string
   /**
@@ -51,13 +53,13 @@ export interface SectionContext {
    * `by` as their resource and no path: put them under that of the reference. Only what `Section.secretRefs` tells is there.
    */
   secret(reference: SecretReference, by: Origin): Result<SecretData>
-}
-
   /**
    * The upstream of a service that the policy `by` has asked (`FilterDeps.calls`): a Service of the mesh, or a host of the egress
    * list. Failing, its issues say why, with `by` as their resource and no path.
    */
   upstream(reference: BackendReference, by: Origin): Result<UpstreamReference>
+}
+
 export interface Combined<Value> {
   readonly value: Value
   /** Every policy that the value came from. */
@@ -90,10 +92,10 @@ export interface Section<Spec = unknown, Value = unknown, Config = unknown> {
   readonly floorSchema?: { readonly [property: string]: JsonSchema }
   /** The part of a policy's `spec` (or `floor`, or `defaults`) that is this section's; undefined when it says nothing. */
   pick(spec: Readonly<Record<string, unknown>>): Spec | undefined
-  /** What a schema cannot see but one policy alone shows: an expression or template that does not parse. Paths are below `spec`. */
-  review(spec: Spec): readonly Issue[]
   /** False for a spec that only says something to what others ask, so that nothing is to be told where it has no effect. Absent: true. */
   asks?(spec: Spec): boolean
+  /** What a schema cannot see but one policy alone shows: an expression or template that does not parse. Paths are below `spec`. */
+  review(spec: Spec): readonly Issue[]
   /** The Secrets that it names: they are what the operator reads, and `SectionContext.secret` finds no others. Absent: none. */
   secretRefs?(spec: Spec): readonly SecretReference[]
   /** Settles what floor, policies and defaults come to. Undefined: nothing is to be enforced here. */
