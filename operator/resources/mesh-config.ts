@@ -30,7 +30,14 @@ export interface MeshConfigSpec {
   }[]
   readonly requestTimeout?: string
   readonly maxTokenLifetime?: string
+  readonly telemetry?: {
+    readonly tracing?: { readonly endpoint?: string; readonly samplingRatio?: number }
+  }
 }
+
+/** A Service by its name in the cluster, or a host by HTTPS. */
+const ENDPOINT_PATTERN =
+  '^(http://[a-z0-9]([-a-z0-9]*[a-z0-9])?\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.svc(\\.cluster\\.local)?)?|https://[a-z0-9]([-a-z0-9.]*[a-z0-9])?)(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$'
 
 const port: JsonSchema = { type: 'integer', minimum: 1, maximum: 65535 }
 
@@ -222,6 +229,35 @@ export const MESH_CONFIG_SPEC_SCHEMA: JsonSchema = {
         ],
       },
     ),
+    telemetry: {
+      type: 'object',
+      description: 'telemetry is what the mesh tells of the requests in it, beside metrics and logs.',
+      properties: {
+        tracing: {
+          type: 'object',
+          description:
+            'tracing has every sidecar and gateway record a part of the requests as spans of W3C traces. The trace ids that clients from outside send are replaced at gateways. Absent: nothing is recorded, and headers of traces are passed on as they come.',
+          properties: {
+            endpoint: {
+              type: 'string',
+              description:
+                'endpoint is the collector that spans are posted to, by OTLP over HTTP at ENDPOINT/v1/traces: http://NAME.NAMESPACE:PORT for a Service of the mesh, whose policies have to let the workloads in, or https://HOST for a host outside that egress names. Absent: nothing is recorded, and traces are passed on with their ids.',
+              minLength: 1,
+              maxLength: 512,
+              pattern: ENDPOINT_PATTERN,
+            },
+            samplingRatio: {
+              type: 'number',
+              description:
+                'samplingRatio is what part of the traces that begin in the mesh is recorded, from 0 to 1. A request that belongs to a trace is recorded if the trace is. Default: 0.01.',
+              minimum: 0,
+              maximum: 1,
+              default: 0.01,
+            },
+          },
+        },
+      },
+    },
     maxTokenLifetime: duration(
       'maxTokenLifetime is the longest time between iat and exp of a token that is accepted; a longer one is refused. Default: no limit but the one of its issuer.',
       {

@@ -9,6 +9,7 @@ import { routeOf, upstreamsOf } from './route-action.ts'
 import { byPrecedence, type RankedRoute } from './route-order.ts'
 import type { Translated } from './sidecar-config.ts'
 import { translateStreams } from './stream-config.ts'
+import { traceOf } from './tracing.ts'
 
 /** The config of a gateway; its `version` is yet to be filled in. */
 export function translateGateway(slice: GatewaySlice, rooms: Rooms, references: References): Translated {
@@ -31,6 +32,7 @@ export function translateGateway(slice: GatewaySlice, rooms: Rooms, references: 
   }
   const carried = translateStreams(slice, rooms, references, findings)
   for (const [name, upstream] of carried.upstreams) upstreams[name] = upstream
+  const trace = traceOf(mesh, references)
   const config: WorkloadConfig = {
     contract: CONTRACT_VERSION,
     version: '',
@@ -45,6 +47,7 @@ export function translateGateway(slice: GatewaySlice, rooms: Rooms, references: 
     trustedHops: mesh.trustedHops,
     listeners,
     ...(carried.streams.length > 0 && { streams: carried.streams }),
+    ...(trace !== undefined && { trace }),
     outbound: { services: [], egress: [] },
     upstreams,
   }

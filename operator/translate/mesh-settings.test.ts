@@ -28,6 +28,37 @@ describe('the settings of the mesh', () => {
     assert.deepEqual(settingsOf({}), { settings: STRICTEST, issues: [] })
   })
 
+  it('say whom spans are sent to, and how many', () => {
+    const tracingOf = (tracing: unknown) => settingsOf({ telemetry: { tracing } })
+    assert.equal(settingsOf({ telemetry: {} }).settings.tracing, undefined)
+    assert.deepEqual(tracingOf({}).settings.tracing, { samplingRatio: 0.01 })
+    for (const [endpoint, reference, path] of [
+      ['http://collector.obs', { name: 'collector', namespace: 'obs', port: 80 }, '/v1/traces'],
+      ['http://collector.obs.svc:4318/', { name: 'collector', namespace: 'obs', port: 4318 }, '/v1/traces'],
+      ['http://c.obs.svc.cluster.local:1/a/b', { name: 'c', namespace: 'obs', port: 1 }, '/a/b/v1/traces'],
+      ['https://otlp.example.com', { host: 'otlp.example.com', port: 443 }, '/v1/traces'],
+      ['https://otlp.example.com:8443/otel/', { host: 'otlp.example.com', port: 8443 }, '/otel/v1/traces'],
+    ] as const) {
+      const { settings, issues } = tracingOf({ endpoint, samplingRatio: 1 })
+      assert.deepEqual(issues, [])
+      assert.deepEqual(settings.tracing, { samplingRatio: 1, collector: { reference, path } }, endpoint)
+    }
+    for (const endpoint of [
+      'collector.obs:4318',
+      'http://collector:4318',
+      'http://otlp.example.com',
+      'http://user:secret@collector.obs',
+      'https://otlp.example.com/?key=secret',
+      'https://otlp.example.com/#x',
+      'grpc://collector.obs',
+      'http://COLLECTOR.obs',
+    ]) {
+      assert.equal(tracingOf({ endpoint }).settings.tracing, undefined, endpoint)
+      assert.equal(tracingOf({ endpoint }).issues[0]?.path, 'spec.telemetry.tracing.endpoint', endpoint)
+    }
+    for (const samplingRatio of [-0.1, 1.1, '1']) assert.equal(tracingOf({ samplingRatio }).issues.length, 1)
+  })
+
   it('are what MeshConfig says', () => {
     const { settings, issues } = settingsOf({
       trustDomain: 'shop.example',

@@ -9,6 +9,7 @@ import { parseTrustDomain, type TrustDomain } from '../../model/spiffe-id.ts'
 import { MESH_CONFIG_NAME, MESH_CONFIG_SPEC_SCHEMA, type MeshConfigSpec } from '../resources/mesh-config.ts'
 import { checkStructure } from '../resources/structural.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import { collectorAt, DEFAULT_SAMPLING_RATIO, type TracingSettings } from './tracing.ts'
 
 /** What MeshConfig `default` comes to. What it leaves out, and what cannot be read of it, is as strict as it can be. */
 export interface MeshSettings {
@@ -19,6 +20,8 @@ export interface MeshSettings {
   /** 0 is no limit. */
   readonly requestTimeoutMs: number
   readonly maxTokenLifetimeSeconds?: number
+  /** Absent: requests are not recorded. */
+  readonly tracing?: TracingSettings
   /** 30 s .. 168 h. */
   readonly certificateLifetimeMs: number
   readonly rootGeneration: number
@@ -81,6 +84,7 @@ export function readMeshSettings(resource: Resource | undefined): {
       min: MIN_CERTIFICATE_LIFETIME_MS,
       max: MAX_CERTIFICATE_LIFETIME_MS,
     }),
+    ...(spec.telemetry?.tracing !== undefined && { tracing: tracingOf(spec.telemetry.tracing) }),
     rootGeneration: spec.certificates?.rootGeneration ?? 1,
     distrustedRoots: [...new Set((spec.certificates?.distrustedRoots ?? []).map(asFingerprint))].sort(),
   }
@@ -94,6 +98,14 @@ export function egressNames({ egress }: MeshSettings, host: string, port: number
     const pattern = parseHostPattern(rule.host)
     return pattern.ok && pattern.value.matches(host)
   })
+}
+
+function tracingOf({
+  endpoint,
+  samplingRatio = DEFAULT_SAMPLING_RATIO,
+}: NonNullable<NonNullable<MeshConfigSpec['telemetry']>['tracing']>): TracingSettings {
+  const collector = endpoint === undefined ? undefined : collectorAt(endpoint)
+  return { samplingRatio, ...(collector !== undefined && { collector }) }
 }
 
 function asFingerprint(written: string): string {

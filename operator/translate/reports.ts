@@ -44,6 +44,8 @@ export interface Findings {
   readonly meshConfigs: readonly Resource[]
   readonly parameters: readonly Resource[]
   readonly meshConfigIssues: readonly Issue[]
+  /** What MeshConfig refers to and does not get. */
+  readonly unresolvedByMeshConfig: readonly Issue[]
   readonly findings: readonly Finding[]
   /** The key of the only resource whose report is wanted. Default: all. */
   readonly only?: string
@@ -112,7 +114,15 @@ export function reportsOf(found: Findings): ReadonlyMap<string, ResourceReport> 
       ? found.meshConfigIssues
       : [issue('not-the-default', 'metadata.name', 'is not read', `name it ${MESH_CONFIG_NAME}`)]
     const accepted = counts ? validity(issues) : refused('Conflicted', `Only MeshConfig ${MESH_CONFIG_NAME} is read.`)
-    put(resource, { issues, accepted, selected: [] })
+    const unresolved = counts ? found.unresolvedByMeshConfig : []
+    put(resource, {
+      issues: [...issues, ...unresolved],
+      accepted,
+      ...(unresolved.length > 0 && {
+        resolvedRefs: refused('RefNotFound', unresolved.map(({ message }) => `It ${message}.`).join(' ')),
+      }),
+      selected: [],
+    })
   }
 
   for (const { resource, accepted, issues } of found.gateways.classes) put(resource, { issues, accepted, selected: [] })

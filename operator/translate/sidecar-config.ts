@@ -9,6 +9,7 @@ import type { MeshPolicy } from './policy.ts'
 import type { References } from './references.ts'
 import { type RoutedPort, withRouting } from './service-routing.ts'
 import type { ForeignService, ServiceFacts } from './services.ts'
+import { traceOf } from './tracing.ts'
 
 /**
  * All that one workload's config depends on, besides what its policies refer to. It is the key under
@@ -43,6 +44,7 @@ export function translateSidecar(slice: SidecarSlice, rooms: Rooms, references: 
   const { workload, mesh } = slice
   const findings: Finding[] = []
   const outbound = withRouting(outboundOf(slice.outbound.flat(), workload.namespace, mesh), slice.routed, mesh)
+  const trace = traceOf(mesh, references)
   const config: WorkloadConfig = {
     contract: CONTRACT_VERSION,
     version: '',
@@ -57,6 +59,7 @@ export function translateSidecar(slice: SidecarSlice, rooms: Rooms, references: 
     trustedHops: mesh.trustedHops,
     listeners: workload.ports.map((port) => inboundListener(port, slice, rooms, references, findings)),
     outbound: { services: outbound.services, egress: egressOf(mesh, slice.foreign) },
+    ...(trace !== undefined && { trace }),
     upstreams: outbound.upstreams,
   }
   return { config, findings }

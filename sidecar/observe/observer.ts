@@ -4,6 +4,7 @@ import type { DecisionRing } from './decision-ring.ts'
 import type { DryRunReport } from './dry-run-report.ts'
 import type { Offenders } from './offenders.ts'
 import type { SidecarMetrics } from './sidecar-metrics.ts'
+import type { SpanExporter } from './spans/span-exporter.ts'
 
 /** Tells all who want to know what the data plane did. */
 export function createObserver(parts: {
@@ -12,11 +13,13 @@ export function createObserver(parts: {
   readonly dryRuns: DryRunReport
   readonly ring: DecisionRing
   readonly offenders: Offenders
+  readonly spans: SpanExporter
 }): Observer {
-  const { metrics, decisions, dryRuns, ring, offenders } = parts
+  const { metrics, decisions, dryRuns, ring, offenders, spans } = parts
   return {
     request(record, evidence) {
       metrics.request(record)
+      if (record.trace !== undefined) spans.add(record)
       decisions.request(record)
       offenders.add(record)
       if (record.wouldDeny !== undefined) dryRuns.add(record.wouldDeny)
