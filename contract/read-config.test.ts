@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from '#fast-check'
+import { atOnce } from '../model/turns.ts'
 import { decode, read } from './codec.ts'
 import { decodeOperatorMessage, readConfig } from './read-config.ts'
 import { OperatorMessage } from './session.ts'
@@ -109,12 +110,33 @@ test('whatever is wrong with a config is told with its place in the whole', () =
     config({ ...given, routes: [route('a'), route('b', { action: { kind: 'respond', status: 99 } })] }),
   )
   assert.deepEqual(readConfig(broken, before.value), read(WorkloadConfig, broken))
-  const told = decodeOperatorMessage(JSON.stringify({ type: 'config', config: broken }), before.value)
+  const told = atOnce(decodeOperatorMessage(JSON.stringify({ type: 'config', config: broken }), before.value))
   assert.ok(!told.ok)
   assert.deepEqual(
     told.issues.map(({ path }) => path),
     ['config.listeners.0.routes.1.action.status', 'config.listeners.1.routes.1.action.status'],
   )
+})
+
+test('a config of a thousand routes is read in a dozen turns, and to no other end', () => {
+  const parts = (changed: number): Parts => ({
+    routes: Array.from({ length: 1_000 }, (_, i) => route(i === changed ? `edited-${i}` : `${i}`)),
+    services: [],
+    upstreams: [],
+    timeoutMs: 1,
+  })
+  const before = read(WorkloadConfig, wire(config(parts(-1))))
+  assert.ok(before.ok)
+  const text = JSON.stringify({ type: 'config', config: config(parts(500)) })
+  const turns = decodeOperatorMessage(text, before.value)
+  let count = 1
+  let turn = turns.next()
+  while (turn.done !== true) {
+    count += 1
+    turn = turns.next()
+  }
+  assert.ok(count >= 12, `${count} turns`)
+  assert.deepEqual(turn.value, decode(OperatorMessage, text))
 })
 
 test('a message is taken or refused as it is without an earlier config, whatever it says', () => {
@@ -141,7 +163,7 @@ test('a message is taken or refused as it is without an earlier config, whatever
   fc.assert(
     fc.property(odd, (text) => {
       const alone = decode(OperatorMessage, text)
-      const beside = decodeOperatorMessage(text, before.value)
+      const beside = atOnce(decodeOperatorMessage(text, before.value))
       assert.equal(beside.ok, alone.ok)
       if (beside.ok) assert.deepEqual(beside, alone)
     }),

@@ -1,5 +1,6 @@
 import { ok, type Result, under } from '../model/result.ts'
 import { isSame } from '../model/same.ts'
+import { atOnce, type Turns } from '../model/turns.ts'
 import { decode, parseJson, read } from './codec.ts'
 import { OperatorMessage } from './session.ts'
 import { type Upstream, WorkloadConfig } from './workload-config.ts'
@@ -10,10 +11,17 @@ import { type Upstream, WorkloadConfig } from './workload-config.ts'
  * one route of a thousand then costs about one.
  */
 export function readConfig(wire: unknown, before: WorkloadConfig): Result<WorkloadConfig> {
+  return atOnce(readInTurns(wire, before))
+}
+
+function* readInTurns(wire: unknown, before: WorkloadConfig): Turns<Result<WorkloadConfig>> {
   if (!isObject(wire)) return read(WorkloadConfig, wire)
   const restores: Restore[] = []
-  const rest = { ...wire, ...reduceListeners(wire, before, restores), ...reduceOutbound(wire, before, restores) }
+  const listeners = yield* reduceListeners(wire, before, restores)
+  const outbound = yield* reduceOutbound(wire, before, restores)
+  const rest = { ...wire, ...listeners, ...outbound }
   if (isObject(wire['upstreams'])) rest['upstreams'] = reduceUpstreams(wire['upstreams'], before, restores)
+  yield
   const found = read(WorkloadConfig, rest)
   // Paths of issues are those of the whole.
   if (!found.ok) return read(WorkloadConfig, wire)
@@ -22,8 +30,14 @@ export function readConfig(wire: unknown, before: WorkloadConfig): Result<Worklo
   return ok(config)
 }
 
-/** Decodes what an operator says, a config by {@link readConfig}. */
-export function decodeOperatorMessage(text: string, before: WorkloadConfig | undefined): Result<OperatorMessage> {
+/** Routes or Services that are compared in a turn. */
+const PARTS_A_TURN = 100
+
+/** Decodes what an operator says, a config by {@link readConfig}. What is no config takes one turn. */
+export function* decodeOperatorMessage(
+  text: string,
+  before: WorkloadConfig | undefined,
+): Turns<Result<OperatorMessage>> {
   if (before === undefined) return decode(OperatorMessage, text)
   const wire = parseJson(text)
   if (!wire.ok) return wire
@@ -31,7 +45,9 @@ export function decodeOperatorMessage(text: string, before: WorkloadConfig | und
   if (!isObject(message) || message['type'] !== 'config' || Object.keys(message).length !== 2) {
     return read(OperatorMessage, message)
   }
-  const found = readConfig(message['config'], before)
+  yield
+  const found = yield* readInTurns(message['config'], before)
+  yield
   if (found.ok) return ok({ type: 'config', config: found.value })
   return { ok: false, issues: found.issues.map((each) => under('config', each)) }
 }
@@ -41,21 +57,25 @@ type Json = Readonly<Record<string, unknown>>
 /** Puts what was kept into a config that was just read: nobody else has seen it yet. */
 type Restore = (config: WorkloadConfig) => void
 
-function reduceListeners(wire: Json, before: WorkloadConfig, restores: Restore[]): Json {
+function* reduceListeners(wire: Json, before: WorkloadConfig, restores: Restore[]): Turns<Json> {
   const { listeners } = wire
   if (!Array.isArray(listeners)) return {}
   const known = new Map(before.listeners.map((listener) => [nameOf(listener), listener.routes]))
-  const reduced = listeners.map((listener: unknown, i) => {
+  const reduced: unknown[] = []
+  for (const [i, listener] of (listeners as readonly unknown[]).entries()) {
     const routes = isObject(listener) ? listener['routes'] : undefined
     const earlier = isObject(listener) ? known.get(nameOf(listener)) : undefined
-    if (!Array.isArray(routes) || earlier === undefined) return listener
-    const { changed, whole } = withoutSame(routes, earlier, 'id')
+    if (!Array.isArray(routes) || earlier === undefined) {
+      reduced.push(listener)
+      continue
+    }
+    const { changed, whole } = yield* withoutSame(routes, earlier, 'id')
     restores.push((config) => {
       const listener = config.listeners[i]!
       listener.routes = whole(listener.routes)
     })
-    return { ...(listener as Json), routes: changed }
-  })
+    reduced.push({ ...(listener as Json), routes: changed })
+  }
   return { listeners: reduced }
 }
 
@@ -63,10 +83,10 @@ function nameOf(listener: Json): unknown {
   return listener['kind'] === 'gateway' ? listener['name'] : listener['port']
 }
 
-function reduceOutbound(wire: Json, before: WorkloadConfig, restores: Restore[]): Json {
+function* reduceOutbound(wire: Json, before: WorkloadConfig, restores: Restore[]): Turns<Json> {
   const { outbound } = wire
   if (!isObject(outbound) || !Array.isArray(outbound['services'])) return {}
-  const { changed, whole } = withoutSame(outbound['services'], before.outbound.services, 'upstream')
+  const { changed, whole } = yield* withoutSame(outbound['services'], before.outbound.services, 'upstream')
   restores.push((config) => {
     config.outbound.services = whole(config.outbound.services)
   })
@@ -85,7 +105,11 @@ function reduceUpstreams(wire: Json, before: WorkloadConfig, restores: Restore[]
 }
 
 /** Those that are not among the earlier ones, and how to put all together again once these were read. */
-function withoutSame<Part extends Json>(now: readonly unknown[], earlier: readonly Part[], key: string) {
+function* withoutSame<Part extends Json>(
+  now: readonly unknown[],
+  earlier: readonly Part[],
+  key: string,
+): Turns<{ readonly changed: readonly unknown[]; readonly whole: (read: readonly Part[]) => Part[] }> {
   let byKey: Map<unknown, Part> | undefined
   const find = (part: unknown, at: number): Part | undefined => {
     if (!isObject(part)) return undefined
@@ -95,7 +119,11 @@ function withoutSame<Part extends Json>(now: readonly unknown[], earlier: readon
     const named = byKey.get(part[key])
     return named !== undefined && isSame(part, named) ? named : undefined
   }
-  const kept = now.map(find)
+  const kept: (Part | undefined)[] = []
+  for (const [at, part] of now.entries()) {
+    if (at > 0 && at % PARTS_A_TURN === 0) yield
+    kept.push(find(part, at))
+  }
   const changed = now.filter((_, at) => kept[at] === undefined)
   const whole = (read: readonly Part[]): Part[] => {
     let next = 0

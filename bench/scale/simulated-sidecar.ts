@@ -103,7 +103,10 @@ export function createSimulatedSidecar(options: SimulatedSidecarOptions): Simula
           sinceMark.lost += 1
           onChange()
         },
-        decode,
+        // biome-ignore lint/correctness/useYield: one turn.
+        decode: function* (text) {
+          return decode(text)
+        },
         backoff: createBackoff(BACKOFF),
         clock,
         log,

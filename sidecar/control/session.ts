@@ -10,11 +10,13 @@ import {
   SESSION_PROTOCOL,
   type SidecarMessage,
 } from '../../contract/session.ts'
-import type { Result } from '../../model/result.ts'
+import type { Issue, Result } from '../../model/result.ts'
+import type { Turns } from '../../model/turns.ts'
 import type { Backoff } from '../../runtime/backoff.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { HealthCondition } from '../../runtime/health.ts'
 import type { Log } from '../../runtime/log.ts'
+import { Inbox } from './inbox.ts'
 
 /** The connection to the operator, made again for as long as the process lives. */
 export interface Session {
@@ -36,8 +38,8 @@ export interface SessionOptions {
   readonly onMessage: (message: OperatorMessage) => void
   /** There is no session, or the one there was has ended. Called once for each attempt. */
   readonly onLost?: () => void
-  /** Default: by the contract, each time. */
-  readonly decode?: (text: string) => Result<OperatorMessage>
+  /** Default: by the contract, each time, in one turn. */
+  readonly decode?: (text: string) => Turns<Result<OperatorMessage>>
   readonly backoff: Backoff
   readonly clock: Clock
   readonly log: Log
@@ -53,7 +55,7 @@ const HANDSHAKE_TIMEOUT_MS = 5_000
 /** Opens the session and keeps it open. Nothing here ever throws: without an operator the sidecar serves by what it has. */
 export function startSession(options: SessionOptions): Session {
   const { backoff, clock, log, health } = options
-  const read = options.decode ?? ((text) => decode(OperatorMessage, text))
+  const read = options.decode ?? decodeAtOnce
   let socket: WebSocket | undefined
   /** The newest one, whether or not it is open. */
   let newest: WebSocket | undefined
@@ -94,18 +96,29 @@ export function startSession(options: SessionOptions): Session {
       alive()
     }
     attempt.on('ping', heard)
-    attempt.on('message', (data, isBinary) => {
-      heard()
-      const decoded = isBinary ? undefined : read(data.toString())
-      if (decoded?.ok) return options.onMessage(decoded.value)
-      const issues = decoded?.issues ?? []
+    const refuse = (issues: readonly Issue[], text: string) => {
       log.error('the operator sent what this sidecar does not understand', { issues })
-      const refused = isBinary ? undefined : documentOf(data.toString())
+      const refused = documentOf(text)
       if (refused === undefined) attempt.close(1003, 'not understood')
       else attempt.send(JSON.stringify({ type: 'nack', ...refused, issues: issues.slice(0, MAX_ISSUES) }))
+    }
+    const inbox = new Inbox({
+      read,
+      onRead(decoded, text) {
+        if (closed) return
+        if (decoded.ok) options.onMessage(decoded.value)
+        else refuse(decoded.issues, text)
+      },
+      onBusy: (isBusy) => (isBusy ? attempt.pause() : attempt.resume()),
+    })
+    attempt.on('message', (data, isBinary) => {
+      heard()
+      if (isBinary) refuse([], '')
+      else inbox.take(data.toString())
     })
     attempt.on('error', (err) => log.debug('session failed', { err }))
     attempt.on('close', (code) => {
+      inbox.close()
       cancelSilence()
       if (socket === attempt) {
         socket = undefined
@@ -152,6 +165,11 @@ export function startSession(options: SessionOptions): Session {
       socket?.terminate()
     },
   }
+}
+
+// biome-ignore lint/correctness/useYield: one turn.
+function* decodeAtOnce(text: string): Turns<Result<OperatorMessage>> {
+  return decode(OperatorMessage, text)
 }
 
 /** The contract's bound on the issues of a nack. */
