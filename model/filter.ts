@@ -189,6 +189,8 @@ export interface Filter<Config = unknown> {
   since?(config: Config | undefined): number
   /** True for a filter that needs `RequestView.traceId`: traces are kept wherever it stands on a route. Absent: it does not. */
   readonly readsTrace?: true
+  /** True for a filter whose verdict is another service's (`facts.externalAnswers`). Absent: it never is. */
+  readonly asksServices?: true
   /** True for a filter whose check tells those after it of a verified token (`facts.token`). Absent: it never does. */
   readonly verifiesToken?: true
   /** True for a filter whose check tells those after it of a client (`facts.client`). Absent: it never does. */

@@ -76,6 +76,8 @@ export interface Facts {
   postgres?: PostgresLogin
   /** Who an API key says calls. Set by `api-key` when a key was good. */
   client?: Client
+  /** What services said that were asked about this request, in the order of asking. Set by `external-authorization`. */
+  externalAnswers?: ExternalAnswer[]
   /** True when an `exempt` entry let the request pass without user authentication. */
   exempt?: boolean
   /** The rule that allowed, for the decision log. */
@@ -100,6 +102,15 @@ export interface RefusalForm {
   readonly deniedStatus: number
   /** 401 and 403 look like the 404 of a path that no route leads to. */
   readonly hidesExistence: boolean
+}
+
+export interface ExternalAnswer {
+  /** Who was asked. */
+  readonly upstream: string
+  /** `failed-open`: there was no answer, and the policy lets requests pass then. */
+  readonly outcome: 'allowed' | 'denied' | 'failed-open' | 'unavailable'
+  /** For the log and `explain`. Holds nothing of the request. */
+  readonly detail: string
 }
 
 /** A program or partner that is known by an API key. */

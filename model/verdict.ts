@@ -28,6 +28,18 @@ export interface Deny {
   readonly detail?: string
   /** Response headers a standard asks for with this refusal (`WWW-Authenticate`, `Retry-After`). */
   readonly headers?: readonly HeaderPair[]
+  /**
+   * What the client is told in place of the denial in its form, where a policy leaves that to a service that it asks. A refusal
+   * that is to be hidden is hidden all the same, and a call of gRPC is told in gRPC's form.
+   */
+  readonly told?: ToldInstead
+}
+
+export interface ToldInstead {
+  /** 300..599. */
+  readonly status: number
+  readonly headers: readonly HeaderPair[]
+  readonly body?: string
 }
 
 /** The request is answered here and goes no further, and that is no refusal (a CORS preflight). */

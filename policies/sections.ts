@@ -1,6 +1,7 @@
 import type { Section } from '../model/section.ts'
 import { authorizationSection } from './authorization/section.ts'
 import { corsSection } from './cors/section.ts'
+import { externalAuthorizationSection } from './external-authorization/section.ts'
 import { jwtSection } from './jwt/section.ts'
 import { mtlsSection } from './mtls/section.ts'
 import { rateLimitSection } from './rate-limit/section.ts'
@@ -13,5 +14,6 @@ export const SECTIONS: readonly Section[] = [
   corsSection,
   jwtSection,
   authorizationSection,
+  externalAuthorizationSection,
   rateLimitSection,
 ]

@@ -21,7 +21,7 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
   },
   policies: {
     folders: ['model'],
-    packages: ['@marcbachmann/cel-js', 'ipaddr.js', 'jose', 'valibot'],
+    packages: ['@bufbuild/protobuf', '@marcbachmann/cel-js', 'ipaddr.js', 'jose', 'valibot'],
     pure: true,
   },
   contract: { folders: ['model', 'policies'], packages: ['valibot'], pure: true },
@@ -147,7 +147,7 @@ export const TEST_FOLDER_PACKAGES: Readonly<Record<string, readonly string[]>> =
   operator: ['ws', 'yaml'],
   runtime: ['jose'],
   samples: ['yaml'],
-  sidecar: ['@grpc/grpc-js', '@peculiar/x509', 'jose', 'reflect-metadata', 'ws'],
+  sidecar: ['@grpc/grpc-js', '@grpc/proto-loader', '@peculiar/x509', 'jose', 'reflect-metadata', 'ws'],
 }
 
 /** Files where the environment may be read. Samples are programs of their own and keep the same rule. */

@@ -83,11 +83,11 @@ function inboundListener(
     ...(mesh.maxTokenLifetimeSeconds !== undefined && { maxTokenLifetimeSeconds: mesh.maxTokenLifetimeSeconds }),
     tokenIssuer: (name) => references.tokenIssuer(workload.namespace, name),
     secret: references.secret,
+    upstream: references.upstream,
   }
   const place = { context, reaches, meshPolicies }
   const settled = slotsAt(place, rooms)
   findings.push(...settled.findings)
-    upstream: references.upstream,
   const common = {
     kind: 'inbound' as const,
     port,

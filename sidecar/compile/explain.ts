@@ -28,15 +28,23 @@ export interface Explanation {
  * Every rule considered for a request, by the filters' own account. Pure: nothing is counted and no limit is spent.
  *
  * `facts.token` is what the caller says was verified; a signature is not checked here, and where no filter of the chain
- * verifies tokens there is none. Limits that depend on what came before (rate limits) are shown and taken as not reached.
+ * verifies tokens there is none; so it is with `facts.client` and keys. Limits that depend on what came before (rate limits) are shown and taken as not reached.
  */
 export function explain(chain: Chain, request: RequestView, facts: Facts): Explanation {
   const enforced = walk(chain.enforced, request, facts)
   return chain.shadow === undefined ? enforced : { ...enforced, dryRun: walk(chain.shadow, request, facts) }
 }
 
-function walk(steps: readonly Step[], request: RequestView, { token }: Facts): Omit<Explanation, 'dryRun'> {
-  const facts: Facts = token !== undefined && steps.some(({ filter }) => filter.verifiesToken) ? { token } : {}
+function walk(
+  steps: readonly Step[],
+  request: RequestView,
+  { token, client, externalAnswers }: Facts,
+): Omit<Explanation, 'dryRun'> {
+  const facts: Facts = {
+    ...(token !== undefined && steps.some(({ filter }) => filter.verifiesToken) && { token }),
+    ...(externalAnswers !== undefined && steps.some(({ filter }) => filter.asksServices) && { externalAnswers }),
+    ...(client !== undefined && steps.some(({ filter }) => filter.knowsClient) && { client }),
+  }
   const considerations: Consideration[] = []
   let rule: string | undefined
   for (const step of steps) {

@@ -250,6 +250,12 @@ export class Exchange implements Transaction, ForwardedRequest {
   }
 
   #deny(verdict: Deny, step: Step | undefined): void {
+    const { told } = verdict
+    const { refusalForm } = this.facts
+    const isHidden = refusalForm?.hidesExistence === true && (told?.status === 401 || told?.status === 403)
+    if (told !== undefined && !isHidden && !this.isGrpc) {
+      return this.#respond({ ...told, headers: [...told.headers] }, 'denied', refusalBy(verdict, step))
+    }
     this.refuse(verdict.denial, {
       outcome: 'denied',
       refusal: refusalBy(verdict, step),

@@ -1,0 +1,12 @@
+export interface AppOptions {
+  readonly role: 'desk' | 'guard'
+  readonly host: string
+  /** Default 8080. */
+  readonly port: number
+}
+
+/** What the app is told by its environment, as text. */
+export function readOptions(env: Readonly<Record<string, string | undefined>> = process.env): AppOptions {
+  const { ROLE, HOST = '0.0.0.0', PORT = '8080' } = env
+  return { role: ROLE === 'guard' ? 'guard' : 'desk', host: HOST, port: Number(PORT) }
+}
