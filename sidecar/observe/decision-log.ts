@@ -2,7 +2,9 @@ import { type SpiffeId, serviceAccountOf } from '../../model/spiffe-id.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { LogSink } from '../../runtime/log-sink.ts'
 import type { ConnectionRecord, Refusal, RequestRecord } from '../serve/observation.ts'
+import { isAuthentication } from './offence.ts'
 import { OnceASecond } from './once-a-second.ts'
+import { createPseudonyms } from './pseudonym.ts'
 
 /**
  * Which decisions are written: every one, refusals and would-be refusals only, or none.
@@ -51,6 +53,7 @@ export function createDecisionLog({ level, workload, sink, clock, tellThinned }:
   const wanted = (refusal: Refusal | undefined, wouldDeny: Refusal | undefined) =>
     level === 'all' || (level === 'denied' && (refusal !== undefined || wouldDeny !== undefined))
   const print = (line: Line) => sink.write(`${JSON.stringify(line)}\n`)
+  const pseudonyms = createPseudonyms()
   const thinned = new OnceASecond<() => Line>(clock, (lineOf, standsFor, reason) => {
     if (tellThinned !== undefined) tellThinned({ reason, line: lineOf(), standsFor })
     else print(standsFor === 1 ? lineOf() : { ...lineOf(), 'hauberk.refusals': standsFor })
@@ -73,7 +76,9 @@ export function createDecisionLog({ level, workload, sink, clock, tellThinned }:
         message: 'request',
         'ecs.version': ECS_VERSION,
         'event.dataset': DECISION_DATASET,
-        'event.category': ['web', ...(isAuthentication(record.refusal) ? ['authentication'] : [])],
+        'event.kind': 'event',
+        'event.category': ['web', ...(isAuthentication(record.refusal?.filter) ? ['authentication'] : [])],
+        'event.action': record.refusal?.denial ?? `request-${record.outcome}`,
         'event.type': [record.refusal === undefined ? 'allowed' : 'denied'],
         'event.outcome': record.outcome === 'allowed' || record.outcome === 'answered' ? 'success' : 'failure',
         'event.duration': Math.round(record.durationMs * 1_000_000),
@@ -88,7 +93,9 @@ export function createDecisionLog({ level, workload, sink, clock, tellThinned }:
         'url.path': record.path,
         'source.ip': record.clientIp,
         ...sourceOf(record.spiffeId),
-        ...(record.subject !== undefined && { 'user.id': record.subject }),
+        ...(record.subject !== undefined && {
+          ...{ 'user.id': record.subject, 'user.name': record.subject, 'user.hash': pseudonyms.of(record.subject) },
+        }),
         ...ruleOf(record.refusal, record.rule),
         'service.target.name': record.upstream,
         'hauberk.workload': workload,
@@ -110,7 +117,9 @@ export function createDecisionLog({ level, workload, sink, clock, tellThinned }:
         message: 'connection',
         'ecs.version': ECS_VERSION,
         'event.dataset': DECISION_DATASET,
+        'event.kind': 'event',
         'event.category': ['network'],
+        'event.action': record.refusal?.denial ?? `connection-${record.outcome}`,
         'event.type': ['connection', record.refusal === undefined ? 'allowed' : 'denied'],
         'event.outcome': record.outcome === 'allowed' ? 'success' : 'failure',
         'event.duration': Math.round(record.durationMs * 1_000_000),
@@ -138,10 +147,6 @@ export function createDecisionLog({ level, workload, sink, clock, tellThinned }:
 type Decided = Pick<RequestRecord | ConnectionRecord, 'direction' | 'refusal' | 'wouldDeny'>
 
 const ECS_VERSION = '8.10.0'
-
-function isAuthentication(refusal: Refusal | undefined): boolean {
-  return refusal?.filter === 'jwt'
-}
 
 function sourceOf(spiffeId: string | undefined): Readonly<Record<string, string>> {
   if (spiffeId === undefined) return {}

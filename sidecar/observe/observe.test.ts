@@ -8,6 +8,7 @@ import type { Refusal, RequestRecord } from '../serve/observation.ts'
 import { createDecisionLog, type ThinnedRefusals } from './decision-log.ts'
 import { createDecisionRing, MAX_DECISIONS } from './decision-ring.ts'
 import { createDryRunReport } from './dry-run-report.ts'
+import { createPseudonyms, MAX_PSEUDONYMS, pseudonymOf } from './pseudonym.ts'
 import { createSidecarMetrics } from './sidecar-metrics.ts'
 
 const REFUSAL: Refusal = {
@@ -57,10 +58,33 @@ test('a decision is one ECS line with who, what, the answer and whose rule it wa
   assert.equal(line['event.outcome'], 'failure')
   assert.equal(line['service.origin.name'], 'shop/web')
   assert.equal(line['user.id'], 'alice')
+  assert.equal(line['user.name'], 'alice')
+  assert.equal(line['user.hash'], pseudonymOf('alice'))
+  assert.equal(line['event.kind'], 'event')
+  assert.equal(line['event.action'], 'not-allowed')
   assert.equal(line['hauberk.denial'], 'not-allowed')
   assert.equal(line['rule.name'], 'own-orders')
   assert.equal(line['rule.ruleset'], 'shop/orders@3')
   assert.equal(line['http.response.status_code'], 403)
+})
+
+test('an allowed request, a refused token and a connection say in the words of ECS what they are', () => {
+  const sink = createMemorySink()
+  const log = createDecisionLog({ level: 'all', workload: 'shop/orders', sink, clock: createManualClock(0) })
+  log.request(record())
+  log.request(record({ refusal: { ...REFUSAL, filter: 'api-key', denial: 'api-key-invalid' } }))
+  const [allowed, refused] = sink.lines.map((line) => JSON.parse(line))
+  assert.deepEqual([allowed['event.action'], allowed['event.category']], ['request-allowed', ['web']])
+  assert.deepEqual([refused['event.action'], refused['event.category']], ['api-key-invalid', ['web', 'authentication']])
+})
+
+test('pseudonyms are remembered for as many users as there is room for', () => {
+  const pseudonyms = createPseudonyms()
+  for (let i = 0; i <= MAX_PSEUDONYMS; i++) pseudonyms.of(`user ${i}`)
+  assert.equal(pseudonyms.size, 1)
+  pseudonyms.of('x'.repeat(300))
+  assert.equal(pseudonyms.size, 1)
+  assert.equal(pseudonyms.of('alice'), pseudonymOf('alice'))
 })
 
 test('the level says which decisions are written', () => {
