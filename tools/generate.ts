@@ -1,5 +1,5 @@
 /**
- * Writes what is made from the sources: `crds/` and the chart's copy of it, and `docs/security-tests.md` from the names of
+ * Writes what is made from the sources: `crds/` and the chart's copy of it, the chart's dashboards, and `docs/security-tests.md` from the names of
  * the tests. With `--check` it writes nothing and fails where a file would change.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { customResourceDefinitions } from '../operator/crds/custom-resource-definitions.ts'
 import { SECTIONS } from '../policies/sections.ts'
+import { dashboardFiles } from './dashboards.ts'
 import { readRowTests, threatReport } from './threats.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -24,6 +25,7 @@ function generatedFiles(): ReadonlyMap<string, string> {
     const text = HEADER + stringify(crd, { version: '1.1', lineWidth: 120, aliasDuplicateObjects: false })
     for (const folder of CRD_FOLDERS) files.set(`${folder}/${name}.yaml`, text)
   }
+  for (const [name, text] of dashboardFiles()) files.set(`charts/hauberk/files/dashboards/${name}`, text)
   files.set('docs/security-tests.md', threatReport(readRowTests(ROOT)))
   return files
 }

@@ -288,7 +288,10 @@ test('monitors, dashboards and NetworkPolicies are there only where they are ask
     'networkPolicy.tcpOnlyNamespaces': ['shop', 'identity'],
   }
   assert.deepEqual(optional(await render({ values })), [
+    'ConfigMap hauberk-system/hauberk-dashboard-gateway',
     'ConfigMap hauberk-system/hauberk-dashboard-mesh',
+    'ConfigMap hauberk-system/hauberk-dashboard-security',
+    'ConfigMap hauberk-system/hauberk-dashboard-workload',
     'NetworkPolicy hauberk-system/hauberk-default',
     'NetworkPolicy hauberk-system/hauberk-gateways',
     'NetworkPolicy hauberk-system/hauberk-operator',
