@@ -76,7 +76,7 @@ export interface Facts {
   postgres?: PostgresLogin
   /** Who an API key says calls. Set by `api-key` when a key was good. */
   client?: Client
-  /** What services said that were asked about this request, in the order of asking. Set by `external-authorization`. */
+  /** What services said that were asked about this request, in the order of asking. Set by filters that ask (`asksServices`). */
   externalAnswers?: ExternalAnswer[]
   /** True when an `exempt` entry let the request pass without user authentication. */
   exempt?: boolean
@@ -105,6 +105,8 @@ export interface RefusalForm {
 }
 
 export interface ExternalAnswer {
+  /** Who had it asked. */
+  readonly filter: string
   /** Who was asked. */
   readonly upstream: string
   /** `failed-open`: there was no answer, and the policy lets requests pass then. */

@@ -11,6 +11,7 @@ test('filters stand in the order in which a request must meet them', () => {
   assert.equal(names[0], 'response', 'what refusals look like is known before anybody refuses')
   before('cors', 'jwt') // Browsers send preflights without credentials.
   before('jwt', 'authorization') // Rules speak of claims.
+  before('introspection', 'authorization')
   before('authorization', 'external-authorization') // Nobody is asked about what the rules refuse.
   before('external-authorization', 'rate-limit')
   before('authorization', 'rate-limit') // Who may not call spends nobody's allowance.

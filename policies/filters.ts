@@ -2,10 +2,20 @@ import type { Filter } from '../model/filter.ts'
 import { authorization } from './authorization/filter.ts'
 import { cors } from './cors/filter.ts'
 import { externalAuthorization } from './external-authorization/filter.ts'
+import { introspection } from './introspection/filter.ts'
 import { jwt } from './jwt/filter.ts'
 import { mtls } from './mtls/filter.ts'
 import { rateLimit } from './rate-limit/filter.ts'
 import { response } from './response/filter.ts'
 
 /** LIST 1: every filter, in the order that a request meets them. */
-export const FILTERS: readonly Filter[] = [response, mtls, cors, jwt, authorization, externalAuthorization, rateLimit]
+export const FILTERS: readonly Filter[] = [
+  response,
+  mtls,
+  cors,
+  jwt,
+  introspection,
+  authorization,
+  externalAuthorization,
+  rateLimit,
+]

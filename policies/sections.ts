@@ -2,6 +2,7 @@ import type { Section } from '../model/section.ts'
 import { authorizationSection } from './authorization/section.ts'
 import { corsSection } from './cors/section.ts'
 import { externalAuthorizationSection } from './external-authorization/section.ts'
+import { introspectionSection } from './introspection/section.ts'
 import { jwtSection } from './jwt/section.ts'
 import { mtlsSection } from './mtls/section.ts'
 import { rateLimitSection } from './rate-limit/section.ts'
@@ -13,6 +14,7 @@ export const SECTIONS: readonly Section[] = [
   mtlsSection,
   corsSection,
   jwtSection,
+  introspectionSection,
   authorizationSection,
   externalAuthorizationSection,
   rateLimitSection,

@@ -1,7 +1,7 @@
 import type { LookupAddress } from 'node:dns'
 import type { Socket } from 'node:net'
 import type { Resource } from '../../model/resource.ts'
-import { DEFAULT_SECRET_KEY, type TokenIssuerSpec } from '../../policies/jwt/token-issuer.ts'
+import { DEFAULT_SECRET_KEY, type JwksSource, type TokenIssuerSpec } from '../../policies/jwt/token-issuer.ts'
 import { fetchJwks, JwksError, parseJwks } from './fetch-jwks.ts'
 import type { IssuerFetch } from './issuer-keys.ts'
 
@@ -20,14 +20,14 @@ export interface IssuerSourceOptions {
 export function issuerSources(options: IssuerSourceOptions): ReadonlyMap<string, IssuerFetch> {
   const sources = new Map<string, IssuerFetch>()
   for (const { metadata, spec } of options.tokenIssuers) {
-    if (typeof spec === 'object' && spec !== null)
-      sources.set(metadata.name, sourceOf(spec as TokenIssuerSpec, options))
+    const { jwks } = (typeof spec === 'object' && spec !== null ? spec : {}) as Partial<TokenIssuerSpec>
+    // Without one its tokens are asked about, and nobody needs keys for them.
+    if (jwks !== undefined) sources.set(metadata.name, sourceOf(jwks, options))
   }
   return sources
 }
 
-function sourceOf({ jwks }: TokenIssuerSpec, options: IssuerSourceOptions): IssuerFetch {
-  const { uri, inline, secretRef } = jwks
+function sourceOf({ uri, inline, secretRef }: JwksSource, options: IssuerSourceOptions): IssuerFetch {
   if (inline !== undefined) {
     const text = JSON.stringify(inline)
     return { key: `inline ${text}`, refreshes: false, fetch: async () => ({ keys: parseJwks(text) }) }

@@ -53,7 +53,7 @@ export function issuerRefs(
   { spec }: Resource,
   snapshot: Snapshot,
 ): { readonly resolvedRefs: ConditionFound; readonly issues: readonly Issue[] } {
-  const { namespace, name, key = DEFAULT_SECRET_KEY } = (spec as TokenIssuerSpec).jwks.secretRef ?? {}
+  const { namespace, name, key = DEFAULT_SECRET_KEY } = (spec as TokenIssuerSpec).jwks?.secretRef ?? {}
   if (namespace === undefined || name === undefined) return { resolvedRefs: RESOLVED, issues: [] }
   const failed = (reason: string, message: string, fix?: string) => ({
     resolvedRefs: refused(reason, `${message}.`),

@@ -44,8 +44,11 @@ export function secretRefs(snapshot: Snapshot): readonly NamedSecret[] {
   }
   for (const issuer of snapshot.ofKind('TokenIssuer')) {
     const read = readTokenIssuer(issuer)
-    const ref = read.ok ? read.value.spec.jwks.secretRef : undefined
-    if (ref !== undefined) want(ref.namespace, ref.name, issuer)
+    if (!read.ok) continue
+    const { jwks, introspection } = read.value.spec
+    for (const ref of [jwks?.secretRef, introspection?.clientSecretRef]) {
+      if (ref !== undefined) want(ref.namespace, ref.name, issuer)
+    }
   }
   return [...wanted.keys()].sort().map((key) => {
     const { namespace, name, by } = wanted.get(key)!

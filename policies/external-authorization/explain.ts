@@ -21,8 +21,9 @@ export function explainExternalAuthorization(
     const got = `${request.method} ${request.path}`
     return [...lines, { filter: FILTER, outcome: 'allowed', field: 'exempt', expected: 'nobody is asked', got }]
   }
+  const answers = facts.externalAnswers?.filter(({ filter }) => filter === FILTER) ?? []
   for (const [i, authorizer] of config.authorizers.entries()) {
-    const line = explainAnswer(authorizer, facts.externalAnswers?.[i])
+    const line = explainAnswer(authorizer, answers[i])
     lines.push(line)
     if (line.outcome === 'denied') break
   }

@@ -67,7 +67,9 @@ describe('a request that another service decides on', () => {
     assert.equal(await ask(request, facts), CONTINUE)
     assert.deepEqual(facts.setRequestHeaders, [['x-user', 'ann']])
     assert.deepEqual(facts.removeRequestHeaders, ['x-user', 'x-group'])
-    assert.deepEqual(facts.externalAnswers, [{ upstream: 'shop/authorizer:80', outcome: 'allowed', detail: '' }])
+    assert.deepEqual(facts.externalAnswers, [
+      { filter: 'external-authorization', upstream: 'shop/authorizer:80', outcome: 'allowed', detail: '' },
+    ])
     const [asked] = calls.asked
     assert.equal(`${asked?.request.method} ${asked?.request.path}`, 'POST /orders?a=1')
     assert.deepEqual(Object.fromEntries(asked?.request.headers ?? []), {

@@ -4,6 +4,7 @@ import { fail, ok } from '../../model/result.ts'
 import { CONTINUE, type Verdict } from '../../model/verdict.ts'
 import { compileExemptions } from '../exemptions/compile.ts'
 import { readWire } from '../read-wire.ts'
+import { type Ask, askAlone, type OnAbandoned, SharedAnswers } from '../shared-answers.ts'
 import { type Answer, isOutage } from './answer.ts'
 import { answerKeyOf } from './answer-key.ts'
 import { applyAnswer } from './apply-answer.ts'
@@ -15,12 +16,16 @@ import {
   EXTERNAL_AUTHORIZATION_UNAVAILABLE,
 } from './denials.ts'
 import { explainExternalAuthorization } from './explain.ts'
-import { type Ask, askAlone, type OnAbandoned, SharedAnswers } from './shared-answers.ts'
 import { type ToldRequest, tell } from './told-request.ts'
+
+const FILTER = 'external-authorization'
+
+/** Milliseconds that a denial is remembered at most: whoever has just been let in should not be kept out for long. */
+export const MAX_DENIAL_MS = 5_000
 
 /** Has services decide that are no part of the mesh's own rules; a request passes where each of them allows it. */
 export const externalAuthorization = defineFilter<ExternalAuthorizationConfig>({
-  name: 'external-authorization',
+  name: FILTER,
   denials: EXTERNAL_AUTHORIZATION_DENIALS,
   // A service that is asked twice about one request may count it twice.
   repeatable: false,
@@ -64,10 +69,10 @@ function createAuthorizer(
   { calls, clock, crypto }: FilterDeps,
 ): Authorizer {
   const { upstream, requestHeaders, cache } = authorizer
-  const answers = cache === undefined ? undefined : new SharedAnswers(cache.ttlMs, clock.monotonic)
+  const answers = cache === undefined ? undefined : createAnswers(cache.ttlMs, clock.monotonic)
   const names = requestHeaders.toSorted()
 
-  const askFor = (told: ToldRequest, port: number): Ask => {
+  const askFor = (told: ToldRequest, port: number): Ask<Answer> => {
     return async (signal) => {
       if (calls === undefined) return { kind: 'none', reason: 'no-upstream', detail: 'nobody is asked here' }
       if (authorizer.protocol === 'http') return askHttp(authorizer, told, calls, signal)
@@ -79,7 +84,7 @@ function createAuthorizer(
   const conclude = (answer: Answer, request: RequestView, facts: Facts): Verdict => {
     facts.externalAnswers ??= []
     const told = (outcome: 'allowed' | 'denied' | 'failed-open' | 'unavailable', detail: string) =>
-      facts.externalAnswers?.push({ upstream, outcome, detail })
+      facts.externalAnswers?.push({ filter: FILTER, upstream, outcome, detail })
     switch (answer.kind) {
       case 'allowed':
         told('allowed', '')
@@ -120,6 +125,24 @@ function createAuthorizer(
     if (known !== undefined) return conclude(known, request, facts)
     return answers.ask(key, ask, onAbandoned).then((answer) => conclude(answer, request, facts))
   }
+}
+
+/** What is no answer is never remembered, and a denial for less than a yes. */
+function createAnswers(ttlMs: number, now: () => number): SharedAnswers<Answer> {
+  return new SharedAnswers<Answer>({
+    now,
+    overloaded: { kind: 'none', reason: 'overloaded', detail: 'too many questions are under way' },
+    keepMs({ kind }) {
+      switch (kind) {
+        case 'allowed':
+          return ttlMs
+        case 'denied':
+          return Math.min(ttlMs / 2, MAX_DENIAL_MS)
+        case 'none':
+          return 0
+      }
+    },
+  })
 }
 
 const RETRY_AFTER = [['retry-after', '1']] as const

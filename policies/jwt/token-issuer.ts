@@ -1,8 +1,10 @@
+import type { BackendReference } from '../../model/backend-calls.ts'
 import { DURATION_PATTERN, parseDuration } from '../../model/duration.ts'
 import { parseLabelSelector } from '../../model/match/labels.ts'
 import type { LabelSelector } from '../../model/resource.ts'
 import { fail, type Issue, issue, ok, type Result, under } from '../../model/result.ts'
 import type { JsonSchema } from '../../model/section.ts'
+import { backendRefSchema } from '../backend-ref-schema.ts'
 import { readWire } from '../read-wire.ts'
 import { ALGORITHMS, type Algorithm, DEFAULT_ALGORITHMS } from './algorithms.ts'
 import { IssuerConfig, MAX_CLAIMS_DEPTH, MAX_CLOCK_SKEW_MS, MAX_TOKEN_BYTES } from './config.ts'
@@ -13,7 +15,9 @@ import { usableKey } from './usable-key.ts'
 export interface TokenIssuerSpec {
   readonly issuer: string
   readonly audiences: readonly string[]
-  readonly jwks: JwksSource
+  /** Absent: its tokens say nothing by themselves, and `introspection` is there. */
+  readonly jwks?: JwksSource
+  readonly introspection?: IntrospectionSource
   readonly algorithms?: readonly Algorithm[]
   readonly typ?: readonly string[]
   readonly clockSkew?: string
@@ -28,6 +32,23 @@ export interface JwksSource {
   readonly inline?: { readonly keys: readonly Readonly<Record<string, unknown>>[] }
   readonly secretRef?: { readonly namespace: string; readonly name: string; readonly key?: string }
 }
+
+/** Whom to ask about tokens that say nothing by themselves (RFC 7662). */
+export interface IntrospectionSource {
+  readonly backendRef: BackendReference
+  readonly path: string
+  readonly clientId?: string
+  readonly clientSecretRef?: { readonly namespace: string; readonly name: string; readonly key?: string }
+  readonly timeout?: string
+  readonly maxAge?: string
+  readonly requireAudience?: boolean
+}
+
+/** The key of a Secret that holds a client secret when `clientSecretRef` names none. */
+export const DEFAULT_CLIENT_SECRET_KEY = 'client-secret'
+
+const MAX_INTROSPECTION_TIMEOUT_MS = 5_000
+const MAX_INTROSPECTION_AGE_MS = 3_600_000
 
 /** Absent: every namespace. Both: either admits. */
 export interface AllowedNamespaces {
@@ -59,14 +80,25 @@ export function admitsNamespace(
 /** What one issuer's spec shows to be wrong and a schema cannot see. Paths are below `spec`. */
 export function reviewTokenIssuer(spec: TokenIssuerSpec): readonly Issue[] {
   const issues: Issue[] = []
-  const { allowedNamespaces, jwks } = spec
+  const { allowedNamespaces, jwks, introspection } = spec
   if (allowedNamespaces?.selector !== undefined) {
     const parsed = parseLabelSelector(allowedNamespaces.selector)
     if (!parsed.ok) issues.push(...parsed.issues.map((found) => under('allowedNamespaces.selector', found)))
   }
   const skew = parseDuration(spec.clockSkew ?? DEFAULT_CLOCK_SKEW)
   if (!skew.ok) issues.push(...skew.issues.map((found) => under('clockSkew', found)))
-  const keys = (jwks.inline?.keys ?? []).map((key) => usableKey(key, spec.algorithms ?? DEFAULT_ALGORITHMS))
+  const duration = (field: 'timeout' | 'maxAge', maxMs: number) => {
+    const text = introspection?.[field]
+    if (text === undefined) return
+    const parsed = parseDuration(text)
+    if (!parsed.ok) issues.push(...parsed.issues.map((found) => under(`introspection.${field}`, found)))
+    else if (parsed.value > maxMs || (field === 'timeout' && parsed.value < 1)) {
+      issues.push(issue('out-of-range', `introspection.${field}`, `is not at most ${maxMs / 1_000}s`))
+    }
+  }
+  duration('timeout', MAX_INTROSPECTION_TIMEOUT_MS)
+  duration('maxAge', MAX_INTROSPECTION_AGE_MS)
+  const keys = (jwks?.inline?.keys ?? []).map((key) => usableKey(key, spec.algorithms ?? DEFAULT_ALGORITHMS))
   // One key that is of no use does no harm beside one that is; none that is closes whatever names this issuer.
   const severity = keys.some(({ ok }) => ok) ? 'warning' : 'error'
   for (const [i, key] of keys.entries()) {
@@ -81,6 +113,10 @@ export function issuerConfigOf(
   spec: TokenIssuerSpec,
   maxTokenLifetimeSeconds: number | undefined,
 ): Result<IssuerConfig> {
+  if (spec.jwks === undefined) {
+    const message = 'has no jwks: its tokens are not signed for everybody to verify'
+    return fail(issue('unresolved-token-issuer', '', message, 'ask for them by authentication.introspection'))
+  }
   const skew = parseDuration(spec.clockSkew ?? DEFAULT_CLOCK_SKEW)
   const maxAge = parseDuration(spec.cache?.maxAge ?? DEFAULT_CACHE.maxAge)
   const issues = [
@@ -235,6 +271,91 @@ const jwksSchema: JsonSchema = {
   ],
 }
 
+const secretSchema = (description: string, key: JsonSchema): JsonSchema => ({
+  type: 'object',
+  description,
+  required: ['namespace', 'name'],
+  properties: {
+    namespace: {
+      type: 'string',
+      minLength: 1,
+      maxLength: 63,
+      pattern: DNS_LABEL,
+      description: 'namespace of the Secret. No default.',
+    },
+    name: {
+      type: 'string',
+      minLength: 1,
+      maxLength: 253,
+      pattern: DNS_SUBDOMAIN,
+      description: 'name of the Secret. No default.',
+    },
+    key,
+  },
+})
+
+const introspectionSchema: JsonSchema = {
+  type: 'object',
+  description:
+    'introspection says where to ask about tokens that say nothing by themselves (RFC 7662). Sidecars ask, by their own connections, where a policy has authentication.introspection. Default: nobody is asked.',
+  required: ['backendRef', 'path'],
+  properties: {
+    backendRef: backendRefSchema(
+      'backendRef names the authorization server: a Service, with its namespace, or a host that MeshConfig egress names. No default.',
+    ),
+    path: {
+      type: 'string',
+      minLength: 1,
+      maxLength: 1_024,
+      pattern: '^/[!"$-~]*$',
+      description: 'path of the introspection endpoint. No default.',
+    },
+    clientId: {
+      type: 'string',
+      minLength: 1,
+      maxLength: 256,
+      pattern: '^[ -~]+$',
+      description:
+        'clientId is whom the mesh is known as there: with clientSecretRef by client_secret_basic, without it by name, for servers that know by mutual TLS who asks. Default: the mesh is not known by name.',
+    },
+    clientSecretRef: secretSchema(
+      'clientSecretRef names the Secret that holds the secret of clientId. Default: there is none.',
+      {
+        type: 'string',
+        minLength: 1,
+        maxLength: 253,
+        pattern: '^[-._a-zA-Z0-9]+$',
+        description: `key of the Secret whose value it is. Default: ${DEFAULT_CLIENT_SECRET_KEY}.`,
+      },
+    ),
+    timeout: {
+      type: 'string',
+      maxLength: 32,
+      pattern: DURATION_PATTERN,
+      description:
+        'timeout is how long an answer may take, at most 5s. A request without one is answered 503. Default: 1s.',
+    },
+    maxAge: {
+      type: 'string',
+      maxLength: 32,
+      pattern: DURATION_PATTERN,
+      description:
+        'maxAge is how long a token is taken for active without asking again, at most 1h, and never beyond its exp: what the server revokes meanwhile still passes. 0s asks each time. Default: 1m.',
+    },
+    requireAudience: {
+      type: 'boolean',
+      description:
+        'requireAudience refuses tokens of which the server says no aud. Without it a token for any other service of the same server is good here too. Default: true.',
+    },
+  },
+  'x-kubernetes-validations': [
+    {
+      rule: '!has(self.clientSecretRef) || has(self.clientId)',
+      message: 'a client secret is that of a clientId',
+    },
+  ],
+}
+
 const selectorSchema: JsonSchema = {
   type: 'object',
   description: 'selector admits the namespaces whose labels it selects; an empty one selects all. Default: none.',
@@ -279,7 +400,13 @@ export const tokenIssuerSchema: JsonSchema = {
   type: 'object',
   description:
     'spec says whose tokens are good, for whom, and how they are verified. It takes effect where a SecurityPolicy names this issuer.',
-  required: ['issuer', 'audiences', 'jwks'],
+  required: ['issuer', 'audiences'],
+  'x-kubernetes-validations': [
+    {
+      rule: 'has(self.jwks) || has(self.introspection)',
+      message: 'at least one of jwks and introspection must be set',
+    },
+  ],
   properties: {
     issuer: {
       type: 'string',
@@ -299,6 +426,7 @@ export const tokenIssuerSchema: JsonSchema = {
         'audiences are the names that this mesh answers to: the claim aud must hold one of them. No default, at least one.',
     },
     jwks: jwksSchema,
+    introspection: introspectionSchema,
     algorithms: {
       type: 'array',
       minItems: 1,
