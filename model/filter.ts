@@ -84,7 +84,12 @@ export interface SharedTimes {
   subtract(key: string, amount: number, nowMs: number): void
 }
 
-export type FilterCounter = 'tokens_cached' | 'tokens_verified' | 'tokens_rejected' | 'rate_limit_keys_evicted'
+export type FilterCounter =
+  | 'tokens_cached'
+  | 'tokens_verified'
+  | 'tokens_rejected'
+  | 'rate_limit_keys_evicted'
+  | 'requests_failed_open'
 
 export interface FilterClock {
   /** Milliseconds since the epoch. For `exp` and `nbf`. */

@@ -18,7 +18,7 @@ const DEFINED =
 const NAMED_GAUGE = /\bgauge\(\s*'(hauberk_[a-z0-9_]+)',/g
 
 /** What `${name}` stands for: the counters that filters may count. */
-const FILTER_COUNTERS = /type FilterCounter =([^\n;]+)/
+const FILTER_COUNTERS = /type FilterCounter =((?:\s*\|?\s*'\w+')+)/
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the text of the sources that is meant
 const FILTER_TEMPLATE = 'hauberk_${name}_total'

@@ -129,6 +129,15 @@ describe('a service that a policy has asked', () => {
     }
   })
 
+  it('is not the workload itself, which would ask itself about its own questions for ever', () => {
+    const config = ordersOf(
+      translate(snapshotOf([...WORLD, asking({ backendRef: { name: 'orders', port: 80 } })]), deps),
+    )
+    const slot = slotOf(config)
+    assert.ok(slot?.state === 'unresolved')
+    assert.match(slot.reason, /serves itself/)
+  })
+
   it('F20: is refused for by sidecars that cannot ask, which are not told of hosts outside', () => {
     const backendRef = { host: 'authz.example.com', port: 443 }
     const config = ordersOf(translate(snapshotOf([...WORLD, EGRESS, asking({ backendRef })]), deps))

@@ -1,6 +1,8 @@
 import type { InboundListener, RouteMatch, WorkloadConfig } from '../../contract/workload-config.ts'
 import { CONTRACT_VERSION } from '../../contract/workload-config.ts'
+import { fail, issue, type Result } from '../../model/result.ts'
 import type { SectionContext } from '../../model/section.ts'
+import type { FoundUpstream } from './backend-references.ts'
 import { type Finding, mtlsModeOf, type Rooms, slotsAt } from './levels.ts'
 import type { MeshSettings } from './mesh-settings.ts'
 import type { InboundFacts, WorkloadFacts } from './namespace.ts'
@@ -65,6 +67,15 @@ export function translateSidecar(slice: SidecarSlice, rooms: Rooms, references: 
   return { config, findings }
 }
 
+/** Who would have to ask itself about each question would ask for ever. */
+function notOfItself(found: Result<FoundUpstream>, { ports }: WorkloadFacts): Result<FoundUpstream> {
+  if (!found.ok || !ports.some(({ label }) => label === `Service/${found.value.upstream}`)) return found
+  const message = `names ${found.value.upstream}, which this workload serves itself`
+  return fail(
+    issue('backend-not-resolved', '', message, 'leave the service that is asked out of what the policy is for'),
+  )
+}
+
 function inboundListener(
   { port, protocol, appProtocol, label, reaches }: InboundFacts,
   { workload, mesh, meshPolicies }: SidecarSlice,
@@ -83,7 +94,7 @@ function inboundListener(
     ...(mesh.maxTokenLifetimeSeconds !== undefined && { maxTokenLifetimeSeconds: mesh.maxTokenLifetimeSeconds }),
     tokenIssuer: (name) => references.tokenIssuer(workload.namespace, name),
     secret: references.secret,
-    upstream: references.upstream,
+    upstream: (reference, by) => notOfItself(references.upstream(reference, by), workload),
   }
   const place = { context, reaches, meshPolicies }
   const settled = slotsAt(place, rooms)

@@ -25,6 +25,7 @@ function configOf(words: Partial<AuthorizerConfig> = {}): ExternalAuthorizationC
 
 interface Asking {
   readonly calls: ScriptedCalls
+  readonly counts: ReadonlyMap<string, number>
   advance(ms: number): void
   ask(request?: RequestView, facts?: Facts): Verdict | Promise<Verdict>
 }
@@ -37,7 +38,12 @@ function asking(words: Partial<AuthorizerConfig>, answer: (times: number) => Sai
   const crypto = { ...deps.crypto, sha256: (text: string) => text }
   const compiled = externalAuthorization.compile(configOf(words), { ...deps, crypto, calls })
   assert.ok(compiled.ok, JSON.stringify(compiled))
-  return { calls, advance: deps.advance, ask: (request = requestOf(), facts = {}) => compiled.value(request, facts) }
+  return {
+    calls,
+    counts: deps.counts,
+    advance: deps.advance,
+    ask: (request = requestOf(), facts = {}) => compiled.value(request, facts),
+  }
 }
 
 const USER: Facts['token'] = {
@@ -145,7 +151,9 @@ describe('a request that another service decides on', () => {
     const open = ['no-upstream', 'unreachable', 'timeout', 'reset'] as const
     for (const said of [...open.map(failed), answered(503)]) {
       const facts: Facts = {}
-      assert.equal(await asking({ failOpen: true }, () => said).ask(requestOf(), facts), CONTINUE)
+      const { ask, counts } = asking({ failOpen: true }, () => said)
+      assert.equal(await ask(requestOf(), facts), CONTINUE)
+      assert.equal(counts.get('requests_failed_open'), 1)
       assert.equal(facts.externalAnswers?.[0]?.outcome, 'failed-open')
     }
     for (const said of [failed('overloaded'), failed('protocol'), failed('too-large'), answered(403)]) {

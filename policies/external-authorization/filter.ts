@@ -66,7 +66,7 @@ function askAll(
 function createAuthorizer(
   authorizer: AuthorizerConfig,
   workload: string,
-  { calls, clock, crypto }: FilterDeps,
+  { calls, clock, crypto, count }: FilterDeps,
 ): Authorizer {
   const { upstream, requestHeaders, cache } = authorizer
   const answers = cache === undefined ? undefined : createAnswers(cache.ttlMs, clock.monotonic)
@@ -104,6 +104,7 @@ function createAuthorizer(
         const detail = `${upstream}: ${answer.reason}: ${answer.detail}`
         if (authorizer.failOpen && isOutage(answer)) {
           told('failed-open', detail)
+          count('requests_failed_open')
           return CONTINUE
         }
         told('unavailable', detail)

@@ -108,6 +108,8 @@ export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): S
     tokens_cached: 'Tokens that were found in the cache of verified ones.',
     tokens_verified: 'Tokens whose signature was verified.',
     tokens_rejected: 'Tokens that were refused.',
+    requests_failed_open:
+      'Requests that passed without the answer of a service that should have been asked, because a policy fails open.',
     rate_limit_keys_evicted: 'Clients forgotten by a rate limit that remembers as many as it may.',
   } satisfies Record<FilterCounter, string>
   const counters = Object.fromEntries(

@@ -16,6 +16,7 @@ import { loadSync } from '@grpc/proto-loader'
 import type { FilterSlots, WorkloadConfig } from '../../contract/workload-config.ts'
 import type { AuthorizerConfig } from '../../policies/external-authorization/config.ts'
 import { externalAuthorization } from '../../policies/external-authorization/filter.ts'
+import { response } from '../../policies/response/filter.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { openssl } from '../../runtime/crypto/openssl.ts'
 import { compile } from '../compile/compile.ts'
@@ -62,9 +63,14 @@ async function startAsking(
   appPort: number,
   authorizerPort: number | undefined,
   words: Partial<AuthorizerConfig>,
+  hidesExistence = false,
 ): Promise<TestPlane> {
   const config: WorkloadConfig = workloadConfig(
-    [gateway({ routes: [route(forwardTo('shop/orders:80'), { filters: slotOf({ ...CONFIG, ...words }) })] })],
+    [
+      gateway({
+        routes: [route(forwardTo('shop/orders:80'), { filters: slotsOf({ ...CONFIG, ...words }, hidesExistence) })],
+      }),
+    ],
     {
       workload: 'shop/gateway',
       role: 'gateway',
@@ -85,7 +91,7 @@ async function startAsking(
     calls: callsOf(() => plane),
     count() {},
   }
-  const compiled = compile(config, undefined, deps, [externalAuthorization])
+  const compiled = compile(config, undefined, deps, [response, externalAuthorization])
   assert.ok(compiled.ok, JSON.stringify(compiled))
   const started = await startPlane(t, {
     identity: await mesh.identity('gateway'),
@@ -100,9 +106,11 @@ async function startAsking(
   return started
 }
 
-function slotOf(authorizer: AuthorizerConfig): FilterSlots {
+function slotsOf(authorizer: AuthorizerConfig, hidesExistence: boolean): FilterSlots {
   const config = { authorizers: [authorizer], workload: 'shop/orders', exempt: [], exemptWithin: [] }
+  const form = { deniedStatus: 403, format: 'problem-json', hidesExistence, headers: [] }
   return {
+    response: [{ state: 'resolved', mode: 'enforce', origins: ['shop/asks@1'], config: form }],
     'external-authorization': [{ state: 'resolved', mode: 'enforce', origins: ['shop/asks@1'], config }],
   }
 }
@@ -113,16 +121,19 @@ interface Got {
   readonly body: string
 }
 
-function get(plane: TestPlane, path: string, headers: Record<string, string> = {}): Promise<Got> {
+function get(plane: TestPlane, path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Got> {
   return new Promise((resolve, reject) => {
-    const asked = request({ host: '127.0.0.1', port: plane.port('http'), path, headers, agent: false }, (response) => {
-      let body = ''
-      response.setEncoding('utf8')
-      response.on('data', (chunk) => {
-        body += chunk
-      })
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }))
-    })
+    const asked = request(
+      { host: '127.0.0.1', port: plane.port('http'), method, path, headers, agent: false },
+      (response) => {
+        let body = ''
+        response.setEncoding('utf8')
+        response.on('data', (chunk) => {
+          body += chunk
+        })
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }))
+      },
+    )
     asked.on('error', reject)
     asked.end()
   })
@@ -301,6 +312,19 @@ describe('an authorizer that speaks HTTP', () => {
     assert.equal((JSON.parse(allowed.body) as Record<string, string>)['x-user'], 'ann')
     const denied = await get(plane, '/a?b=c', { 'x-user': 'root' })
     assert.deepEqual([denied.status, denied.headers['www-authenticate'], denied.body], [401, 'Bearer', 'GET /a?b=c'])
+  })
+
+  test('denies in the form of gRPC to a call of gRPC, and not at all where existence is hidden', async (t) => {
+    const app = await echo(t)
+    const authorizer = await httpBackend(t, (_asked, response) => response.writeHead(401, { 'x-why': 'x' }).end('who?'))
+    const plane = await startAsking(t, app.port, authorizer.port, { clientHeaders: ['x-why'] }, true)
+    const hidden = await get(plane, '/')
+    assert.deepEqual([hidden.status, hidden.headers['x-why']], [404, undefined])
+    assert.doesNotMatch(hidden.body, /who\?|external/)
+    const open = await startAsking(t, app.port, authorizer.port, { clientHeaders: ['x-why'] })
+    const called = await get(open, '/shop.Orders/Get', { 'content-type': 'application/grpc', te: 'trailers' }, 'POST')
+    assert.equal(called.status, 200)
+    assert.equal(called.headers['grpc-status'], String(status.PERMISSION_DENIED))
   })
 
   test('F13: that answers nothing has requests refused in time, or passed where the policy fails open', async (t) => {
