@@ -28,6 +28,8 @@ export interface ReportedOperator {
   readonly kinds: readonly KindStanding[]
   /** Whether the API server has our webhooks with their path and the roots, as last read. */
   readonly webhooksInPlace: boolean
+  /** Since when its metrics can be read, and when they were the last time, in milliseconds since the epoch. Absent: nobody is allowed to. */
+  readonly metrics?: { readonly since: number; readonly readAt?: number }
 }
 
 /** Unmeshed pods that one report names. */
@@ -41,11 +43,12 @@ export interface ClusterReportOptions extends Omit<Parameters<typeof statusRepor
   readonly replicas: readonly ReplicaState[]
   readonly kinds: readonly KindStanding[]
   readonly webhooksInPlace: boolean
+  readonly metrics: ReportedOperator['metrics'] | undefined
   readonly unmeshed: readonly UnmeshedPod[]
 }
 
 export function clusterReport(options: ClusterReportOptions): ClusterReport {
-  const { name, release, leads, leader, replicas, kinds, webhooksInPlace, unmeshed, ...known } = options
+  const { name, release, leads, leader, replicas, kinds, webhooksInPlace, metrics, unmeshed, ...known } = options
   return {
     ...statusReport({ ...known, fileIssues: [], locate: () => undefined }),
     operator: {
@@ -57,6 +60,7 @@ export function clusterReport(options: ClusterReportOptions): ClusterReport {
       replicas,
       kinds,
       webhooksInPlace,
+      ...(metrics !== undefined && { metrics }),
     },
     unmeshedPods: unmeshed.slice(0, MAX_REPORTED_PODS),
     unmeshed: unmeshed.length,

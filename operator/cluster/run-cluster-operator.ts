@@ -27,7 +27,7 @@ import { type Store, whenSynced } from '../store/store.ts'
 import { meshSettingsOf } from '../translate/mesh-settings.ts'
 import { openAdminToken } from './admin-token.ts'
 import { problemEvent, stepEvent } from './authority-events.ts'
-import { clusterReport } from './cluster-report.ts'
+import { clusterReport, type ReportedOperator } from './cluster-report.ts'
 import { makeDefaultResources } from './default-resources.ts'
 import { type Election, runElection } from './election.ts'
 import { type LeaderWork, runLeaderWork } from './leader-work.ts'
@@ -259,6 +259,7 @@ async function run(
       kinds: source.standings(),
       webhooksInPlace: admission.isInPlace(),
       unmeshed: unmeshed(),
+      metrics: metricsServer && readingOf(metricsServer, metricsSince),
     })
   metricsServer = await startMetricsServer({
     ...listen,
@@ -272,6 +273,7 @@ async function run(
     log,
   })
   const admin = await startAdminServer({
+  const metricsSince = clock.now()
     port: ports.admin,
     token: adminToken,
     metrics,
@@ -371,4 +373,9 @@ async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
     throw signal.reason
   })
   return Promise.race([promise, ended])
+}
+
+function readingOf({ readAt }: MetricsServer, since: number): NonNullable<ReportedOperator['metrics']> {
+  const last = readAt()
+  return { since, ...(last !== undefined && { readAt: last }) }
 }

@@ -82,6 +82,16 @@ test('T32: the metrics are told to the scraper that is allowed, and nothing else
   assert.equal((await scrape(prometheus, '/metrics', 'POST'))[0], 404)
 })
 
+test('the server knows when its metrics were read, and what was refused was no reading', async (t) => {
+  const { scrape, become, server } = await start(t)
+  await scrape(await become(ORDERS))
+  await scrape(await become(PROMETHEUS), '/status')
+  assert.equal(server?.readAt(), undefined)
+  const before = Date.now()
+  await scrape(await become(PROMETHEUS))
+  assert.ok((server?.readAt() ?? 0) >= before)
+})
+
 test('T32: the connection of anybody else is closed without an answer', async (t) => {
   const { scrape, become, identity } = await start(t)
   const foreign = await issueServerIdentity(await openMemoryAuthority(systemClock), PROMETHEUS)

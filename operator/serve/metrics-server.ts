@@ -11,6 +11,8 @@ import { operatorTlsOptions, type ServerIdentity } from '../identity/server-iden
 
 export interface MetricsServer {
   readonly port: number
+  /** When the metrics were told the last time, in milliseconds since the epoch; undefined: never. */
+  readAt(): number | undefined
   /** The operator has another certificate, or trusts other roots. */
   renew(identity: ServerIdentity): void
   /** Stops listening and cuts what is open. */
@@ -52,6 +54,10 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   /** Judged for each request too: a certificate ends while its connection is open (T06). */
   const isAllowed = (socket: unknown) =>
     judgeSvid(verifiedCertificateOf(socket), { trustDomain, role: 'client', nowMs: clock.now(), spiffeIds }).ok
+  let readAt: number | undefined
+  const tell = answer(options, () => {
+    readAt = clock.now()
+  })
   const limits = {
     maxHeaderSize: 8_192,
     headersTimeout: REQUEST_MS,
@@ -63,14 +69,14 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
     : createSecureServer(
         { ...limits, ...operatorTlsOptions(identity), handshakeTimeout: REQUEST_MS },
         (...exchange) => {
-          if (isAllowed(exchange[0].socket)) answer(options)(...exchange)
+          if (isAllowed(exchange[0].socket)) tell(...exchange)
           else exchange[0].socket.destroy()
         },
       )
   secure?.prependListener('secureConnection', (socket) => {
     if (!isAllowed(socket)) socket.destroy()
   })
-  const server = secure ?? createPlainServer(limits, answer(options))
+  const server = secure ?? createPlainServer(limits, tell)
   server.maxConnections = MAX_CONNECTIONS
   server.on('clientError', (_error, socket) => socket.destroy())
   server.on('tlsClientError', (_error, socket) => socket.destroy())
@@ -85,6 +91,7 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   server.on('error', (err) => log.error('metrics server failed', { err }))
   return {
     port: (server.address() as AddressInfo).port,
+    readAt: () => readAt,
     renew: (next) => secure?.setSecureContext(operatorTlsOptions(next)),
     close() {
       return new Promise((closed) => {
@@ -95,7 +102,7 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   }
 }
 
-function answer({ metrics, log }: MetricsServerOptions): RequestListener {
+function answer({ metrics, log }: MetricsServerOptions, onRead: () => void): RequestListener {
   return (request, response) => {
     if (request.url !== '/metrics' || (request.method !== 'GET' && request.method !== 'HEAD')) {
       response.writeHead(404, { 'content-type': 'text/plain', connection: 'close' }).end('not found\n')
@@ -109,6 +116,7 @@ function answer({ metrics, log }: MetricsServerOptions): RequestListener {
           'x-content-type-options': 'nosniff',
         })
         response.end(text)
+        onRead()
       },
       (err: unknown) => {
         log.error('metrics could not be told', { err })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { ReportedOperator } from '../../../operator/cluster/cluster-report.ts'
 import { policyYaml, workloadYaml } from '../../testing/files.ts'
 import type { ClusterFacts, SidecarFacts } from '../facts.ts'
 import type { Conditioned, Named, Pod } from '../objects.ts'
@@ -47,6 +48,14 @@ const value = <T>(look: Look<T> | undefined): T => {
   assert.ok(look?.kind === 'seen')
   return look.value
 }
+/** As the operator that leads says of itself. */
+const withOperator =
+  ({ metrics }: Pick<ReportedOperator, 'metrics'>): Change =>
+  ({ status }) => {
+    assert.ok(!('silent' in status) && status.operator)
+    const { metrics: _, ...operator } = status.operator
+    return { status: { ...status, operator: { ...operator, ...(metrics && { metrics }) } } }
+  }
 const withDefinition =
   (name: string, look: (before: ClusterFacts) => ReturnType<ClusterFacts['definitions']['get']>): Change =>
   (facts) => ({ definitions: new Map([...facts.definitions, [name, look(facts) ?? ABSENT]]) })
@@ -196,6 +205,13 @@ const CASES: readonly (readonly [
     /gone_uid, who holds it, is gone/,
   ],
   ['mesh-status', () => ({ status: { silent: 'exit code 1' } }), 'error', /cannot be asked: exit code 1/],
+  [
+    'metrics-read',
+    withOperator({ metrics: { since: sound.nowMs - 1_000_000, readAt: sound.nowMs - 960_000 } }),
+    'warning',
+    /nobody has read its metrics for 16 minutes/,
+  ],
+  ['metrics-read', withOperator({}), 'warning', /lets nobody read its metrics/],
   ['versions', () => ({ release: '0.2.0' }), 'warning', /this program is 0\.2\.0 and the operator 0\.1\.0/],
   [
     'versions',

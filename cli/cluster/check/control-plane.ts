@@ -68,9 +68,30 @@ export const CONTROL_PLANE: CheckSection = {
         return judged([], `${counted(workloads.length, 'workload')}, ${counted(resources.length, 'resource')}`)
       },
     },
+    { id: 'metrics-read', title: 'somebody reads the metrics', judge: judgeMetricsRead },
     { id: 'versions', title: 'operator, sidecars and this program are of one release', judge: judgeVersions },
     { id: 'mesh-config', title: 'there is a MeshConfig', judge: judgeMeshConfig },
   ],
+}
+
+/** Many times longer than anybody waits between two readings. */
+const UNREAD_MS = 15 * 60_000
+
+function judgeMetricsRead({ status, nowMs }: ClusterFacts): Judgement {
+  if ('silent' in status) return skipped('the operator is silent')
+  const { operator } = status
+  if (operator === undefined) return skipped('the operator is of a release that does not say')
+  const { metrics } = operator
+  const fix = 'see metrics and alerts of the chart, and docs/monitoring.md'
+  if (metrics === undefined) {
+    const message = 'lets nobody read its metrics: whoever attacks the mesh does so unseen'
+    return judged([warn(DEPLOYMENT, message, fix)])
+  }
+  const { since, readAt } = metrics
+  const unreadMs = nowMs - (readAt ?? since)
+  if (unreadMs < UNREAD_MS) return judged([], readAt === undefined ? 'not yet' : undefined)
+  const message = `nobody has read its metrics for ${Math.round(unreadMs / 60_000)} minutes: whoever attacks the mesh does so unseen`
+  return judged([warn(DEPLOYMENT, message, fix)])
 }
 
 function judgeReady({ deployment, pods }: ClusterFacts): Judgement {

@@ -1,8 +1,9 @@
 import { SIDECAR_CONTAINER, TRUST_ANCHORS_CONFIG_MAP, TRUST_ANCHORS_KEY } from '../../../contract/pod.ts'
-import type { WorkloadConfig } from '../../../contract/workload-config.ts'
+import { CONTRACT_VERSION, type WorkloadConfig } from '../../../contract/workload-config.ts'
 import { createTestCa } from '../../../model/x509/testing/test-ca.ts'
 import { WEBHOOK_CONFIGURATIONS, WEBHOOK_SERVICE } from '../../../operator/admission/ca-bundle.ts'
 import { webhookPath } from '../../../operator/admission/secret-path.ts'
+import type { ClusterReport } from '../../../operator/cluster/cluster-report.ts'
 import { customResourceDefinitions } from '../../../operator/crds/custom-resource-definitions.ts'
 import { GATEWAY_API_CRDS } from '../../../operator/gateways/class-status.ts'
 import { CONTROLLER_NAME } from '../../../operator/resources/gateway.ts'
@@ -110,7 +111,14 @@ export async function soundFacts(): Promise<ClusterFacts> {
     ...{ pod: meshed, certificates: [svid.row], roots: [root], config },
     issuers: [{ ...issuer.row, notBefore: new Date(nowMs - 1_000).toISOString(), notAfterMs: nowMs + yearMs }],
   }
-  const status: StatusReport = {
+  const status: StatusReport & Pick<ClusterReport, 'operator'> = {
+    operator: {
+      ...{ name: 'operator-1', release: RELEASE, contract: CONTRACT_VERSION, leads: true, leader: 'operator-1' },
+      ...{ kinds: [], webhooksInPlace: true, metrics: { since: nowMs - 3_600_000, readAt: nowMs - 30_000 } },
+      replicas: [
+        { replica: 'operator-2', release: RELEASE, connected: true, sidecars: 0, self: { trusts: [root], root } },
+      ],
+    },
     resources: [],
     workloads: [
       {
