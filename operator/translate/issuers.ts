@@ -2,6 +2,7 @@ import type { Resource } from '../../model/resource.ts'
 import { type Issue, issue, under } from '../../model/result.ts'
 import {
   admitsNamespace,
+  DEFAULT_CLIENT_SECRET_KEY,
   DEFAULT_SECRET_KEY,
   reviewTokenIssuer,
   type TokenIssuerSpec,
@@ -48,16 +49,35 @@ export function issuerBook(snapshot: Snapshot, reviewIssuer: ReviewIssuer): Issu
   }
 }
 
-/** Whether the Secret that a TokenIssuer names is there. Where it is not, its tokens are answered 503. */
+/** Whether the Secrets that a TokenIssuer names are there. Where one is not, its tokens are answered 503. */
 export function issuerRefs(
   { spec }: Resource,
   snapshot: Snapshot,
 ): { readonly resolvedRefs: ConditionFound; readonly issues: readonly Issue[] } {
-  const { namespace, name, key = DEFAULT_SECRET_KEY } = (spec as TokenIssuerSpec).jwks?.secretRef ?? {}
-  if (namespace === undefined || name === undefined) return { resolvedRefs: RESOLVED, issues: [] }
+  const { jwks, introspection } = spec as TokenIssuerSpec
+  const refs = [
+    { path: 'spec.jwks.secretRef', ref: jwks?.secretRef, fallback: DEFAULT_SECRET_KEY },
+    {
+      path: 'spec.introspection.clientSecretRef',
+      ref: introspection?.clientSecretRef,
+      fallback: DEFAULT_CLIENT_SECRET_KEY,
+    },
+  ]
+  const found = refs.map(({ path, ref, fallback }) => secretRef(snapshot, path, ref, fallback))
+  return found.find(({ issues }) => issues.length > 0) ?? { resolvedRefs: RESOLVED, issues: [] }
+}
+
+function secretRef(
+  snapshot: Snapshot,
+  path: string,
+  ref: { readonly namespace: string; readonly name: string; readonly key?: string } | undefined,
+  fallback: string,
+): ReturnType<typeof issuerRefs> {
+  if (ref === undefined) return { resolvedRefs: RESOLVED, issues: [] }
+  const { namespace, name, key = fallback } = ref
   const failed = (reason: string, message: string, fix?: string) => ({
     resolvedRefs: refused(reason, `${message}.`),
-    issues: [issue('secret-not-resolved', 'spec.jwks.secretRef', message, fix)],
+    issues: [issue('secret-not-resolved', path, message, fix)],
   })
   if (snapshot.get(UNREADABLE_SECRET, namespace, name) !== undefined) {
     const { message, fix } = secretGrant(namespace, name)
