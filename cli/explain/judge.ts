@@ -1,6 +1,8 @@
 import type { RouteConfig } from '../../contract/workload-config.ts'
-import type { VerifiedToken } from '../../model/request.ts'
+import type { ExternalAnswer, VerifiedToken } from '../../model/request.ts'
 import type { Denial } from '../../model/verdict.ts'
+import type { ExternalAuthorizationConfig } from '../../policies/external-authorization/config.ts'
+import { externalAuthorization } from '../../policies/external-authorization/filter.ts'
 import type { JwtConfig } from '../../policies/jwt/config.ts'
 import { type Explanation, explain } from '../../sidecar/compile/explain.ts'
 import type { Chain, Pipeline, Step } from '../../sidecar/compile/pipeline.ts'
@@ -37,8 +39,25 @@ export function judge(
   if ('name' in found) return { kind: 'unrouted', denial: found }
   const chain = chainOf(found.chain)
   const token = asked.claims === undefined ? undefined : tokenOf(asked.claims, chain)
-  const explanation = explain(chain, viewOf(asked), token === undefined ? {} : { token })
+  const explanation = explain(chain, viewOf(asked), {
+    ...(token !== undefined && { token }),
+    externalAnswers: assumedAnswers(chain),
+  })
   return { kind: 'judged', explanation, chain, route: found.route }
+}
+
+/** Nobody is asked about a request that nobody has sent: services are taken to allow it, as limits are taken as not reached. */
+function assumedAnswers({ enforced, shadow = [] }: Chain): ExternalAnswer[] {
+  return [...enforced, ...shadow]
+    .filter((step) => step.filter === externalAuthorization && step.unresolved === undefined)
+    .flatMap(({ filter, config }) =>
+      (config as ExternalAuthorizationConfig).authorizers.map(
+        ({ upstream }): ExternalAnswer => ({
+          ...{ filter: filter.name, upstream, outcome: 'allowed' },
+          detail: 'taken as allowed: nobody is asked here',
+        }),
+      ),
+    )
 }
 
 interface Found {

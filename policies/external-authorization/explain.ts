@@ -1,5 +1,5 @@
 import type { Consideration } from '../../model/filter.ts'
-import type { Facts, RequestView } from '../../model/request.ts'
+import type { ExternalAnswer, Facts, RequestView } from '../../model/request.ts'
 import { explainExemptions } from '../exemptions/explain.ts'
 import type { AuthorizerConfig, ExternalAuthorizationConfig } from './config.ts'
 import { EXTERNAL_AUTHORIZATION_DENIED, EXTERNAL_AUTHORIZATION_UNAVAILABLE } from './denials.ts'
@@ -23,19 +23,17 @@ export function explainExternalAuthorization(
   }
   const answers = facts.externalAnswers?.filter(({ filter }) => filter === FILTER) ?? []
   for (const [i, authorizer] of config.authorizers.entries()) {
-    const line = explainAnswer(authorizer, answers[i])
+    const isOf = (answer: ExternalAnswer | undefined) => answer?.upstream === authorizer.upstream
+    const line = explainAnswer(authorizer, isOf(answers[i]) ? answers[i] : answers.find(isOf))
     lines.push(line)
     if (line.outcome === 'denied') break
   }
   return lines
 }
 
-function explainAnswer(
-  { upstream }: AuthorizerConfig,
-  answer: NonNullable<Facts['externalAnswers']>[number] | undefined,
-): Consideration {
+function explainAnswer({ upstream }: AuthorizerConfig, answer: ExternalAnswer | undefined): Consideration {
   const common = { filter: FILTER, field: 'answer', expected: `${upstream} allows it` }
-  if (answer === undefined || answer.upstream !== upstream) {
+  if (answer === undefined) {
     return {
       ...common,
       outcome: 'denied',
@@ -46,7 +44,7 @@ function explainAnswer(
   }
   switch (answer.outcome) {
     case 'allowed':
-      return { ...common, outcome: 'allowed', got: 'allowed' }
+      return { ...common, outcome: 'allowed', got: answer.detail === '' ? 'allowed' : answer.detail }
     case 'failed-open':
       return { ...common, outcome: 'allowed', got: `no answer, and failOpen: ${answer.detail}` }
     case 'denied':
