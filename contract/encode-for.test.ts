@@ -118,6 +118,7 @@ test('F20: versions 1 and 2 are not told how many replicas there are, and refuse
     assert.ok(!('replicas' in encodeFor(contract, 'endpoints', endpoints.value).document))
     const { document, unsupported } = encodeFor(contract, 'config', config('v3', 'config-shared-limits.json'))
     assert.ok(unsupported.includes('shop/month@1'))
+    assert.ok(!('limitStore' in document))
     const { filters } = (document as WorkloadConfig).listeners[0]!.routes[0] ?? { filters: undefined }
     assert.equal(filters?.['rate-limit'], undefined)
   }

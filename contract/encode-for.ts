@@ -90,7 +90,7 @@ function encodeConfig(
   const slotsFor = (slots: FilterSlots) => encodeSlots(slots, common.contract, filters, unsupported)
   const { contract } = common
   // Gateways before version 3 carry no bytes: what they have no words for is not served, and its port not open.
-  const { distrustedRoots, streams = [], trace: _, ...known } = config
+  const { distrustedRoots, streams = [], trace: _, limitStore: __, ...known } = config
   for (const { origin } of streams.flatMap(({ routes }) => routes)) unsupported.add(origin)
   const { services, egress } = config.outbound
   for (const { traffic } of Object.values(config.upstreams)) {

@@ -311,6 +311,13 @@ export const WorkloadConfig = v.strictObject({
   listeners: v.array(v.variant('kind', [InboundListener, GatewayListener])),
   /** Absent: nobody asks of which trace a request is, and headers that say so are passed on like any other. Since 3. */
   trace: v.optional(TraceConfig),
+  /** Where limits are counted that all replicas share, a Redis. Absent: each replica has its share of them. Since 3. */
+  limitStore: v.optional(
+    v.strictObject({
+      /** Of `upstreams`: mesh TLS, opaque bytes. */
+      upstream: v.string(),
+    }),
+  ),
   /** Of a gateway: listeners whose connections are carried as bytes. No name is that of one of `listeners` too. Since 3. */
   streams: v.optional(v.pipe(v.array(StreamListener), v.maxLength(64))),
   outbound: v.strictObject({ services: v.array(OutboundService), egress: v.array(EgressRule) }),

@@ -64,10 +64,17 @@ export type CallFailureReason =
   | 'too-large'
   | 'abandoned'
 
+/** A port of a Service. */
+export interface ServiceReference {
+  readonly name: string
+  readonly namespace?: string
+  readonly port: number
+  /** `tcp`: one whose bytes are carried as they are. Default: one that speaks HTTP. */
+  readonly protocol?: 'tcp'
+}
+
 /** A service that a policy names: a port of a Service, or a host outside the mesh that the egress list names. */
-export type BackendReference =
-  | { readonly name: string; readonly namespace?: string; readonly port: number }
-  | { readonly host: string; readonly port: number }
+export type BackendReference = ServiceReference | { readonly host: string; readonly port: number }
 
 /** The upstream that a reference leads to. The workload's config has it from then on. */
 export interface UpstreamReference {

@@ -44,9 +44,15 @@ export interface ReplicaShare {
 export interface SharedQuota {
   /**
    * The leases of the limit that is known by `name`, at every replica the same. They are nothing while there is no store.
-   * `learn` is told, in the background, how many requests of a key are counted by now, of all replicas together.
+   * `memory` is read and written in the background.
    */
-  leasesOf(name: string, rate: LeasedRate, learn: (key: string, counted: number) => void): Leases
+  leasesOf(name: string, rate: LeasedRate, memory: CountMemory): Leases
+}
+
+/** What a replica believes that all replicas together have counted, in requests, and fractions of one: it is earned back by the rate. */
+export interface CountMemory {
+  read(key: string): number
+  write(key: string, counted: number): void
 }
 
 /** A limit as a store counts it. */
@@ -65,7 +71,7 @@ export interface Leases {
   /** Tells of one that was let through though none was granted; with -1 it was not, after all. */
   owe(key: string, count: 1 | -1): void
   /** Tells of one that was refused: it may be that the store knows better by now. */
-  refused(key: string): void
+  refused(key: string, nowMs: number): void
 }
 
 /**

@@ -46,7 +46,7 @@ import { maxConnectionsByDescriptors } from './serve/descriptor-limit.ts'
 import { DEFAULT_LIMITS } from './serve/limits.ts'
 import { createMemoryWatch } from './serve/memory-watch.ts'
 import type { Placement } from './serve/placement.ts'
-import { replicaShare } from './shared-limits/replica-share.ts'
+import { openSharedQuota } from './shared-limits/open-shared-quota.ts'
 import { callsOf } from './upstream/backend-calls.ts'
 import type { WorkerPlace } from './workers/messages.ts'
 import type { Workers } from './workers/workers.ts'
@@ -166,6 +166,13 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     logLinesDropped: () => sink.dropped,
   })
   const keys = createIssuerKeys(clock, (issuer) => session?.send({ type: 'refresh-keys', issuer }) === true)
+  const limits = openSharedQuota({
+    workload: options.workload,
+    config: () => control.pipeline()?.config,
+    endpoints: () => control.endpoints(),
+    identity: () => identity,
+    ...{ clock, random, log, metrics },
+  })
   const deps: CompileDeps = {
     ...{
       clock,
@@ -173,7 +180,8 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       keys,
       count: sidecarMetrics.count,
       calls: callsOf(() => dataPlane),
-      share: replicaShare(() => control.endpoints()),
+      share: limits.share,
+      quota: limits.quota,
     },
     ...(shared && { sharedTimes: shared.share.sharedTimes }),
   }
@@ -207,6 +215,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
   }
   const onPipeline = (previous: Pipeline | undefined, pipeline: Pipeline) => {
     configTakenAtMs = clock.now()
+    limits.review()
     wantCertificates(pipeline)
     // What was kept over a restart says nothing of roots that the certificate, which may be newer, does not say.
     if (identity !== undefined && session !== undefined) void adoptRoots(identity, pipeline.config)
@@ -239,7 +248,10 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     lastGood: openLastGood(join(options.stateDirectory, 'last-good'), log),
     log,
     onPipeline,
-    onEndpoints: () => workers?.tell('endpoints'),
+    onEndpoints() {
+      limits.review()
+      workers?.tell('endpoints')
+    },
     onKeys: () => workers?.tell('keys'),
   })
   /** What a gateway shows for its hostnames, where the mesh's own CA issued it. */
@@ -260,6 +272,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       workload: options.workload,
       identity: () => identity?.current(),
       serving: servingNow,
+      limitStoreAnswers: limits.storeAnswers,
     }),
     log,
   })
@@ -270,6 +283,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
   })
   drain.step('session', () => {
     dryRuns.close()
+    limits.close()
     session?.close()
     work.abort(new Error('the sidecar ends'))
   })
@@ -294,6 +308,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     const onVoid = () => identityReady.fail('nobody believes the certificate: it has expired, or its root is out')
     store.onChange((next) => {
       if (isVouchedFor(next)) identityReady.pass()
+      limits.renew()
       workers?.tell('identity')
     })
     const kept = keepIdentity(store, { ...identityOptions, onVoid })

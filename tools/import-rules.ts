@@ -67,6 +67,11 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
     folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'],
     packages: ['koffi', 'valibot'],
   },
+  // Loaded with the first connection to a store of shared limits, and not before.
+  'sidecar/shared-limits': {
+    folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'],
+    packages: ['@redis/client'],
+  },
   'sidecar/client-hello': { folders: ['model'], packages: [], pure: true },
   'sidecar/compile': { folders: ['model', 'policies', 'contract'], packages: [], pure: true },
   'sidecar/control': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: ['valibot', 'ws'] },

@@ -206,6 +206,7 @@ const WireIdentity = v.object({
   chain: v.optional(v.string(), ''),
   trustBundle: v.optional(v.array(v.string()), []),
   serving: v.optional(v.array(v.object({ hostname: v.string(), chain: v.string() })), []),
+  limitStore: v.optional(v.picklist(['answers', 'silent'])),
 })
 
 /** Asks one sidecar or gateway for its certificates, and judges them. */
@@ -219,7 +220,7 @@ export async function askIdentity(
   if (!answer.ok) return silent(answer.why)
   const identity = read(WireIdentity, answer.value)
   if (!identity.ok) return silent('what it says is no identity')
-  const { chain, trustBundle, serving } = identity.value
+  const { chain, trustBundle, serving, limitStore } = identity.value
   const of = `${pod.namespace}/${pod.name}`
   const judged = [
     judgeCertificates(of, chain, { roots: trustBundle, nowMs }),
@@ -234,6 +235,7 @@ export async function askIdentity(
       return issuer.ok ? [issuer.row] : []
     }),
     roots: trustBundle.flatMap(fingerprintsOf),
+    ...(limitStore !== undefined && { limitStore }),
     ...(broken && { silent: `its certificate ${broken.problem}` }),
   }
 }

@@ -88,6 +88,8 @@ export interface SidecarFacts {
   readonly roots: readonly string[]
   /** The CAs that its certificate leads through. */
   readonly issuers: readonly CertificateRow[]
+  /** Whether the store of shared limits answers it. Absent: it has none. */
+  readonly limitStore?: 'answers' | 'silent'
   /** Why it could not be asked. */
   readonly silent?: string
   /** Of one sidecar of each workload. */

@@ -30,6 +30,11 @@ export interface MeshConfigSpec {
   }[]
   readonly requestTimeout?: string
   readonly maxTokenLifetime?: string
+  readonly rateLimitStore?: {
+    readonly redis: {
+      readonly backendRef: { readonly name: string; readonly namespace: string; readonly port: number }
+    }
+  }
   readonly telemetry?: {
     readonly tracing?: { readonly endpoint?: string; readonly samplingRatio?: number }
   }
@@ -229,6 +234,44 @@ export const MESH_CONFIG_SPEC_SCHEMA: JsonSchema = {
         ],
       },
     ),
+    rateLimitStore: {
+      type: 'object',
+      description:
+        'rateLimitStore is where limits of scope Shared are counted for all replicas of a workload together. Requests never wait for it; while it does not answer, each replica enforces its share of the limit. Default: none, each replica enforces its share.',
+      required: ['redis'],
+      properties: {
+        redis: {
+          type: 'object',
+          description: 'redis is one Redis, from version 6 on. Required.',
+          required: ['backendRef'],
+          properties: {
+            backendRef: {
+              type: 'object',
+              description:
+                'backendRef names the Service of the Redis. Its pod has a sidecar, which by its policies lets in the workloads that have such limits: they call it by mutual TLS, without a password. Required.',
+              required: ['name', 'namespace', 'port'],
+              properties: {
+                name: {
+                  type: 'string',
+                  description: 'name is the name of the Service. Required.',
+                  minLength: 1,
+                  maxLength: 63,
+                  pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
+                },
+                namespace: {
+                  type: 'string',
+                  description: 'namespace is the namespace of the Service. Required.',
+                  minLength: 1,
+                  maxLength: 63,
+                  pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
+                },
+                port: { ...port, description: 'port is a port of the Service, of opaque TCP. Required.' },
+              },
+            },
+          },
+        },
+      },
+    },
     telemetry: {
       type: 'object',
       description: 'telemetry is what the mesh tells of the requests in it, beside metrics and logs.',

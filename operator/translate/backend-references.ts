@@ -47,7 +47,7 @@ export function findUpstream(
     const config: Upstream = { service: host, port, protocol: 'http', tls: 'https', host, spiffeIds: [] }
     return ok({ upstream: `https://${host}:${port}`, authority, speaksHttp2: false, config })
   }
-  const { name, port } = reference
+  const { name, port, protocol = 'http' } = reference
   const namespace = reference.namespace ?? by.namespace
   if (namespace === undefined) {
     return refuse(
@@ -67,9 +67,10 @@ export function findUpstream(
     return refuse('backend-not-resolved', `there is no Service ${namespace}/${name} with a selector`)
   if (served === undefined)
     return refuse('backend-not-resolved', `Service ${namespace}/${name} has no TCP port ${port}`)
-  if (served.protocol !== 'http') {
-    const message = `port ${port} of Service ${namespace}/${name} is not HTTP`
-    return refuse('backend-not-resolved', message, 'give it appProtocol http, or kubernetes.io/h2c for gRPC')
+  if (served.protocol !== protocol) {
+    const message = `port ${port} of Service ${namespace}/${name} is ${protocol === 'http' ? 'not' : 'read as'} HTTP`
+    const fix = protocol === 'http' ? 'http, or kubernetes.io/h2c for gRPC' : 'kubernetes.io/tcp'
+    return refuse('backend-not-resolved', message, `give it appProtocol ${fix}`)
   }
   const host = `${name}.${namespace}.svc`
   return ok({

@@ -1,4 +1,5 @@
 import type { EgressRule } from '../../contract/workload-config.ts'
+import type { ServiceReference } from '../../model/backend-calls.ts'
 import { parseDuration } from '../../model/duration.ts'
 import { parseCidr } from '../../model/match/cidr.ts'
 import { parseHostPattern } from '../../model/match/host.ts'
@@ -20,6 +21,8 @@ export interface MeshSettings {
   /** 0 is no limit. */
   readonly requestTimeoutMs: number
   readonly maxTokenLifetimeSeconds?: number
+  /** Absent: limits that replicas share are divided among them. */
+  readonly limitStore?: ServiceReference
   /** Absent: requests are not recorded. */
   readonly tracing?: TracingSettings
   /** 30 s .. 168 h. */
@@ -85,6 +88,7 @@ export function readMeshSettings(resource: Resource | undefined): {
       max: MAX_CERTIFICATE_LIFETIME_MS,
     }),
     ...(spec.telemetry?.tracing !== undefined && { tracing: tracingOf(spec.telemetry.tracing) }),
+    ...(spec.rateLimitStore !== undefined && { limitStore: spec.rateLimitStore.redis.backendRef }),
     rootGeneration: spec.certificates?.rootGeneration ?? 1,
     distrustedRoots: [...new Set((spec.certificates?.distrustedRoots ?? []).map(asFingerprint))].sort(),
   }

@@ -15,6 +15,7 @@ import { translateGateway } from './gateway-config.ts'
 import { type GatewayFacts, gatewaysOf } from './gateways.ts'
 import { createIssuerReview, issuerBook, type ReviewIssuer } from './issuers.ts'
 import type { Finding, Rooms } from './levels.ts'
+import { limitStoreIssues, limitStoreOf } from './limit-store.ts'
 import type { JudgeKeyPair } from './listener-certificates.ts'
 import { readMeshSettings } from './mesh-settings.ts'
 import { meshedBlocks } from './meshed-blocks.ts'
@@ -188,7 +189,7 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     issuers,
     meshConfigs: snapshot.ofKind('MeshConfig'),
     meshConfigIssues: meshConfig.issues,
-    unresolvedByMeshConfig: collectorIssues(mesh, references),
+    unresolvedByMeshConfig: [...collectorIssues(mesh, references), ...limitStoreIssues(mesh, references)],
     parameters: snapshot.ofKind('GatewayParameters'),
     findings: [...results.values()].flatMap(({ findings }) => findings),
     ...(deps.only !== undefined && { only: deps.only }),
@@ -235,7 +236,12 @@ function translateSlice(slice: Slice, rooms: Rooms, references: References, deps
   const translated =
     slice.role === 'sidecar' ? translateSidecar(slice, rooms, recording) : translateGateway(slice, rooms, recording)
   const { findings } = translated
-  const config = { ...translated.config, upstreams: withAsked(translated.config.upstreams, lookups) }
+  const limitStore = limitStoreOf(translated.config, slice.mesh, recording)
+  const config: WorkloadConfig = {
+    ...translated.config,
+    ...(limitStore !== undefined && { limitStore }),
+    upstreams: withAsked(translated.config.upstreams, lookups),
+  }
   const version = deps.only !== undefined ? '' : versionOf(config, deps.sha256, outboundTexts)
   return { slice, lookups, config: { ...config, version }, findings }
 }

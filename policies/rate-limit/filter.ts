@@ -1,4 +1,12 @@
-import { type Check, type Consideration, defineFilter, type FilterDeps, type ReplicaShare } from '../../model/filter.ts'
+import {
+  type Check,
+  type Consideration,
+  type CountMemory,
+  defineFilter,
+  type FilterDeps,
+  type Leases,
+  type ReplicaShare,
+} from '../../model/filter.ts'
 import { lenient } from '../../model/match/lenient-path.ts'
 import { type PathPattern, parsePathPattern } from '../../model/match/path.ts'
 import type { Facts, RequestView } from '../../model/request.ts'
@@ -8,7 +16,7 @@ import { readWire } from '../read-wire.ts'
 import { type Buckets, createBuckets } from './buckets.ts'
 import { type ClientKey, compileClientKey, type Variables } from './client-key.ts'
 import { type Limit, MAX_EARLIER_PER_MS, RateLimitConfig } from './config.ts'
-import { type Gcra, gcra, sharedGcra } from './gcra.ts'
+import { type Gcra, gcra, sharedGcra, TICKS_PER_REQUEST } from './gcra.ts'
 
 /** The client has called too often. */
 export const RATE_LIMITED: Denial = {
@@ -95,32 +103,42 @@ const ALONE: ReplicaShare = Object.freeze({ replicas: 1 })
 interface LiveLimit extends CompiledLimit {
   readonly gcra: Gcra
   readonly buckets: Buckets
+  /** Of a limit that replicas share, where somebody asks a store. */
+  readonly leases?: Leases
 }
 
 function checkOf(compiled: readonly CompiledLimit[], deps: FilterDeps): Check {
-  const { clock, count, remember, sharedTimes, share = ALONE } = deps
+  const { clock, count, share = ALONE } = deps
   const limits = compiled.map((one): LiveLimit => {
     const name = bucketsName(one.limit)
-    const rate = one.limit.scope === 'shared' ? sharedGcra(one.limit, share) : gcra(one.limit)
-    return { ...one, gcra: rate, buckets: sharedTimes?.(name) ?? remember(name, createBuckets) }
+    if (one.limit.scope === 'shared') return { ...one, ...sharedMemory(name, one.limit, deps) }
+    return { ...one, gcra: gcra(one.limit), buckets: bucketsOf(name, deps) }
   })
   // A check runs to its end before the next one starts, so one set of notes serves all requests.
   const keys: (string | undefined)[] = limits.map(() => undefined)
   const ticks = limits.map(() => 0)
   const tats: (number | undefined)[] = limits.map(() => undefined)
+  const isLeased = limits.map(() => false)
 
   /** False: another worker has counted a request of one of these clients since it was looked at, and nothing is counted. */
   const countAll = (nowMs: number): boolean => {
     for (let i = 0; i < limits.length; i++) {
       const key = keys[i]
       if (key === undefined) continue
-      const { buckets, gcra: rate } = limits[i] as LiveLimit
+      const { buckets, gcra: rate, leases } = limits[i] as LiveLimit
+      if (isLeased[i] === true) {
+        leases?.use(key, 1)
+        continue
+      }
       const now = ticks[i] as number
       const next = rate.next(tats[i], now)
       const outcome = buckets.set(key, next, tats[i], nowMs + rate.duration(next - now))
       if (outcome === 'forgot') count('rate_limit_keys_evicted')
-      if (outcome !== 'moved') continue
-      for (let j = 0; j < i; j++) takeBack(limits[j] as LiveLimit, keys[j], nowMs)
+      if (outcome !== 'moved') {
+        leases?.owe(key, 1)
+        continue
+      }
+      for (let j = 0; j < i; j++) takeBack(limits[j] as LiveLimit, keys[j], isLeased[j] === true, nowMs)
       return false
     }
     return true
@@ -136,6 +154,13 @@ function checkOf(compiled: readonly CompiledLimit[], deps: FilterDeps): Check {
       keys[i] = undefined
       if (variables === undefined) continue
       const key = live.clientKey(request, facts, variables)
+      if (live.leases !== undefined) {
+        isLeased[i] = live.leases.has(key, nowMs)
+        if (isLeased[i] === true) {
+          keys[i] = key
+          continue
+        }
+      }
       const nowTicks = live.gcra.ticksAt(nowMs)
       const tat = live.buckets.get(key, nowMs)
       const early = live.gcra.earliness(tat, nowTicks)
@@ -145,6 +170,7 @@ function checkOf(compiled: readonly CompiledLimit[], deps: FilterDeps): Check {
         ticks[i] = nowTicks
         continue
       }
+      live.leases?.refused(key, nowMs)
       const ownWaitMs = live.gcra.duration(early)
       if (live.limit.mode === 'dry-run') {
         facts.wouldDeny ??= refusal(live.limit, ownWaitMs, share)
@@ -159,8 +185,38 @@ function checkOf(compiled: readonly CompiledLimit[], deps: FilterDeps): Check {
   return check
 }
 
-function takeBack({ buckets, gcra: rate }: LiveLimit, key: string | undefined, nowMs: number): void {
-  if (key !== undefined && 'subtract' in buckets) buckets.subtract(key, rate.cost(), nowMs)
+/** What a limit that replicas share counts by, and what the store has granted of it. They outlive pushes together. */
+function sharedMemory(name: string, limit: Limit, deps: FilterDeps): Pick<LiveLimit, 'gcra' | 'buckets' | 'leases'> {
+  const { clock, quota, remember, share = ALONE } = deps
+  const rate = sharedGcra(limit, share)
+  const buckets = bucketsOf(name, deps)
+  if (quota === undefined) return { gcra: rate, buckets }
+  const memory: CountMemory = {
+    read(key) {
+      const nowMs = clock.monotonic()
+      return Math.max(0, (buckets.get(key, nowMs) ?? 0) - rate.ticksAt(nowMs)) / TICKS_PER_REQUEST
+    },
+    write(key, counted) {
+      const nowMs = clock.monotonic()
+      const now = rate.ticksAt(nowMs)
+      const tat = now + Math.round(counted * TICKS_PER_REQUEST)
+      // Where another worker counts at this very moment, what it counts is told soon.
+      buckets.set(key, tat, buckets.get(key, nowMs), nowMs + rate.duration(tat - now))
+    },
+  }
+  return { gcra: rate, buckets, leases: remember(`${name} leases`, () => quota.leasesOf(name, limit, memory)) }
+}
+
+function bucketsOf(name: string, { remember, sharedTimes }: FilterDeps): Buckets {
+  return sharedTimes?.(name) ?? remember(name, createBuckets)
+}
+
+function takeBack(limit: LiveLimit, key: string | undefined, isLeased: boolean, nowMs: number): void {
+  const { buckets, gcra: rate, leases } = limit
+  if (key === undefined) return
+  if (isLeased) return leases?.use(key, -1)
+  if ('subtract' in buckets) buckets.subtract(key, rate.cost(), nowMs)
+  leases?.owe(key, -1)
 }
 
 /** Buckets outlive every push that leaves their limit what it is. */

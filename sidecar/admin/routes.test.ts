@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import type { WorkloadConfig } from '../../contract/workload-config.ts'
 import { createTestCa } from '../../model/x509/testing/test-ca.ts'
 import type { AdminRequest, AdminRoute } from '../../runtime/admin-server.ts'
-import { compile } from '../compile/compile.ts'
 import { openssl } from '../../runtime/crypto/openssl.ts'
+import { compile } from '../compile/compile.ts'
 import { testId, testIdentity } from '../identity/testing/test-identity.ts'
 import { createDecisionRing } from '../observe/decision-ring.ts'
 import { adminRoutes } from './routes.ts'
@@ -90,4 +90,16 @@ test('T31: whoever has the admin token sees certificates and configuration, and 
   assert.equal(told.spiffeId, testId('orders'))
   assert.equal(told.chain, identity.chain)
   assert.deepEqual(told.serving, [{ hostname: 'shop.localhost', chain: served.chain }])
+  for (const [answers, limitStore] of [
+    [true, 'answers'],
+    [false, 'silent'],
+    [undefined, undefined],
+  ] as const) {
+    const withStore = adminRoutes({
+      ...{ workload: config.workload, explain: createDecisionRing().explain, serving: () => [] },
+      ...{ control: { pipeline: () => compiled.value, endpoints: () => ENDPOINTS }, identity: () => identity },
+      limitStoreAnswers: () => answers,
+    })
+    assert.equal(JSON.parse((await ask(withStore, '/identity')).text).limitStore, limitStore)
+  }
 })

@@ -14,8 +14,10 @@ export function adminRoutes(options: {
   readonly identity: () => Identity | undefined
   /** What a gateway shows for its hostnames, where the mesh's own CA issued it. */
   readonly serving: () => readonly Pick<ServingCertificate, 'hostname' | 'chain'>[]
+  /** Whether the store of shared limits answers; undefined: there is none. */
+  readonly limitStoreAnswers?: () => boolean | undefined
 }): readonly AdminRoute[] {
-  const { workload, control, identity, serving } = options
+  const { workload, control, identity, serving, limitStoreAnswers } = options
   return [
     {
       method: 'GET',
@@ -44,7 +46,9 @@ export function adminRoutes(options: {
       handle() {
         const current = identity()
         if (current === undefined) return { status: 404, body: JSON.stringify({ error: 'no certificate yet' }) }
-        return { body: JSON.stringify(publicParts(workload, current, serving())) }
+        const answers = limitStoreAnswers?.()
+        const store = answers === undefined ? {} : { limitStore: answers ? 'answers' : 'silent' }
+        return { body: JSON.stringify({ ...publicParts(workload, current, serving()), ...store }) }
       },
     },
   ]

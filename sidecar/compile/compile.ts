@@ -82,7 +82,7 @@ export function compile(
     const remembers: string[] = []
     // A dry run remembers apart from what is enforced: it has buckets of its own.
     const scopedName = (name: string) => `${filter.name} ${slot.mode} ${name}`
-    const { sharedTimes } = deps
+    const { sharedTimes, quota } = deps
     const compiled = filter.compile(decoded.value, {
       ...deps,
       remember(name, create) {
@@ -91,6 +91,7 @@ export function compile(
         return remember(scoped, create)
       },
       ...(sharedTimes && { sharedTimes: (name) => sharedTimes(scopedName(name)) }),
+      ...(quota && { quota: { leasesOf: (name, ...rest) => quota.leasesOf(scopedName(name), ...rest) } }),
     })
     if (!compiled.ok) {
       issues.push(...compiled.issues.map((found) => under(`${path}.config`, found)))

@@ -24,7 +24,7 @@ import { createUpstreamMetrics } from '../observe/upstream-metrics.ts'
 import { createDataPlane } from '../serve/data-plane.ts'
 import { createMemoryWatch } from '../serve/memory-watch.ts'
 import { followPorts } from '../serve/shared-ports.ts'
-import { replicaShare } from '../shared-limits/replica-share.ts'
+import { openSharedQuota } from '../shared-limits/open-shared-quota.ts'
 import { callsOf } from '../upstream/backend-calls.ts'
 import { followCertificates } from './certificates.ts'
 import type { FromWorker, News, Question, ToWorker, WorkerStart } from './messages.ts'
@@ -56,12 +56,19 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
 
   let pipeline: Pipeline | undefined
   let endpoints: EndpointsDocument | undefined
-  const replicas = replicaShare(() => endpoints)
   let ports: Extract<News, { readonly kind: 'config' }>['ports'] = new Map()
   /** What was told last is in force once it resolves. */
   let applied: Promise<void> = Promise.resolve()
   const identity = createIdentityStore(start.identity)
   const certificates = followCertificates()
+  const limits = openSharedQuota({
+    workload,
+    config: () => pipeline?.config,
+    endpoints: () => endpoints,
+    identity: () => identity,
+    ...{ clock, random: Math.random, log, metrics },
+  })
+  identity.onChange(limits.renew)
   const keys = createIssuerKeys(clock, (issuer) => {
     tell({ kind: 'refresh-keys', issuer })
     return true
@@ -134,7 +141,7 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
         return keys.checked(news.issuer)
       case 'endpoints':
         endpoints = news.document
-        return
+        return limits.review()
       case 'config':
         return obey(news)
       case 'retire':
@@ -144,7 +151,7 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
   const obey = (news: Extract<News, { readonly kind: 'config' }>): void => {
     const deps = {
       ...{ clock, crypto: openssl, keys, count: sidecarMetrics.count, calls: plane.calls },
-      ...{ sharedTimes: share.sharedTimes, share: replicas },
+      ...{ sharedTimes: share.sharedTimes, share: limits.share, quota: limits.quota },
     }
     // What was posted is a copy: parts of it that say the same become the ones that are compiled already.
     const adopted = pipeline === undefined ? ok(news.config) : readConfig(news.config, pipeline.config)
@@ -154,6 +161,7 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
     const previous = pipeline
     pipeline = compiled.value
     ports = news.ports
+    limits.review()
     applied = plane.apply(previous, pipeline)
     applied.catch((err: unknown) => log.error('a listener could not be opened', { err }))
   }

@@ -432,6 +432,7 @@ const CASES: readonly (readonly [
     'error',
     /should be spiffe:\/\/cluster\.local\/ns\/shop\/sa\/other/,
   ],
+  ['limit-store', withSidecar({ limitStore: 'silent' }), 'warning', /gets no answer from the store of shared limits/],
   ['sidecar-roots', withSidecar({ roots: ['00'] }), 'warning', /trusts other roots/],
   [
     'sidecars-connected',

@@ -15,6 +15,7 @@ export const SIDECARS: CheckSection = {
     { id: 'sidecar-roots', title: 'every sidecar trusts the roots of the mesh', judge: judgeRoots },
     { id: 'sidecars-connected', title: 'every sidecar is connected to an operator', judge: judgeConnected },
     { id: 'sidecars-obey', title: 'every sidecar obeys the newest configuration', judge: judgeVersions },
+    { id: 'limit-store', title: 'every sidecar with shared limits reaches their store', judge: judgeLimitStore },
   ],
 }
 
@@ -148,4 +149,16 @@ function judgeVersions(facts: ClusterFacts): Judgement {
   )
   const all = workloads.reduce((sum, { sidecars }) => sum + sidecars.length, 0)
   return judged(problems, `${all - problems.length}/${all}`)
+}
+
+function judgeLimitStore({ sidecars }: ClusterFacts): Judgement {
+  const asking = sidecars.filter(({ limitStore }) => limitStore !== undefined)
+  if (asking.length === 0) return skipped('no sidecar counts at one')
+  const problems = asking.flatMap((sidecar): Problem[] => {
+    if (sidecar.limitStore === 'answers') return []
+    const message = 'gets no answer from the store of shared limits: it lets its share of them through, and no more'
+    const fix = 'see that the Redis of MeshConfig rateLimitStore runs, and that its policy lets this workload in'
+    return [warn(podOf(sidecar), message, fix)]
+  })
+  return judged(problems, `${asking.length - problems.length}/${asking.length}`)
 }

@@ -108,7 +108,7 @@ export async function soundFacts(): Promise<ClusterFacts> {
     waiting: 0,
   }
   const sidecar: SidecarFacts = {
-    ...{ pod: meshed, certificates: [svid.row], roots: [root], config },
+    ...{ pod: meshed, certificates: [svid.row], roots: [root], config, limitStore: 'answers' as const },
     issuers: [{ ...issuer.row, notBefore: new Date(nowMs - 1_000).toISOString(), notAfterMs: nowMs + yearMs }],
   }
   const status: StatusReport & Pick<ClusterReport, 'operator'> = {
