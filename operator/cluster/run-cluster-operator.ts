@@ -272,8 +272,8 @@ async function run(
     clock,
     log,
   })
-  const admin = await startAdminServer({
   const metricsSince = clock.now()
+  const admin = await startAdminServer({
     port: ports.admin,
     token: adminToken,
     metrics,
