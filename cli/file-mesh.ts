@@ -5,8 +5,8 @@ import { keyOf, type LocatedResource } from '../operator/sources/resource-file.t
 import { type Snapshot, snapshotOf } from '../operator/store/snapshot.ts'
 import { type Translation, translate } from '../operator/translate/translate.ts'
 import { SECTIONS } from '../policies/sections.ts'
-import type { CompileDeps } from '../sidecar/compile/compile.ts'
 import { openssl } from '../runtime/crypto/openssl.ts'
+import type { CompileDeps } from '../sidecar/compile/compile.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 
 /** The mesh that some files describe, as an operator that reads them would see it. */

@@ -85,6 +85,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'no-such-secret': 'HBK0313',
   'secret-not-resolved': 'HBK0314',
   'parameters-not-resolved': 'HBK0315',
+  'secret-not-permitted': 'HBK0321',
   // What policies come to
   'no-policy': 'HBK0401',
   overridden: 'HBK0402',

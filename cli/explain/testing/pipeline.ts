@@ -4,9 +4,9 @@ import { readResourceFile } from '../../../operator/sources/resource-file.ts'
 import { snapshotOf } from '../../../operator/store/snapshot.ts'
 import { translate } from '../../../operator/translate/translate.ts'
 import { SECTIONS } from '../../../policies/sections.ts'
+import { openssl } from '../../../runtime/crypto/openssl.ts'
 import { compile } from '../../../sidecar/compile/compile.ts'
 import type { Pipeline } from '../../../sidecar/compile/pipeline.ts'
-import { openssl } from '../../../runtime/crypto/openssl.ts'
 import { OFFLINE } from '../../file-mesh.ts'
 
 const validate = createValidator(SECTIONS)
