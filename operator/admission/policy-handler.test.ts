@@ -143,7 +143,7 @@ describe('the review of a policy', () => {
       },
     })
     assert.deepEqual(ask(twice).refused, ['duplicate-port spec.floor.mtls.ports[1].port'])
-    assert.deepEqual(ask(cluster('TokenIssuer', { issuer: 'x', audiences: ['a'] })).refused, ['required spec.jwks'])
+    assert.deepEqual(ask(cluster('TokenIssuer', { issuer: 'x', audiences: ['a'] })).refused, ['rule spec'])
   })
 
   it('warns of what is missing, which may come with the same apply', () => {
