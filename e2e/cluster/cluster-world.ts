@@ -47,6 +47,17 @@ export interface ClusterWorld extends World {
 
 const OPERATOR = 'hauberk-operator'
 
+/** Milliseconds that a scenario waits for what it saves to be taken or refused before it goes on. */
+const TRIED_WITHIN_MS = 1_000
+
+interface SavedManifest {
+  refusal: string | undefined
+  /** It was taken or refused. */
+  isTried: boolean
+  readonly stop: AbortController
+  saving: Promise<void>
+}
+
 const exec = promisify(execFile)
 
 /** A login is used for this long, of the five minutes that its token lives. */
@@ -74,7 +85,7 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
   const own: string[] = []
   const logs: DecisionLogs = await followDecisions(kubectl, decisions, () => [...MESHED, SYSTEM_NAMESPACE, ...own])
   const logins = new Map<Person, { readonly login: Promise<Login>; readonly untilMs: number }>()
-  const saved = new Map<string, { refusal: string | undefined; readonly stop: AbortController }>()
+  const saved = new Map<string, SavedManifest>()
   let load: Promise<Load> | undefined
   let workloads: readonly string[] = []
 
@@ -145,6 +156,12 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
     await kubectl.run(['patch', 'meshsecuritypolicies.hauberk.dev', 'baseline', '--type=json', '-p', patch])
   }
 
+  /** Ends what is still tried of it: an apply under way would bring back what is deleted after it was sent. */
+  const settle = async (name: string) => {
+    const entry = saved.get(name)
+    entry?.stop.abort()
+    await entry?.saving
+  }
   let replicas: number | undefined
   /** Nobody takes their place, however fast a cluster is, until they are called back. */
   const killOperators = async () => {
@@ -254,26 +271,29 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
     manifests: {
       mistakesAreAt: 'path',
       async save(name, yaml) {
-        saved.get(name)?.stop.abort()
-        const entry = { refusal: undefined as string | undefined, stop: new AbortController() }
+        await settle(name)
+        const stop = new AbortController()
+        const entry: SavedManifest = { refusal: undefined, isTried: false, stop, saving: Promise.resolve() }
         saved.set(name, entry)
-        const saving = save(yaml, entry.stop.signal).then((refusal) => {
+        entry.saving = save(yaml, stop.signal).then((refusal) => {
           entry.refusal = refusal
+          entry.isTried = true
         })
         // While no operator answers, it is tried on in the background, as somebody would who waits for it.
-        await Promise.race([saving, until('it is tried', () => true, { everyMs: 1_000 })])
+        const aWhile = new Promise((resolve) => setTimeout(resolve, TRIED_WITHIN_MS).unref())
+        await Promise.race([entry.saving, aWhile])
       },
       async remove(name) {
-        const entry = saved.get(name)
-        entry?.stop.abort()
-        saved.delete(name)
-        if (entry !== undefined) {
+        await settle(name)
+        if (saved.delete(name)) {
           await kubectl.run(['delete', '--ignore-not-found', '-n', 'shop', 'securitypolicies.hauberk.dev/reviews'])
         }
       },
       refusal: (name) => until(`${name} is refused`, () => saved.get(name)?.refusal, { withinMs: 30_000 }),
       isTaken: (name) =>
-        until(`${name} is taken`, () => saved.has(name) && saved.get(name)?.refusal === undefined).then(() => {}),
+        until(`${name} is taken`, () => saved.get(name)?.isTried && saved.get(name)?.refusal === undefined, {
+          withinMs: 30_000,
+        }).then(() => {}),
     },
     signingKeys: {
       publish: async () => {
