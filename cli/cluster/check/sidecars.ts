@@ -153,7 +153,7 @@ function judgeVersions(facts: ClusterFacts): Judgement {
 
 function judgeLimitStore({ sidecars }: ClusterFacts): Judgement {
   const asking = sidecars.filter(({ limitStore }) => limitStore !== undefined)
-  if (asking.length === 0) return skipped('no sidecar counts at one')
+  if (asking.length === 0) return judged([], 'none counts at one')
   const problems = asking.flatMap((sidecar): Problem[] => {
     if (sidecar.limitStore === 'answers') return []
     const message = 'gets no answer from the store of shared limits: it lets its share of them through, and no more'
