@@ -249,6 +249,21 @@ test('extended CONNECT is the GET that begins a WebSocket, and a tunnel', () => 
   assert.equal(user.body, 'frame')
 })
 
+test('a window update of nothing is an error, also where the answer was faster than the frame', () => {
+  const open = new SessionOnPaper('server').begin()
+  open.receive(frame(HEADERS, END_HEADERS, 1, section(...POST)))
+  open.receive(frame(WINDOW_UPDATE, 0, 1, uint32(0)))
+  assert.deepEqual(codes(open), [[RST_STREAM, ERROR_CODE.PROTOCOL_ERROR]])
+
+  const closed = new SessionOnPaper('server').begin()
+  closed.receive(frame(HEADERS, END_HEADERS | END_STREAM, 1, section(...GET)))
+  closed.requests[0]!.stream.sendResponse(OK, true)
+  closed.receive(frame(WINDOW_UPDATE, 0, 1, uint32(9)))
+  assert.deepEqual(codes(closed), [])
+  closed.receive(frame(WINDOW_UPDATE, 0, 1, uint32(0)))
+  assert.deepEqual(codes(closed), [[GOAWAY, ERROR_CODE.PROTOCOL_ERROR]])
+})
+
 test('windows hold back what the peer does not take, and let it go in turns', () => {
   const paper = new SessionOnPaper('server').begin()
   paper.receive(frame(SETTINGS, 0, 0, settings([INITIAL_WINDOW_SIZE, 10])))

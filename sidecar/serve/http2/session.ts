@@ -895,7 +895,11 @@ export class Http2Session implements StreamOwner, Flushable {
     }
     if (this.#isIdle(id)) return this.#fail(ERROR_CODE.PROTOCOL_ERROR, 'window update of no stream')
     const stream = this.#streams.get(id)
-    if (stream === undefined) return
+    if (stream === undefined) {
+      // No honest peer sends it whatever the stream's state: an answer that was faster than the frame makes no difference.
+      if (increment === 0) this.#fail(ERROR_CODE.PROTOCOL_ERROR, 'window update of nothing')
+      return
+    }
     if (increment === 0) return this.#streamError(stream, ERROR_CODE.PROTOCOL_ERROR)
     stream.sendWindow += increment
     if (stream.sendWindow > MAX_WINDOW_BYTES) return this.#streamError(stream, ERROR_CODE.FLOW_CONTROL_ERROR)
