@@ -2,6 +2,7 @@ import { ok, type Result, under } from '../model/result.ts'
 import { isSame } from '../model/same.ts'
 import { atOnce, type Turns } from '../model/turns.ts'
 import { decode, parseJson, read } from './codec.ts'
+import { ConfigChange, findIn, nameOf, withChange } from './config-change.ts'
 import { OperatorMessage } from './session.ts'
 import { type Upstream, WorkloadConfig } from './workload-config.ts'
 
@@ -33,7 +34,10 @@ function* readInTurns(wire: unknown, before: WorkloadConfig): Turns<Result<Workl
 /** Routes or Services that are compared in a turn. */
 const PARTS_A_TURN = 100
 
-/** Decodes what an operator says, a config by {@link readConfig}. What is no config takes one turn. */
+/**
+ * Decodes what an operator says, a config by {@link readConfig} and a change of `before` as the config that it leads to. What
+ * is neither takes one turn.
+ */
 export function* decodeOperatorMessage(
   text: string,
   before: WorkloadConfig | undefined,
@@ -42,11 +46,18 @@ export function* decodeOperatorMessage(
   const wire = parseJson(text)
   if (!wire.ok) return wire
   const message = wire.value
-  if (!isObject(message) || message['type'] !== 'config' || Object.keys(message).length !== 2) {
-    return read(OperatorMessage, message)
-  }
+  if (!isObject(message)) return read(OperatorMessage, message)
+  let config: unknown
+  if (message['type'] === 'config' && Object.keys(message).length === 2) config = message['config']
+  else if (message['type'] === 'config-change') {
+    const change = read(ConfigChange, message)
+    if (!change.ok) return change
+    const whole = withChange(change.value, before)
+    if (!whole.ok) return whole
+    config = whole.value
+  } else return read(OperatorMessage, message)
   yield
-  const found = yield* readInTurns(message['config'], before)
+  const found = yield* readInTurns(config, before)
   yield
   if (found.ok) return ok({ type: 'config', config: found.value })
   return { ok: false, issues: found.issues.map((each) => under('config', each)) }
@@ -79,10 +90,6 @@ function* reduceListeners(wire: Json, before: WorkloadConfig, restores: Restore[
   return { listeners: reduced }
 }
 
-function nameOf(listener: Json): unknown {
-  return listener['kind'] === 'gateway' ? listener['name'] : listener['port']
-}
-
 function* reduceOutbound(wire: Json, before: WorkloadConfig, restores: Restore[]): Turns<Json> {
   const { outbound } = wire
   if (!isObject(outbound) || !Array.isArray(outbound['services'])) return {}
@@ -110,19 +117,12 @@ function* withoutSame<Part extends Json>(
   earlier: readonly Part[],
   key: string,
 ): Turns<{ readonly changed: readonly unknown[]; readonly whole: (read: readonly Part[]) => Part[] }> {
-  let byKey: Map<unknown, Part> | undefined
-  const find = (part: unknown, at: number): Part | undefined => {
-    if (!isObject(part)) return undefined
-    const there = earlier[at]
-    if (there !== undefined && isSame(part, there)) return there
-    byKey ??= new Map(earlier.map((each) => [each[key], each]))
-    const named = byKey.get(part[key])
-    return named !== undefined && isSame(part, named) ? named : undefined
-  }
+  const placeOf = findIn(earlier, key)
   const kept: (Part | undefined)[] = []
   for (const [at, part] of now.entries()) {
     if (at > 0 && at % PARTS_A_TURN === 0) yield
-    kept.push(find(part, at))
+    const place = isObject(part) ? placeOf(part, at) : undefined
+    kept.push(place === undefined ? undefined : earlier[place])
   }
   const changed = now.filter((_, at) => kept[at] === undefined)
   const whole = (read: readonly Part[]): Part[] => {

@@ -9,8 +9,12 @@ import { WorkloadConfig } from './workload-config.ts'
  */
 export const SESSION_PATH = '/v1/session'
 
-/** The WebSocket subprotocol; another version is another name. */
-export const SESSION_PROTOCOL = 'hauberk.session.v1'
+/**
+ * The WebSocket subprotocols, the newest first; another version is another name. With v2 an operator may say a config as a
+ * change of the one that it was acknowledged last (`ConfigChange`); v1 has whole configs only.
+ */
+export const SESSION_PROTOCOLS = ['hauberk.session.v2', 'hauberk.session.v1'] as const
+export type SessionProtocol = (typeof SESSION_PROTOCOLS)[number]
 
 /** Bytes of one message at most. */
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024

@@ -1,7 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MESH_ALPN } from '../contract/alpn.ts'
-import { decodeOperatorMessage } from '../contract/read-config.ts'
 import type { DocumentKind, OperatorMessage } from '../contract/session.ts'
 import { shownCertificates } from '../contract/shown-certificates.ts'
 import { CONTRACT_VERSION, type WorkloadConfig } from '../contract/workload-config.ts'
@@ -444,7 +443,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
             keys.checked(message.issuer)
         }
       },
-      decode: (text) => decodeOperatorMessage(text, control.pipeline()?.config),
+      held: () => control.pipeline()?.config,
       backoff: createBackoff({ baseMs: 200, maxMs: 5_000, minMs: 50, random }),
       clock,
       log,

@@ -104,9 +104,7 @@ export function createSimulatedSidecar(options: SimulatedSidecarOptions): Simula
           onChange()
         },
         // biome-ignore lint/correctness/useYield: one turn.
-        decode: function* (text) {
-          return decode(text)
-        },
+        decode,
         backoff: createBackoff(BACKOFF),
         clock,
         log,

@@ -1,3 +1,4 @@
+import { changeBetween } from '../../contract/config-change.ts'
 import { type AnyDocument, encodeFor } from '../../contract/encode-for.ts'
 import type { EndpointsDocument } from '../../contract/endpoints.ts'
 import type { KeysDocument } from '../../contract/keys.ts'
@@ -40,4 +41,17 @@ export function messageOf(kind: DocumentKind, document: AnyDocument, contract: C
   const message = { text, bytes: Buffer.byteLength(text), unsupported: encoded.unsupported }
   byContract.set(contract, message)
   return message
+}
+
+const changes = new WeakMap<WorkloadConfig, WeakMap<WorkloadConfig, string>>()
+
+/** The message that says `after` to sidecars that hold `before`. One comparison and serialisation, however many get it. */
+export function changeOf(before: WorkloadConfig, after: WorkloadConfig): string {
+  const byBefore = changes.get(after) ?? new WeakMap<WorkloadConfig, string>()
+  changes.set(after, byBefore)
+  const known = byBefore.get(before)
+  if (known !== undefined) return known
+  const text = JSON.stringify(changeBetween(before, after))
+  byBefore.set(before, text)
+  return text
 }

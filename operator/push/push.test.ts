@@ -3,10 +3,17 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import * as v from 'valibot'
 import { WebSocket } from 'ws'
 import { read } from '../../contract/codec.ts'
+import { ConfigChange, withChange } from '../../contract/config-change.ts'
 import { wireVersion } from '../../contract/encode-for.ts'
-import { OperatorMessage, SESSION_PROTOCOL, type SidecarMessage } from '../../contract/session.ts'
+import {
+  OperatorMessage,
+  SESSION_PROTOCOLS,
+  type SessionProtocol,
+  type SidecarMessage,
+} from '../../contract/session.ts'
 import { CONTRACT_VERSION, type WorkloadConfig } from '../../contract/workload-config.ts'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
 import { silentLog } from '../../runtime/log.ts'
@@ -88,9 +95,9 @@ async function startWorld(
     await new Promise((resolve) => server.close(resolve))
   })
 
-  const begin = (peer: string) => {
+  const begin = (peer: string, protocols: readonly SessionProtocol[] = ['hauberk.session.v1']) => {
     const { port } = server.address() as AddressInfo
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/`, SESSION_PROTOCOL, { headers: { 'x-peer': peer } })
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/`, [...protocols], { headers: { 'x-peer': peer } })
     sockets.push(socket)
     return socket
   }
@@ -104,12 +111,13 @@ async function startWorld(
     have: Record<string, string> = {},
     workload = 'shop/orders',
     contract: number = CONTRACT_VERSION,
+    protocols?: readonly SessionProtocol[],
   ) => {
-    const socket = begin(peer)
-    const inbox: OperatorMessage[] = []
+    const socket = begin(peer, protocols)
+    const inbox: (OperatorMessage | ConfigChange)[] = []
     const waiting: (() => void)[] = []
     socket.on('message', (data) => {
-      const message = read(OperatorMessage, JSON.parse(data.toString()))
+      const message = read(v.union([OperatorMessage, ConfigChange]), JSON.parse(data.toString()))
       assert.ok(message.ok)
       inbox.push(message.value)
       for (const wake of waiting.splice(0)) wake()
@@ -123,10 +131,10 @@ async function startWorld(
       say,
       closed,
       inbox,
-      async next(type: OperatorMessage['type']): Promise<OperatorMessage> {
+      async next<Type extends (OperatorMessage | ConfigChange)['type']>(type: Type) {
         for (;;) {
           const at = inbox.findIndex((message) => message.type === type)
-          if (at !== -1) return inbox.splice(at, 1)[0] as OperatorMessage
+          if (at !== -1) return inbox.splice(at, 1)[0] as Extract<OperatorMessage | ConfigChange, { type: Type }>
           await new Promise<void>((wake) => waiting.push(wake))
         }
       },
@@ -363,4 +371,84 @@ test('a connection that never says who it is is ended, however lively', async (t
     await clock.advance(1_000)
   }
   await gone
+})
+
+/** A config that is worth a change, of which one Service differs from version to version. */
+function largeDocuments(version: string): DesiredDocuments {
+  const small = documents(version)
+  const [service] = small.config.outbound.services
+  const services = Array.from({ length: 500 }, (_, i) => ({
+    ...service!,
+    hosts: [`catalog-${i}`],
+    upstream: `shop/catalog-${i}:80`,
+    ...(i === 250 && { requestTimeoutMs: Number(version) }),
+  }))
+  return { ...small, config: { ...small.config, outbound: { services, egress: [] } } }
+}
+
+test('a long config is said as a change of the one that was acknowledged, to sidecars that understand it', async (t) => {
+  const { push, world, connect, acknowledgements } = await startWorld(t)
+  const say = (version: string) => {
+    world.desired = largeDocuments(version)
+    push.update()
+  }
+  say('1')
+  const before = await connect(ORDERS)
+  const sidecar = await connect(ORDERS, {}, 'shop/orders', CONTRACT_VERSION, SESSION_PROTOCOLS)
+  assert.equal(sidecar.socket.protocol, 'hauberk.session.v2')
+  const whole = await sidecar.next('config')
+  await before.next('config')
+  for (const each of [before, sidecar]) each.say({ type: 'ack', document: 'config', version: '1' })
+  say('2')
+  const change = await sidecar.next('config-change')
+  assert.ok(JSON.stringify(change).length < 1_000, 'one Service of 500')
+  assert.deepEqual(withChange(change, whole.config), { ok: true, value: world.desired?.config })
+  assert.equal((await before.next('config')).config.version, '2')
+
+  // It refused: it holds what it held before, and what comes next is a change of that.
+  sidecar.say({ type: 'nack', document: 'config', version: '2', issues: [] })
+  say('3')
+  const next = await sidecar.next('config-change')
+  assert.deepEqual([next.base, next.config.version], ['1', '3'])
+
+  // It holds another one than it was believed to.
+  const message = { code: 'another-base', severity: 'error', path: 'base', message: 'is 1' } as const
+  sidecar.say({ type: 'nack', document: 'config', version: '3', issues: [message] })
+  assert.equal((await sidecar.next('config')).config.version, '3')
+  const standing = acknowledgements.of('shop/orders')
+  assert.ok(standing.every(({ documents }) => documents.config?.refused?.version !== '3'))
+})
+
+test('a sidecar that comes with the newest config is told of changes of it at once', async (t) => {
+  const { push, world, connect } = await startWorld(t)
+  world.desired = largeDocuments('1')
+  const have = { config: '1', endpoints: 'e1', keys: 'k1' }
+  const sidecar = await connect(ORDERS, have, 'shop/orders', CONTRACT_VERSION, SESSION_PROTOCOLS)
+  const old = await connect(ORDERS, { ...have, config: '0' }, 'shop/orders', CONTRACT_VERSION, SESSION_PROTOCOLS)
+  assert.equal((await old.next('config')).config.version, '1')
+  world.desired = largeDocuments('2')
+  push.update()
+  assert.equal((await sidecar.next('config-change')).base, '1')
+  // Nobody knows yet whether it took the last one: it is sent nothing.
+  assert.deepEqual(
+    old.inbox.filter(({ type }) => type === 'config' || type === 'config-change'),
+    [],
+  )
+})
+
+test('a sidecar that did not answer is told the whole of what overtakes', async (t) => {
+  const clock = createManualClock()
+  const { push, world, connect } = await startWorld(t, 100, { clock })
+  world.desired = largeDocuments('1')
+  const have = { config: '1', endpoints: 'e1', keys: 'k1' }
+  const sidecar = await connect(ORDERS, have, 'shop/orders', CONTRACT_VERSION, SESSION_PROTOCOLS)
+  sidecar.say({ type: 'refresh-keys', issuer: 'no-issuer' })
+  await sidecar.next('keys-checked')
+  world.desired = largeDocuments('2')
+  push.update()
+  await sidecar.next('config-change')
+  clock.advance(10_000)
+  world.desired = largeDocuments('3')
+  push.update()
+  assert.equal((await sidecar.next('config')).config.version, '3')
 })

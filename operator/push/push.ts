@@ -4,14 +4,14 @@ import type { WebSocket } from 'ws'
 import { WebSocketServer } from 'ws'
 import { decode } from '../../contract/codec.ts'
 import { documentVersion, spokenWith, wireVersion } from '../../contract/encode-for.ts'
-import { type DocumentKind, MAX_MESSAGE_BYTES, SESSION_PROTOCOL, SidecarMessage } from '../../contract/session.ts'
-import { CONTRACT_VERSION, type ContractVersion } from '../../contract/workload-config.ts'
+import { type DocumentKind, MAX_MESSAGE_BYTES, SESSION_PROTOCOLS, SidecarMessage } from '../../contract/session.ts'
+import { CONTRACT_VERSION, type ContractVersion, type WorkloadConfig } from '../../contract/workload-config.ts'
 import { issue } from '../../model/result.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Counter, Gauge, Metrics } from '../../runtime/metrics.ts'
 import type { AcknowledgementTable } from './acknowledgements.ts'
-import { type DesiredDocuments, messageOf, SEND_ORDER } from './desired.ts'
+import { changeOf, type DesiredDocuments, messageOf, SEND_ORDER } from './desired.ts'
 
 /** Sends each sidecar the newest of what it is to obey, and remembers what it said of it. */
 export interface Push {
@@ -96,6 +96,9 @@ const SILENCE_LIMIT_MS = 30_000
 /** A document that was not answered in this time is overtaken by a newer one, if there is a newer one. */
 const ANSWER_LIMIT_MS = 10_000
 
+/** Bytes of a config below which it is sent whole: a sidecar reads it in less than a millisecond. */
+const LEAST_BYTES_TO_CHANGE = 32 * 1024
+
 const DEFAULT_MAX_SESSIONS = 20_000
 
 /** Bytes that a sidecar may say at once: acks, nacks and counts. */
@@ -112,6 +115,9 @@ interface Sidecar {
   workload: string | undefined
   /** What it is sent is encoded for: of its hello. */
   contract: ContractVersion
+  /** The config that it was told last, and the last of these that it acknowledged: what comes next may be said as a change of that. */
+  told: WorkloadConfig | undefined
+  held: WorkloadConfig | undefined
   /** By document: the version last sent, as it went over the wire, and since when its answer is awaited. */
   readonly sent: Map<DocumentKind, string>
   readonly awaiting: Map<DocumentKind, number>
@@ -132,7 +138,7 @@ export function createPush(options: PushOptions): Push {
     // Only we ping: a pong for each ping of theirs is one more thing to buffer for who does not read.
     autoPong: false,
     maxPayload: Math.min(MAX_MESSAGE_BYTES, MAX_SIDECAR_MESSAGE_BYTES),
-    handleProtocols: (protocols) => (protocols.has(SESSION_PROTOCOL) ? SESSION_PROTOCOL : false),
+    handleProtocols: (offered) => SESSION_PROTOCOLS.find((protocol) => offered.has(protocol)) ?? false,
   })
   let sessions = 0
   let cancelPing = () => {}
@@ -171,9 +177,24 @@ export function createPush(options: PushOptions): Push {
         continue
       }
       sidecar.awaiting.set(kind, clock.monotonic())
-      sidecar.socket.send(text)
+      // A sidecar that has not answered may hold either config: it is told the whole.
+      const change = kind === 'config' && !isOverdue ? changeFor(sidecar, documents.config, bytes) : undefined
+      if (kind === 'config') sidecar.told = documents.config
+      sidecar.socket.send(change ?? text)
       metrics.pushes.handle({ document: kind }).add()
     }
+  }
+
+  /** What the config is to who holds an earlier one, if that is much shorter than all of it. */
+  const changeFor = (
+    { held, socket, contract }: Sidecar,
+    config: WorkloadConfig,
+    bytes: number,
+  ): string | undefined => {
+    const isUnderstood = socket.protocol === SESSION_PROTOCOLS[0] && contract === CONTRACT_VERSION
+    if (!isUnderstood || held === undefined || bytes < LEAST_BYTES_TO_CHANGE) return undefined
+    const change = changeOf(held, config)
+    return change.length < bytes / 2 ? change : undefined
   }
 
   /** The sidecar would hang up on it, again and again. It keeps what it has, and the status says why. */
@@ -232,6 +253,7 @@ export function createPush(options: PushOptions): Push {
       const version = message.have[kind]
       if (version === undefined) continue
       sidecar.sent.set(kind, version)
+      if (kind === 'config' && version === documents.config.version) sidecar.held = documents.config
       // Encoded for another version than it speaks now, it is not what it would be sent: an upgrade, or a rollback.
       if (version === wireVersion(contract, documentVersion(version)))
         acknowledgements.acknowledge(sidecar.key, kind, documentVersion(version))
@@ -263,12 +285,21 @@ export function createPush(options: PushOptions): Push {
     switch (message.type) {
       case 'ack':
         acknowledgements.acknowledge(sidecar.key, message.document, documentVersion(message.version))
+        if (message.document === 'config' && sidecar.told?.version === message.version) sidecar.held = sidecar.told
         answered(sidecar, message.document, message.version)
         return
       case 'nack': {
         const issues = message.issues.map(({ fix, ...rest }) => (fix === undefined ? rest : { ...rest, fix }))
         log.error('a sidecar refused its configuration', { 'hauberk.workload': workload, issues })
         metrics.refusals.handle({ document: message.document }).add()
+        // It does not hold what it was believed to: it is told the whole.
+        if (message.document === 'config' && issues.some(({ code }) => code === 'another-base')) {
+          sidecar.held = undefined
+          sidecar.sent.delete('config')
+          sidecar.awaiting.delete('config')
+          sendNewest(sidecar)
+          return
+        }
         acknowledgements.refuse(sidecar.key, message.document, documentVersion(message.version), issues)
         answered(sidecar, message.document, message.version)
         return
@@ -302,6 +333,8 @@ export function createPush(options: PushOptions): Push {
       peerRoot,
       workload: undefined,
       contract: CONTRACT_VERSION,
+      told: undefined,
+      held: undefined,
       sent: new Map(),
       awaiting: new Map(),
       refreshing: new Set(),
@@ -352,7 +385,7 @@ export function createPush(options: PushOptions): Push {
   return {
     accept(request, socket, head, peer, peerNotAfterMs, peerRoot) {
       server.handleUpgrade(request, socket, head, (webSocket) => {
-        if (webSocket.protocol !== SESSION_PROTOCOL) webSocket.close(1002, `speak ${SESSION_PROTOCOL}`)
+        if (webSocket.protocol === '') webSocket.close(1002, `speak ${SESSION_PROTOCOLS.join(' or ')}`)
         else if (sidecars.size >= maxSessions) webSocket.close(1013, 'too many sessions')
         else begin(webSocket, peer, peerNotAfterMs, peerRoot)
       })

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type ClientOptions, WebSocket } from 'ws'
 import { read } from '../../contract/codec.ts'
-import { OperatorMessage, SESSION_PATH, SESSION_PROTOCOL, type SidecarMessage } from '../../contract/session.ts'
+import { OperatorMessage, SESSION_PATH, type SidecarMessage } from '../../contract/session.ts'
 import { CONTRACT_VERSION } from '../../contract/workload-config.ts'
 import { issue } from '../../model/result.ts'
 import { parseSpiffeId, parseTrustDomain, type SpiffeId } from '../../model/spiffe-id.ts'
@@ -187,7 +187,7 @@ async function tlsOf(operator: RunningOperator, spiffeId: SpiffeId): Promise<Cli
 /** A sidecar that obeys whatever it is sent. */
 async function connectSidecar(t: TestContext, operator: RunningOperator, podName: string) {
   const url = `wss://127.0.0.1:${operator.address.port}${SESSION_PATH}`
-  const socket = new WebSocket(url, SESSION_PROTOCOL, await tlsOf(operator, ORDERS))
+  const socket = new WebSocket(url, 'hauberk.session.v1', await tlsOf(operator, ORDERS))
   t.after(() => socket.terminate())
   const say = (message: SidecarMessage) => socket.send(JSON.stringify(message))
   socket.on('message', (data) => {

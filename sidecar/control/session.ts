@@ -1,15 +1,17 @@
 import type { ConnectionOptions } from 'node:tls'
 import { type ClientOptions, WebSocket } from 'ws'
 import { decode } from '../../contract/codec.ts'
+import { decodeOperatorMessage } from '../../contract/read-config.ts'
 import {
   DOCUMENTS,
   type DocumentKind,
   MAX_MESSAGE_BYTES,
   OperatorMessage,
   SESSION_PATH,
-  SESSION_PROTOCOL,
+  SESSION_PROTOCOLS,
   type SidecarMessage,
 } from '../../contract/session.ts'
+import type { WorkloadConfig } from '../../contract/workload-config.ts'
 import type { Issue, Result } from '../../model/result.ts'
 import type { Turns } from '../../model/turns.ts'
 import type { Backoff } from '../../runtime/backoff.ts'
@@ -38,8 +40,10 @@ export interface SessionOptions {
   readonly onMessage: (message: OperatorMessage) => void
   /** There is no session, or the one there was has ended. Called once for each attempt. */
   readonly onLost?: () => void
-  /** Default: by the contract, each time, in one turn. */
-  readonly decode?: (text: string) => Turns<Result<OperatorMessage>>
+  /** The config that is obeyed: what an operator sends next may be a change of it. Absent: it has to send whole ones. */
+  readonly held?: () => WorkloadConfig | undefined
+  /** What takes the place of the contract's decoder, in one turn; then `held` is absent. */
+  readonly decode?: (text: string) => Result<OperatorMessage>
   readonly backoff: Backoff
   readonly clock: Clock
   readonly log: Log
@@ -55,7 +59,9 @@ const HANDSHAKE_TIMEOUT_MS = 5_000
 /** Opens the session and keeps it open. Nothing here ever throws: without an operator the sidecar serves by what it has. */
 export function startSession(options: SessionOptions): Session {
   const { backoff, clock, log, health } = options
-  const read = options.decode ?? decodeAtOnce
+  const { held, decode = decodeMessage } = options
+  const read = (text: string) => (held === undefined ? atOneTurn(decode, text) : decodeOperatorMessage(text, held()))
+  const protocols = SESSION_PROTOCOLS.filter((protocol) => held !== undefined || protocol === 'hauberk.session.v1')
   let socket: WebSocket | undefined
   /** The newest one, whether or not it is open. */
   let newest: WebSocket | undefined
@@ -75,7 +81,7 @@ export function startSession(options: SessionOptions): Session {
       followRedirects: false,
     } as unknown as ClientOptions
     const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
-    const attempt = new WebSocket(`wss://${authority}${SESSION_PATH}`, SESSION_PROTOCOL, socketOptions)
+    const attempt = new WebSocket(`wss://${authority}${SESSION_PATH}`, protocols, socketOptions)
     newest = attempt
     let cancelSilence = () => {}
     const alive = () => {
@@ -167,9 +173,13 @@ export function startSession(options: SessionOptions): Session {
   }
 }
 
-// biome-ignore lint/correctness/useYield: one turn.
-function* decodeAtOnce(text: string): Turns<Result<OperatorMessage>> {
+function decodeMessage(text: string): Result<OperatorMessage> {
   return decode(OperatorMessage, text)
+}
+
+// biome-ignore lint/correctness/useYield: one turn.
+function* atOneTurn<Message>(decode: (text: string) => Message, text: string): Turns<Message> {
+  return decode(text)
 }
 
 /** The contract's bound on the issues of a nack. */
@@ -179,7 +189,7 @@ const MAX_ISSUES = 64
 function documentOf(text: string): { readonly document: DocumentKind; readonly version: string } | undefined {
   try {
     const message = JSON.parse(text) as Readonly<Record<string, unknown>>
-    const document = DOCUMENTS.find((kind) => kind === message['type'])
+    const document = message['type'] === 'config-change' ? 'config' : DOCUMENTS.find((kind) => kind === message['type'])
     const version = document && (message[document] as { readonly version?: unknown } | undefined)?.version
     return document !== undefined && typeof version === 'string' ? { document, version } : undefined
   } catch {
