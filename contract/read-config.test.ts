@@ -7,7 +7,7 @@ import { atOnce } from '../model/turns.ts'
 import { decode, read } from './codec.ts'
 import { decodeOperatorMessage, readConfig } from './read-config.ts'
 import { OperatorMessage } from './session.ts'
-import { someConfig as config, parts, route } from './testing/some-config.ts'
+import { someConfig as config, type Parts, parts, route } from './testing/some-config.ts'
 import { WorkloadConfig } from './workload-config.ts'
 
 function wire(value: unknown): unknown {

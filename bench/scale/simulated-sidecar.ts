@@ -103,7 +103,6 @@ export function createSimulatedSidecar(options: SimulatedSidecarOptions): Simula
           sinceMark.lost += 1
           onChange()
         },
-        // biome-ignore lint/correctness/useYield: one turn.
         decode,
         backoff: createBackoff(BACKOFF),
         clock,

@@ -119,12 +119,25 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
     vault.keep(`${namespace}/${name}/${key}`, text)
     return text
   }
+  /** Of the operator that leads: one that was killed holds its Lease for some seconds more. */
   const status = async (): Promise<StatusReport> => {
-    const { spec } = await kubectl.get(['lease', '-n', SYSTEM_NAMESPACE, 'hauberk-operator'])
-    const leader = String(spec?.holderIdentity ?? '').split(/[_ /]/)[0] ?? ''
-    assert.ok(leader, 'an operator leads')
-    const at = { namespace: SYSTEM_NAMESPACE, pod: leader }
-    return JSON.parse(await kubectl.exec(at, ['node', '/app/hauberk-operator.mjs', 'ask', '/status'])) as StatusReport
+    const said = await until(
+      'the operator that leads says its status',
+      async () => {
+        const { spec } = await kubectl.get(['lease', '-n', SYSTEM_NAMESPACE, 'hauberk-operator'])
+        const leader = String(spec?.holderIdentity ?? '').split(/[_ /]/)[0] ?? ''
+        if (leader === '') return undefined
+        const at = { namespace: SYSTEM_NAMESPACE, pod: leader }
+        try {
+          return await kubectl.exec(at, ['node', '/app/hauberk-operator.mjs', 'ask', '/status'])
+        } catch (error) {
+          if (error instanceof KubectlError && /NotFound|not found|container/i.test(error.stderr)) return undefined
+          throw error
+        }
+      },
+      { withinMs: 60_000 },
+    )
+    return JSON.parse(said) as StatusReport
   }
   const loginOf = (person: Person): Promise<Login> => {
     const known = logins.get(person)
