@@ -1,4 +1,5 @@
 /** An operator with the resources that it is handed, for one gateway. Started by `operator.ts`. */
+import { constants, setPriority } from 'node:os'
 import { join } from 'node:path'
 import { describeIssue } from '../../model/result.ts'
 import { parseTrustDomain } from '../../model/spiffe-id.ts'
@@ -14,6 +15,9 @@ import { createLog } from '../../runtime/log.ts'
 import { createFileSink } from '../../runtime/log-sink.ts'
 import { createMetrics } from '../../runtime/metrics.ts'
 import type { OperatorAnswer, OperatorAsk, OperatorSettings } from './operator.ts'
+
+// On the generator's core, whose requests are not to wait for it: a real operator has a machine of its own.
+setPriority(constants.priority.PRIORITY_LOW)
 
 const store = createStore()
 const say = (answer: OperatorAnswer) => void process.send?.(answer)

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate as nextPass } from 'node:timers/promises'
 import type * as v from 'valibot'
 import { decode } from '../../contract/codec.ts'
 import { EndpointsDocument } from '../../contract/endpoints.ts'
@@ -8,6 +9,7 @@ import { type DocumentKind, MAX_MESSAGE_BYTES } from '../../contract/session.ts'
 import { WorkloadConfig } from '../../contract/workload-config.ts'
 import { FileError, readFileCapped, writeFileAtomic } from '../../runtime/atomic-file.ts'
 import type { Log } from '../../runtime/log.ts'
+import { textInTurns } from './text-in-turns.ts'
 
 /** The newest documents that this sidecar could use, on disk: what it serves by when it starts and no operator answers. */
 export interface LastGood {
@@ -41,7 +43,7 @@ export function openLastGood(directory: string, log: Log): LastGood {
       pending.delete(kind)
       try {
         await mkdir(directory, { recursive: true, mode: 0o700 })
-        await writeFileAtomic(join(directory, `${kind}.json`), JSON.stringify(document))
+        await writeFileAtomic(join(directory, `${kind}.json`), await textOf(document))
       } catch (err) {
         log.warn('the last good document could not be kept', { 'hauberk.document': kind, err })
       }
@@ -77,5 +79,15 @@ export function openLastGood(directory: string, log: Log): LastGood {
     async settled() {
       while (writing !== undefined) await writing
     },
+  }
+}
+
+/** Requests are served between two turns. */
+async function textOf(document: unknown): Promise<string> {
+  const turns = textInTurns(document)
+  for (;;) {
+    const turn = turns.next()
+    if (turn.done === true) return turn.value
+    await nextPass()
   }
 }
