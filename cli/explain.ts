@@ -31,6 +31,7 @@ interface ExplainOptions extends MeshFlags {
   readonly from?: string
   readonly to?: string
   readonly claims?: string
+  readonly client?: string
   readonly header: readonly string[]
   readonly host?: string
   readonly port?: number
@@ -54,6 +55,7 @@ export function defineExplain(command: Command): void {
     .option('--from <caller>', 'who calls: a service account (namespace/name), or a SPIFFE ID')
     .option('--to <service>', 'the workload is who calls: where its calls to this Service go, and how they are sent')
     .option('--claims <file>', 'what a verified token says, as JSON or YAML; without it there is no token')
+    .option('--client <client>', 'whose API key the request has, taken to be good; without it there is no key')
     .option('--header <name:value>', 'a header; may be given several times', collect, [])
     .option('--host <host>', 'the host that is asked for')
     .option('--port <port>', 'the port of the container, the Service or the listener', parsePort)
@@ -112,14 +114,14 @@ async function explainRequest(
   const { pipeline, gateway, place, accounts } =
     options.file === undefined ? await fromMesh(word, options) : await fromFiles(word, options.file, options)
   const claims = options.claims === undefined ? undefined : await readClaims(options.claims)
-  const { from, to, host, port, clientIp } = options
+  const { from, to, host, port, client, clientIp } = options
   if (to !== undefined && from !== undefined) {
     throw new CommandError(EXIT.usage, 'hauberk explain: with --to it is the workload that calls: leave --from out')
   }
   const called = to === undefined ? undefined : calledService(pipeline, to, port)
   const asked =
     called === undefined
-      ? ask(pipeline, { ...words, from, gateway, claims, host, port, clientIp })
+      ? ask(pipeline, { ...words, from, gateway, claims, client, host, port, clientIp })
       : ask(pipeline, { ...words, from: pipeline.config.identity.spiffeId, host, clientIp }, siteOfCall(called))
   if (asked.kind === 'asked' && called !== undefined) {
     return { answer: answerForCall(pipeline, called, asked.asked, asked.notes), place }
@@ -294,7 +296,7 @@ async function localDecision(id: string, state: string): Promise<Told> {
 type WireDecision = ExplainedDecision & { readonly workload: string }
 
 function answerOf(decision: WireDecision): Answer {
-  const { workload, method, host, path, port, clientIp, caller, issuer, subject, change, ...rest } = decision
+  const { workload, method, host, path, port, clientIp, caller, issuer, subject, client, change, ...rest } = decision
   return {
     ...rest,
     workload,
@@ -307,6 +309,7 @@ function answerOf(decision: WireDecision): Answer {
       ...(caller !== undefined && { caller }),
       ...(issuer !== undefined && { issuer }),
       ...(subject !== undefined && { subject }),
+      ...(client !== undefined && { client }),
     },
     ...(change !== undefined && { changes: [[change]] }),
     notes: [],

@@ -58,6 +58,11 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import('./ca.ts')).defineCa,
   },
   {
+    name: 'api-key',
+    summary: 'make, list and revoke API keys in the YAML of their Secret',
+    load: async () => (await import('./api-key.ts')).defineApiKey,
+  },
+  {
     name: 'operator',
     summary: 'run an operator of the local mesh',
     hidden: true,

@@ -1,4 +1,5 @@
 import type { Filter } from '../model/filter.ts'
+import { apiKey } from './api-key/filter.ts'
 import { authorization } from './authorization/filter.ts'
 import { cors } from './cors/filter.ts'
 import { externalAuthorization } from './external-authorization/filter.ts'
@@ -13,6 +14,7 @@ export const FILTERS: readonly Filter[] = [
   response,
   mtls,
   cors,
+  apiKey,
   jwt,
   introspection,
   authorization,

@@ -1,4 +1,5 @@
 import type { Section } from '../model/section.ts'
+import { apiKeySection } from './api-key/section.ts'
 import { authorizationSection } from './authorization/section.ts'
 import { corsSection } from './cors/section.ts'
 import { externalAuthorizationSection } from './external-authorization/section.ts'
@@ -13,6 +14,7 @@ export const SECTIONS: readonly Section[] = [
   responseSection,
   mtlsSection,
   corsSection,
+  apiKeySection,
   jwtSection,
   introspectionSection,
   authorizationSection,

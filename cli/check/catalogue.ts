@@ -69,6 +69,9 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'unreadable-section': 'HBK0234',
   'inline-secret': 'HBK0235',
   'unknown-method': 'HBK0236',
+  'malformed-api-key': 'HBK0240',
+  'duplicate-api-key': 'HBK0241',
+  'too-many-api-keys': 'HBK0242',
   // References
   'target-not-found': 'HBK0301',
   'unresolved-token-issuer': 'HBK0302',
@@ -85,6 +88,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'no-such-secret': 'HBK0313',
   'secret-not-resolved': 'HBK0314',
   'parameters-not-resolved': 'HBK0315',
+  'no-api-keys': 'HBK0320',
   'secret-not-permitted': 'HBK0321',
   // What policies come to
   'no-policy': 'HBK0401',

@@ -1,6 +1,6 @@
 import type { Consideration } from '../../model/filter.ts'
 import type { Explanation } from '../../sidecar/compile/explain.ts'
-import type { Pipeline } from '../../sidecar/compile/pipeline.ts'
+import type { Chain, Pipeline } from '../../sidecar/compile/pipeline.ts'
 import type { Asked } from './asked.ts'
 import { judge, jwtConfigOf, tokenOf } from './judge.ts'
 import { nextHop } from './next-hop.ts'
@@ -22,6 +22,8 @@ export interface Answer {
     readonly clientIp: string
     readonly issuer?: string
     readonly subject?: string
+    /** Whose API key it has. */
+    readonly client?: string
   }
   /** `RouteConfig.id`. */
   readonly route?: string
@@ -90,16 +92,22 @@ export function answerFor(pipeline: Pipeline, asked: Asked, notes: readonly stri
     ...(dryRun && { dryRun }),
     ...(changes.length > 0 && { changes }),
     ...(policyChange && { policyChange }),
-    notes: [...notes, ...tokenNotes(asked, explanation, token !== undefined), ...after(pipeline, asked, judgement)],
+    notes: [
+      ...notes,
+      ...tokenNotes(asked, explanation, token !== undefined),
+      ...keyNotes(asked, chain),
+      ...after(pipeline, asked, judgement),
+    ],
   }
 }
 
-function requestOf({ protocol, method, path, host, port, caller, clientIp }: Asked): Answer['request'] {
+function requestOf({ protocol, method, path, host, port, caller, clientIp, client }: Asked): Answer['request'] {
   return {
     ...(protocol === 'http' && { method, path, host }),
     port,
     ...(caller !== undefined && { caller }),
     clientIp,
+    ...(client !== undefined && { client }),
   }
 }
 
@@ -113,6 +121,11 @@ function tokenNotes({ claims }: Asked, { considerations }: Explanation, isVerifi
   return typeof exp === 'number' && exp * 1_000 < Date.now()
     ? [`exp is past (${new Date(exp * 1_000).toISOString()}): a token like this is refused now, 401 token-expired`]
     : []
+}
+
+function keyNotes({ client }: Asked, { enforced, shadow = [] }: Chain): readonly string[] {
+  if (client === undefined || [...enforced, ...shadow].some(({ filter }) => filter.knowsClient === true)) return []
+  return ['nothing here asks for API keys, so that of the client counts for nothing']
 }
 
 /** Routes that are told at most. */

@@ -18,6 +18,8 @@ export interface AskWords {
   /** `gateway` and the like, as the one gateway of the mesh goes by. */
   readonly gateway?: string | undefined
   readonly claims?: Claims | undefined
+  /** Whose API key it has. */
+  readonly client?: string | undefined
   /** `name: value`. */
   readonly headers: readonly string[]
   readonly host?: string | undefined
@@ -45,6 +47,7 @@ export function ask(pipeline: Pipeline, words: AskWords, site: Site = siteOf(pip
     caller: callerOf(pipeline, words),
     clientIp: clientIpOf(words.clientIp ?? '127.0.0.1'),
     claims: words.claims,
+    ...(words.client !== undefined && { client: words.client }),
   }
   if (site.protocol === 'tcp') {
     if (words.method !== undefined) notes.push(`port ${site.port} is opaque TCP: nobody reads methods and paths there`)

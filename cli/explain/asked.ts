@@ -22,12 +22,14 @@ export interface Asked {
   readonly headers: readonly (readonly [name: string, value: string])[]
   /** What a token says whose signature is taken to be good; undefined: no token. */
   readonly claims: Claims | undefined
+  /** Whose API key it is taken to have; undefined: it has none. */
+  readonly client?: string
 }
 
 export type Claims = Readonly<Record<string, unknown>>
 
 /** As the filters of a sidecar would see it: headers that say who is asking are never believed, so they are not there. */
-export function viewOf({ headers, caller, claims: _, serverName: __, ...asked }: Asked): RequestView {
+export function viewOf({ headers, caller, claims: _, serverName: __, client: ___, ...asked }: Asked): RequestView {
   const values = (name: string): readonly string[] =>
     isIdentityHeader(name) ? [] : headers.filter(([sent]) => sent === name).map(([, value]) => value)
   return { ...asked, peer: peerOf(caller, asked.clientIp), header: (name) => values(name)[0], headers: values }

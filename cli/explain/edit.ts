@@ -79,6 +79,8 @@ function callerEdits(field: string, from: From, asked: Asked, trustDomain: strin
         value: block,
         apply: (before) => ({ ...before, clientIp: block.split('/')[0] ?? '' }),
       }))
+    case 'from.clients':
+      return (from.clients ?? []).slice(0, MAX_VALUES).map(sendKeyOf)
     default:
       return []
   }
@@ -101,6 +103,10 @@ export function sendTokenOf({ name, issuer, audiences }: IssuerConfig): Edit {
       headers: before.headers.filter(([header]) => header !== 'authorization'),
     }),
   }
+}
+
+export function sendKeyOf(client: string): Edit {
+  return { field: 'key', wording: 'send an API key of …', value: client, apply: (before) => ({ ...before, client }) }
 }
 
 function setMethod(method: string): Edit {

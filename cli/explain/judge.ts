@@ -41,6 +41,7 @@ export function judge(
   const token = asked.claims === undefined ? undefined : tokenOf(asked.claims, chain)
   const explanation = explain(chain, viewOf(asked), {
     ...(token !== undefined && { token }),
+    ...(asked.client !== undefined && { client: { id: asked.client } }),
     externalAnswers: assumedAnswers(chain),
   })
   return { kind: 'judged', explanation, chain, route: found.route }

@@ -24,7 +24,11 @@ export function failingFields(rule: RuleWords, asked: Asked, chain: Chain, trust
     : compileRule({ name: '', origin: '', ...rule }, 'allow', domain.value)
   if (!compiled.ok) return []
   const isVerified = asked.claims !== undefined && jwtConfigOf(chain) !== undefined
-  const facts = isVerified ? { token: tokenOf(asked.claims ?? {}, chain) } : {}
+  const knowsClient = asked.client !== undefined && chain.enforced.some(({ filter }) => filter.knowsClient === true)
+  const facts = {
+    ...(isVerified && { token: tokenOf(asked.claims ?? {}, chain) }),
+    ...(knowsClient && { client: { id: asked.client ?? '' } }),
+  }
   const request = viewOf(asked)
   const failing = compiled.value.conditions.filter((condition) => !condition.holds(request, facts))
   return failing.map(({ field }) => (isFrom ? field.replace(/^(?!from\.)/, 'from.') : field))

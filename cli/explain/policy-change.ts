@@ -108,6 +108,8 @@ function valueFor(field: string, asked: Asked, chain: Chain): string | undefined
       return asked.claims !== undefined && jwtConfigOf(chain) !== undefined
         ? tokenOf(asked.claims, chain).issuer
         : undefined
+    case 'from.clients':
+      return asked.client
     case 'to.methods':
       return asked.method
     case 'to.hosts':

@@ -1,7 +1,9 @@
+import type { ApiKeyConfig } from '../../policies/api-key/config.ts'
+import { apiKey } from '../../policies/api-key/filter.ts'
 import type { AuthorizationConfig, Rule } from '../../policies/authorization/config.ts'
 import type { Chain, Pipeline } from '../../sidecar/compile/pipeline.ts'
 import { type Asked, viewOf } from './asked.ts'
-import { callAs, type Edit, editsFor, sendTokenOf } from './edit.ts'
+import { callAs, type Edit, editsFor, sendKeyOf, sendTokenOf } from './edit.ts'
 import { judge, jwtConfigOf, tokenOf } from './judge.ts'
 import { authorizationOf, failingFields, type RuleWords } from './meets.ts'
 
@@ -52,11 +54,13 @@ function* waysOf(pipeline: Pipeline, asked: Asked): Generator<Way> {
     const judgement = judge(pipeline, met)
     if (judgement.kind !== 'judged') continue
     const { chain } = judgement
-    for (const token of tokensFor(chain, met)) {
-      const config = authorizationOf(chain)
-      const start = [...caller, ...token]
-      if (config === undefined) yield start
-      else yield* authorizedWays(config, start, asked, chain)
+    const config = authorizationOf(chain)
+    for (const key of keysFor(chain, met)) {
+      for (const token of tokensFor(chain, met)) {
+        const start = [...caller, ...key, ...token]
+        if (config === undefined) yield start
+        else yield* authorizedWays(config, start, asked, chain)
+      }
     }
   }
 }
@@ -127,6 +131,19 @@ function callersFor(pipeline: Pipeline, asked: Asked): readonly Way[] {
   return [...[...accounts].slice(0, MAX_RULES).map((account) => [callAs(identity.trustDomain, account)]), [anybody]]
 }
 
+/** Clients whose keys are tried at most, where one is asked for. */
+const MAX_CLIENTS = 4
+
+function keysFor({ enforced }: Chain, asked: Asked): readonly Way[] {
+  const step = enforced.find(({ filter, unresolved }) => filter === apiKey && unresolved === undefined)
+  if (step === undefined) return [[]]
+  const facts = asked.client === undefined ? {} : { client: { id: asked.client } }
+  const isFine = step.filter.explain(step.config, viewOf(asked), facts).every(({ outcome }) => outcome !== 'denied')
+  if (isFine) return [[]]
+  const clients = new Set((step.config as ApiKeyConfig).keys.map(({ client }) => client))
+  return [...clients].slice(0, MAX_CLIENTS).map((client) => [sendKeyOf(client)])
+}
+
 function tokensFor(chain: Chain, asked: Asked): readonly Way[] {
   const config = jwtConfigOf(chain)
   if (config === undefined) return [[]]
@@ -185,7 +202,15 @@ function textOf({ wording, value }: Edit): string {
   return wording.replace('…', value)
 }
 
-const WEIGHTS: Readonly<Record<string, number>> = { path: 1, host: 1, address: 2, method: 3, token: 3, caller: 4 }
+const WEIGHTS: Readonly<Record<string, number>> = {
+  path: 1,
+  host: 1,
+  address: 2,
+  method: 3,
+  token: 3,
+  key: 3,
+  caller: 4,
+}
 
 function weightOf(way: Way): number {
   return way.reduce((sum, { field }) => sum + (WEIGHTS[field] ?? 2), 0)

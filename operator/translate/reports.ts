@@ -217,7 +217,12 @@ function policyReport(policy: Policy, findings: readonly Finding[], absent: read
   return {
     issues,
     resolvedRefs:
-      unresolved.length === 0 ? RESOLVED : refused('RefNotFound', `${listed(unresolved)}. Until then it refuses.`),
+      unresolved.length === 0
+        ? RESOLVED
+        : refused(
+            issues.some(({ code }) => code === 'secret-not-permitted') ? 'RefNotPermitted' : 'RefNotFound',
+            `${listed(unresolved)}. Until then it refuses.`,
+          ),
     ...(overridden.length > 0
       ? { programmed: refused('Overridden', `${listed(overridden)}.`) }
       : isPartial

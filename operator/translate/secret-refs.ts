@@ -1,10 +1,14 @@
 import { type Resource, resourceKey } from '../../model/resource.ts'
+import type { Section } from '../../model/section.ts'
 import { type TokenIssuerSpec, tokenIssuerSchema } from '../../policies/jwt/token-issuer.ts'
+import { SECTIONS } from '../../policies/sections.ts'
 import { CONTROLLER_NAME, readGateway, readGatewayClass } from '../resources/gateway.ts'
 import type { SecretRef } from '../resources/secret-grant.ts'
 import { structuralReader } from '../resources/structural.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { isGranted } from './grants.ts'
+import { createPolicyReader, type Parts, type Policy, type PolicyReader } from './policy.ts'
+import { maySecretBeNamed, secretPlace } from './references.ts'
 
 /** A Secret that is wanted, and which resources want it. */
 export interface NamedSecret extends SecretRef {
@@ -30,7 +34,7 @@ const readTokenIssuer = structuralReader<{ readonly spec: TokenIssuerSpec }>({
  * them either. That a Secret is there is not asked: one that comes later is followed from the start. But a name that none
  * can have (Gateway API lets a reference say anything) is nothing to ask for.
  */
-export function secretRefs(snapshot: Snapshot): readonly NamedSecret[] {
+export function secretRefs(snapshot: Snapshot, sections: readonly Section[] = SECTIONS): readonly NamedSecret[] {
   const wanted = new Map<string, SecretRef & { readonly by: Set<string> }>()
   const want = (namespace: string, name: string, by: Resource) => {
     if (!NAMESPACE.test(namespace) || !SECRET.test(name)) return
@@ -50,9 +54,45 @@ export function secretRefs(snapshot: Snapshot): readonly NamedSecret[] {
       if (ref !== undefined) want(ref.namespace, ref.name, issuer)
     }
   }
+  const reader = readerOf(sections)
+  const wantOf = (policy: Policy, parts: readonly Parts[], by: Resource) => {
+    if (policy.mode === 'Off') return
+    for (const place of placesNamed(policy, parts, sections)) {
+      if (maySecretBeNamed(snapshot, place, policy.origin)) want(place.namespace, place.name, by)
+    }
+  }
+  for (const resource of snapshot.ofKind('SecurityPolicy')) {
+    const policy = reader.readWorkloadPolicy(resource)
+    wantOf(policy, [policy.sections], resource)
+  }
+  for (const resource of snapshot.ofKind('MeshSecurityPolicy')) {
+    const policy = reader.readMeshPolicy(resource)
+    wantOf(policy, [policy.floor, policy.defaults], resource)
+  }
   return [...wanted.keys()].sort().map((key) => {
     const { namespace, name, by } = wanted.get(key)!
     return { namespace, name, by: [...by].sort() }
+  })
+}
+
+/** Weakly, and by the sections: what was read of a policy is not read again with each change of another. */
+const readers = new WeakMap<readonly Section[], PolicyReader>()
+
+function readerOf(sections: readonly Section[]): PolicyReader {
+  const reader = readers.get(sections) ?? createPolicyReader(sections)
+  readers.set(sections, reader)
+  return reader
+}
+
+/** Where the Secrets are that the sections of a policy name. */
+function placesNamed({ origin }: Policy, parts: readonly Parts[], sections: readonly Section[]): readonly SecretRef[] {
+  return sections.flatMap((section) => {
+    if (section.secretRefs === undefined) return []
+    return parts.flatMap((part) => {
+      const { spec, broken } = part.get(section.name) ?? { spec: undefined, broken: '' }
+      if (broken !== undefined) return []
+      return (section.secretRefs?.(spec) ?? []).map((reference) => secretPlace(reference, origin))
+    })
   })
 }
 

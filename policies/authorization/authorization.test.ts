@@ -146,6 +146,19 @@ describe('authorization', () => {
     assert.equal(outcome(forbidding(outsider, tokenFacts(claims))), 'denied-by-rule a')
   })
 
+  it('matches the client of an API key, and nobody without one', () => {
+    const allow = [{ name: 'partners', from: { clients: ['acme', 'globex'] } }]
+    const decide = one({ allow })
+    assert.equal(outcome(decide(outsider, { client: { id: 'globex' } })), 'allowed')
+    assert.equal(outcome(decide(outsider, { client: { id: 'initech' } })), 'not-allowed')
+    assert.equal(outcome(decide(outsider)), 'not-allowed')
+    const forbidding = one({ default: 'Allow', deny: allow })
+    assert.equal(outcome(forbidding(outsider)), 'allowed')
+    assert.equal(outcome(forbidding(outsider, { client: { id: 'acme' } })), 'denied-by-rule partners')
+    assert.equal(authorization.since?.(configOf({ policies: [attached('orders', { allow })] })), 3)
+    assert.equal(authorization.since?.(configOf({ policies: [attached('orders', { allow: [] })] })), 1)
+  })
+
   it("lets users see what is theirs: claims.sub == path.userId on '/users/{userId}/orders'", () => {
     const decide = one({
       allow: [

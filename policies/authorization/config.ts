@@ -18,6 +18,8 @@ export const From = v.strictObject({
   ipBlocks: v.optional(texts),
   /** Names of TokenIssuers. */
   issuers: v.optional(texts),
+  /** Whom an API key says to call. Since 3. */
+  clients: v.optional(texts),
   claims: v.optional(v.pipe(v.array(v.strictObject({ claim: text, values: texts })), v.minLength(1), v.maxLength(64))),
 })
 export type From = v.InferOutput<typeof From>

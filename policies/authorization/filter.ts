@@ -21,6 +21,11 @@ export const authorization = defineFilter<AuthorizationConfig>({
   repeatable: true,
   tcp: true,
   decode: (wire) => readWire(AuthorizationConfig, wire),
+  since(config) {
+    if (config === undefined) return 1
+    const { onlyFrom, deny, allow } = config
+    return [...onlyFrom, ...deny, ...allow].some(({ from }) => from?.clients !== undefined) ? 3 : 1
+  },
   compile(config) {
     const compiled = compileRules(config)
     return compiled.ok ? ok(checkOf(compiled.value, config.otherwise)) : compiled

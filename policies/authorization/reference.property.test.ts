@@ -57,7 +57,7 @@ function matches(rule: RuleSpec, request: RequestView, facts: Facts, denies: boo
   })
 }
 
-function isFrom(from: From, { peer, clientIp }: RequestView, { token }: Facts, denies: boolean): boolean {
+function isFrom(from: From, { peer, clientIp }: RequestView, { token, client }: Facts, denies: boolean): boolean {
   const ofMesh = peer.trustDomain === 'mesh'
   const account = `${peer.namespace}/${peer.serviceAccount}`
   if (
@@ -71,6 +71,7 @@ function isFrom(from: From, { peer, clientIp }: RequestView, { token }: Facts, d
   if (from.trustDomains?.every((domain) => domain !== peer.trustDomain)) return false
   if (from.ipBlocks?.every((block) => !isInBlock(block, clientIp, denies))) return false
   if (from.issuers?.every((issuer) => issuer !== token?.issuer)) return false
+  if (from.clients?.every((id) => id !== client?.id)) return false
   for (const { claim, values } of from.claims ?? []) {
     const value = token?.claims[claim.slice(1)]
     const words = claim === '/scope' && typeof value === 'string' ? value.split(' ') : [value].flat()
@@ -193,6 +194,7 @@ const source = {
 const from = maybe({
   ...source,
   issuers: some(fc.constantFrom('corp', 'partner')),
+  clients: some(fc.constantFrom('acme', 'globex')),
   claims: fc.uniqueArray(
     fc.record({
       claim: fc.constantFrom('/sub', '/scope', '/level', '/org'),
@@ -268,7 +270,12 @@ const facts: fc.Arbitrary<Facts> = fc
     }),
     { nil: undefined },
   )
-  .map((token) => (token === undefined ? {} : { token: { ...token, iss: 'https://corp', expiresAt: 2_000_000_000 } }))
+  .chain((token) =>
+    fc.constantFrom(undefined, 'acme', 'other').map((id) => ({
+      ...(token !== undefined && { token: { ...token, iss: 'https://corp', expiresAt: 2_000_000_000 } }),
+      ...(id !== undefined && { client: { id } }),
+    })),
+  )
 
 // `'read' in claims.scope` has no twin for scopes that are no string.
 const aCase: fc.Arbitrary<Case> = fc

@@ -67,7 +67,7 @@ export function compileFrom(
 ): Result<Pick<CompiledRule, 'identities' | 'conditions'>> {
   const issues: Issue[] = []
   const conditions: Condition[] = []
-  const { serviceAccounts, namespaces, spiffeIds, trustDomains, ipBlocks, issuers, claims } = from
+  const { serviceAccounts, namespaces, spiffeIds, trustDomains, ipBlocks, issuers, clients, claims } = from
   let identities: ReadonlySet<string> | undefined
   const orNone = (value: string | undefined) => value ?? 'none'
 
@@ -149,6 +149,16 @@ export function compileFrom(
       holds: (_, { token }) => token !== undefined && accepted.has(token.issuer),
       got: (_, { token }) => (token === undefined ? 'no token' : token.issuer),
       change: `send a token of ${oneOf(issuers)}`,
+    })
+  }
+  if (clients !== undefined) {
+    const accepted = new Set(clients)
+    conditions.push({
+      field: 'from.clients',
+      expected: list(clients),
+      holds: (_, { client }) => client !== undefined && accepted.has(client.id),
+      got: (_, { client }) => client?.id ?? 'no API key',
+      change: `send an API key of ${oneOf(clients)}`,
     })
   }
   for (const [i, { claim, values }] of (claims ?? []).entries()) {

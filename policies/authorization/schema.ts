@@ -52,6 +52,10 @@ const from: JsonSchema = {
       { maxLength: 253, pattern: `^${SUBDOMAIN}$` },
       16,
     ),
+    clients: strings(
+      'clients lists clients that API keys were made for (authentication.apiKeys); a good key of one of them matches. Does not match without a key. Default: any client or none.',
+      { maxLength: 63, pattern: '^[a-z0-9]([-a-z0-9._]*[a-z0-9])?$' },
+    ),
     claims: {
       type: 'array',
       description:

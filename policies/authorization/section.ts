@@ -170,6 +170,7 @@ function otherwiseOf(
 /** The first field of a rule that a TCP connection has nothing for; undefined when the rule fits both. */
 function httpField({ from, to, when }: RuleSpec): string | undefined {
   if (from?.issuers !== undefined) return 'from.issuers'
+  if (from?.clients !== undefined) return 'from.clients'
   if (from?.claims !== undefined) return 'from.claims'
   if (to?.methods !== undefined) return 'to.methods'
   if (to?.hosts !== undefined) return 'to.hosts'

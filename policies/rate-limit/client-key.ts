@@ -69,6 +69,8 @@ function readerOf(part: KeyPart): Result<PartReader> {
       return ok(({ peer }) => peer.spiffeId)
     case 'ip':
       return ok(addressOf)
+    case 'client':
+      return ok((_, { client }) => client?.id)
     case 'claim': {
       const pointer = parseJsonPointer(part.claim)
       if (!pointer.ok) return pointer

@@ -18,6 +18,8 @@ const requests = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_R
 export const KeyPart = v.variant('kind', [
   v.strictObject({ kind: v.literal('service-account') }),
   v.strictObject({ kind: v.literal('ip') }),
+  /** Whom an API key says to call. Since 3. */
+  v.strictObject({ kind: v.literal('client') }),
   /** A JSON Pointer into the claims of the verified token. */
   v.strictObject({ kind: v.literal('claim'), claim: text }),
   /** In lower case. */

@@ -38,7 +38,8 @@ export const rateLimit = defineFilter<RateLimitConfig>({
   tcp: false,
   decode: (wire) => readWire(RateLimitConfig, wire),
   since(config) {
-    const isLater = ({ scope, perMs }: Limit) => scope !== undefined || perMs > MAX_EARLIER_PER_MS
+    const isLater = ({ scope, perMs, key }: Limit) =>
+      scope !== undefined || perMs > MAX_EARLIER_PER_MS || key.some(({ kind }) => kind === 'client')
     return config?.limits.some(isLater) === true ? 3 : 1
   },
   compile(config, deps) {
@@ -277,12 +278,14 @@ function explain(config: RateLimitConfig, request: RequestView, facts: Facts): r
   })
 }
 
-function describePart(part: Limit['key'][number], { token }: Facts): string {
+function describePart(part: Limit['key'][number], { token, client }: Facts): string {
   switch (part.kind) {
     case 'service-account':
       return 'by service account'
     case 'ip':
       return 'by address'
+    case 'client':
+      return client === undefined ? 'by identity and address, having no API key' : `by client ${client.id}`
     case 'claim':
       return token === undefined
         ? `by identity and address, having no token for ${part.claim}`

@@ -62,6 +62,10 @@ function one(limit: Partial<LimitSpec> = {}): Limiter {
   })
 }
 
+function limitBy(key: NonNullable<LimitSpec['key']>): LimitSpec {
+  return { name: 'calls', limit: { requests: 1, per: '1s' }, key }
+}
+
 function tokenFacts(claims: Record<string, unknown>): Facts {
   return { token: { issuer: 'corp', iss: 'https://corp', claims, expiresAt: 2_000_000_000 } }
 }
@@ -138,6 +142,20 @@ describe('the key of a rate limit', () => {
     assert.ok(!sameBucket([{ header: 'x-t' }], { headers: { 'x-t': 'a' } }, { headers: { 'x-t': 'b' } }))
     assert.ok(!sameBucket([{ path: 'userId' }], { path: '/users/ann/x' }, { path: '/users/bob/x' }))
     assert.ok(sameBucket([{ path: 'userId' }], { path: '/users/ann/x' }, { path: '/users/ann/y' }))
+  })
+
+  it('tells clients of API keys apart, and those without a key by their addresses', () => {
+    const key = [{ source: 'Client' as const }]
+    const [acme, globex]: Facts[] = [{ client: { id: 'acme' } }, { client: { id: 'globex' } }]
+    assert.ok(sameBucket(key, { clientIp: '10.0.0.1' }, { clientIp: '10.0.0.2' }, [acme!, { client: { id: 'acme' } }]))
+    assert.ok(!sameBucket(key, {}, {}, [acme!, globex!]))
+    assert.ok(!sameBucket(key, { clientIp: '10.0.0.1' }, { clientIp: '10.0.0.2' }))
+    const { deps, ...words } = { deps: withSha256(testDeps()), policies: [attached('p', [{ ...limitBy(key) }])] }
+    const config = configOf(words)
+    assert.equal(rateLimit.since?.(config), 3)
+    assert.ok(rateLimit.compile(config, deps).ok)
+    const [line] = rateLimit.explain(config, requestOf({}), acme!)
+    assert.match(JSON.stringify(line), /by client acme/)
   })
 
   it('takes its parts together', () => {

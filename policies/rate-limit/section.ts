@@ -22,7 +22,7 @@ export interface LimitSpec {
 
 /** Exactly one of these. */
 export interface KeyPartSpec {
-  readonly source?: 'ServiceAccount' | 'IP'
+  readonly source?: 'ServiceAccount' | 'IP' | 'Client'
   readonly claim?: string
   readonly header?: string
   readonly path?: string
@@ -52,8 +52,8 @@ const KEY: JsonSchema = {
       source: {
         type: 'string',
         description:
-          "source is ServiceAccount for the caller's verified identity, or IP for the client's address after the trusted hops of X-Forwarded-For, of IPv6 its /64. Default: not part of the key.",
-        enum: ['ServiceAccount', 'IP'],
+          "source is ServiceAccount for the caller's verified identity, Client for the client that an API key was made for, or IP for the client's address after the trusted hops of X-Forwarded-For, of IPv6 its /64. Default: not part of the key.",
+        enum: ['ServiceAccount', 'IP', 'Client'],
       },
       claim: {
         type: 'string',
@@ -205,8 +205,10 @@ function limitsOf({ spec, origin }: Attached<RateLimitSpec>): Limit[] {
     })
 }
 
+const SOURCES = { ServiceAccount: 'service-account', IP: 'ip', Client: 'client' } as const
+
 function keyPartOf({ source, claim, header, path }: KeyPartSpec): KeyPart {
-  if (source !== undefined) return { kind: source === 'IP' ? 'ip' : 'service-account' }
+  if (source !== undefined) return { kind: SOURCES[source] }
   if (claim !== undefined) return { kind: 'claim', claim }
   if (header !== undefined) return { kind: 'header', name: header.toLowerCase() }
   return { kind: 'path', variable: path ?? '' }

@@ -105,6 +105,7 @@ export function createDecisionLog({ level, workload, sink, clock, tellThinned }:
         'hauberk.outcome': record.outcome,
         ...(record.endpoint !== undefined && { 'hauberk.endpoint': record.endpoint }),
         ...(record.issuer !== undefined && { 'hauberk.issuer': record.issuer }),
+        ...(record.client !== undefined && { 'hauberk.client': record.client }),
         ...(record.retried && { 'hauberk.retried': true }),
         ...dryRunOf(record.wouldDeny),
       }))

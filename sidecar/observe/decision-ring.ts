@@ -25,6 +25,7 @@ export interface ExplainedDecision extends Explanation {
   readonly caller?: string
   readonly issuer?: string
   readonly subject?: string
+  readonly client?: string
   /** What the refusal said of itself in the log. */
   readonly detail?: string
 }
@@ -57,6 +58,7 @@ export function createDecisionRing(): DecisionRing {
         ...(record.spiffeId !== undefined && { caller: record.spiffeId }),
         ...(record.issuer !== undefined && { issuer: record.issuer }),
         ...(record.subject !== undefined && { subject: record.subject }),
+        ...(record.client !== undefined && { client: record.client }),
       }
     },
   }

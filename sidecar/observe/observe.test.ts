@@ -183,6 +183,25 @@ test('requests, denials and dry-run denials are counted by name, rule and policy
   has('hauberk_config_info{version="v1"} 1')
 })
 
+test('the client of an API key is in the log, in what explain remembers, and in a bounded metric of its own', async () => {
+  const sink = createMemorySink()
+  const log = createDecisionLog({ level: 'all', workload: 'shop/orders', sink, clock: createManualClock(0) })
+  log.request(record({ client: 'acme' }))
+  log.request(record())
+  assert.deepEqual(
+    sink.lines.map((line) => JSON.parse(line)['hauberk.client']),
+    ['acme', undefined],
+  )
+  const metrics = createMetrics()
+  const sidecar = createSidecarMetrics(metrics, NO_GAUGES)
+  for (let i = 0; i < 2_100; i++) sidecar.request(record({ client: `client-${i}` }))
+  sidecar.request(record({ client: 'client-0', outcome: 'denied' }))
+  const series = (await metrics.text()).split('\n').filter((line) => line.startsWith('hauberk_client_requests_total{'))
+  assert.ok(series.includes('hauberk_client_requests_total{client="client-0",outcome="allowed"} 1'), series[0])
+  assert.ok(series.length <= 2_001, `${series.length}`)
+  assert.ok(series.some((line) => line.includes('overflow')))
+})
+
 test('requests of one route that come out differently in turn are each counted as they came out', async () => {
   const metrics = createMetrics()
   const sidecar = createSidecarMetrics(metrics, NO_GAUGES)

@@ -82,6 +82,12 @@ export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): S
     help: 'Requests by the route they took and the service account that made them.',
     labels: ['direction', 'route', 'caller', 'outcome'],
   })
+  const clients = metrics.counter({
+    name: 'hauberk_client_requests_total',
+    help: 'Requests of clients that are known by an API key.',
+    labels: ['client', 'outcome'],
+    maxSeries: 2_000,
+  })
   const handshakeFailures = metrics.counter({
     name: 'hauberk_handshake_failures_total',
     help: 'TLS handshakes that came to nothing, by why.',
@@ -205,6 +211,7 @@ export function createSidecarMetrics(metrics: Metrics, gauges: SidecarGauges): S
         if (series.callers.size < MAX_CALLERS) series.callers.set(record.spiffeId, caller)
       }
       caller.add()
+      if (record.client !== undefined) clients.handle({ client: record.client, outcome: record.outcome }).add()
       if (record.refusal !== undefined) {
         refuse(denials, record.direction, record.refusal)
         countThreat(threatOfDenial(record.refusal.denial))

@@ -450,6 +450,7 @@ export class Exchange implements Transaction, ForwardedRequest {
       wouldDeny: this.#wouldDeny,
       issuer: facts.token?.issuer,
       subject: facts.token?.subject,
+      client: facts.client?.id,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
       retried: forwarding?.isRetried === true,

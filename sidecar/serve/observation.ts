@@ -77,6 +77,8 @@ export interface RequestRecord {
   /** The TokenIssuer whose token was verified, and its subject. */
   readonly issuer: string | undefined
   readonly subject: string | undefined
+  /** Whom an API key says to call. */
+  readonly client?: string | undefined
   /** Body bytes read from the client, and written to it. */
   readonly bytesIn: number
   readonly bytesOut: number
