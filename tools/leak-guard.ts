@@ -1,11 +1,11 @@
 /**
  * Preloaded into every test process: a file whose tests are over and that does not end by itself has left something
- * open. It is given 5 seconds, then it fails and says what kind of thing that is, instead of holding up the whole run.
+ * open. It is given 20 seconds, then it fails and says what kind of thing that is, instead of holding up the whole run.
  */
 import { after } from 'node:test'
 import { isMainThread } from 'node:worker_threads'
 
-const GRACE_MS = 5_000
+const GRACE_MS = 20_000
 
 // A thread that a test starts has the same flags and environment, and no tests of its own to be over.
 if (isMainThread && process.env['NODE_TEST_CONTEXT']?.startsWith('child')) {

@@ -15,7 +15,7 @@ function node(script: string, options: Partial<ChildOptions> = {}): ChildOptions
 }
 
 async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 10_000
+  const deadline = Date.now() + 30_000
   while (!(await condition())) {
     assert.ok(Date.now() < deadline, `waited in vain until ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 10))

@@ -10,7 +10,7 @@ import type { Inside, InsideAsk } from '../world/world.ts'
 const CALL = resolve(import.meta.dirname, '../apps/call.ts')
 
 /** Milliseconds that a connection has to be answered on, or closed. */
-const PATIENCE_MS = 5_000
+const PATIENCE_MS = 20_000
 
 /** What an app of this workload can do on this machine: all it has is the proxy's address and its own credential. */
 export function insideOf({ workload, placement: { proxy } }: SidecarOptions): Inside {

@@ -48,7 +48,7 @@ function ask(
   agent?: Agent,
 ): Promise<Answer> {
   return new Promise((resolve) => {
-    const call = request({ host: '127.0.0.1', port, path, headers, agent: agent ?? false, timeout: 5_000 })
+    const call = request({ host: '127.0.0.1', port, path, headers, agent: agent ?? false, timeout: 30_000 })
     call.on('error', (error: NodeJS.ErrnoException) => resolve({ status: error.code ?? error.message, text: '' }))
     call.on('response', (response) => {
       let text = ''

@@ -15,7 +15,7 @@ export interface DecisionBook {
 const MAX_REMEMBERED = 50_000
 
 /** A decision is logged when its request is over; a line takes a moment from there to here. */
-const WAIT = { withinMs: 5_000, everyMs: 10 }
+const WAIT = { withinMs: 30_000, everyMs: 10 }
 
 export function createDecisionBook(): DecisionBook {
   let decisions: Decision[] = []

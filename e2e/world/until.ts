@@ -2,7 +2,7 @@ import { AssertionError } from 'node:assert'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface UntilOptions {
-  /** Default 10 s. */
+  /** Default 30 s. */
   readonly withinMs?: number
   /** Between two looks. Default 20 ms. */
   readonly everyMs?: number
@@ -12,7 +12,7 @@ export interface UntilOptions {
 export async function until<T>(
   what: string,
   look: () => Promise<T | undefined | false> | T | undefined | false,
-  { withinMs = 10_000, everyMs = 20 }: UntilOptions = {},
+  { withinMs = 30_000, everyMs = 20 }: UntilOptions = {},
 ): Promise<T> {
   const deadline = performance.now() + withinMs
   for (;;) {

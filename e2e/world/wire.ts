@@ -19,7 +19,7 @@ export interface Heard {
 }
 
 /** Milliseconds that the other side has to answer or to close. */
-const PATIENCE_MS = 5_000
+const PATIENCE_MS = 20_000
 
 /** A certificate to show, PEM. */
 export interface ShownCertificate {

@@ -305,9 +305,9 @@ function openTls(port: number, ca: readonly string[]) {
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000
+  const deadline = Date.now() + 30_000
   while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('it did not come to that in 10 s')
+    if (Date.now() > deadline) throw new Error('it did not come to that in 30 s')
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }

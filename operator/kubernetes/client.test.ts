@@ -10,7 +10,7 @@ import { createManualClock } from '../../runtime/manual-clock.ts'
 import { blackHole } from '../../runtime/testing/black-hole.ts'
 import { type KubernetesClient, openClient } from './client.ts'
 import { KubernetesError } from './errors.ts'
-import { kubeconfig, scriptServer } from './testing/api-server.ts'
+import { type Answer, type EventStream, kubeconfig, scriptServer } from './testing/api-server.ts'
 
 async function failureOf(promise: Promise<unknown>): Promise<KubernetesError> {
   const error = await promise.then(
@@ -187,21 +187,27 @@ test('F24: a stream on which nothing comes any more is found, one that is cut is
 })
 
 test('a stream that keeps coming outlives its idle timeout', async (t) => {
-  const { client } = await scriptServer(t, (_, answer) => {
-    const stream = answer.stream()
-    let left = 12
-    const timer = setInterval(() => {
-      stream.write('{}\n')
-      left -= 1
-      if (left > 0) return
-      clearInterval(timer)
-      stream.end()
-    }, 20)
-  })
+  const clock = createManualClock()
+  let stream: EventStream | undefined
+  const answer = (_: unknown, { stream: open }: Answer) => {
+    stream = open()
+  }
+  const { client } = await scriptServer(t, answer, { clock })
   let count = 0
-  await client.stream({ path: '/watch', idleTimeoutMs: 150 }, (lines) => {
+  const ended = client.stream({ path: '/watch', idleTimeoutMs: 150 }, (lines) => {
     count += lines.length
   })
+  const until = async (condition: () => boolean) => {
+    while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  await until(() => stream !== undefined)
+  for (let sent = 1; sent <= 12; sent++) {
+    stream?.write('{}\n')
+    await until(() => count === sent)
+    await clock.advance(100)
+  }
+  stream?.end()
+  await ended
   assert.equal(count, 12)
 })
 

@@ -58,7 +58,7 @@ function mirrorOf(t: TestContext, { client }: ScriptedServer, options: Partial<R
 }
 
 async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 5_000
+  const deadline = Date.now() + 30_000
   while (!condition()) {
     assert.ok(Date.now() < deadline, `waited in vain until ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 2))

@@ -147,7 +147,7 @@ async function startWorld(
   return { push, acknowledgements, refreshed, dryRuns, world, connect, open, behind }
 }
 
-async function until(condition: () => boolean, withinMs = 5_000): Promise<void> {
+async function until(condition: () => boolean, withinMs = 30_000): Promise<void> {
   const deadline = Date.now() + withinMs
   while (!condition()) {
     assert.ok(Date.now() < deadline, 'the condition did not come true')

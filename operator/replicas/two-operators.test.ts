@@ -84,7 +84,7 @@ function value<T>(result: { readonly ok: true; readonly value: T } | { readonly 
 }
 
 async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + 10_000
+  const deadline = performance.now() + 30_000
   while (!(await condition())) {
     assert.ok(performance.now() < deadline, what)
     await new Promise((resolve) => setTimeout(resolve, 5))

@@ -67,7 +67,7 @@ async function startWorld(t: TestContext, limits: { readonly max?: number; reado
 }
 
 async function untilTrue(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 5_000
+  const deadline = Date.now() + 30_000
   while (!(await condition())) assert.ok(Date.now() < deadline)
 }
 

@@ -29,13 +29,17 @@ export async function blackHole(t: TestContext): Promise<number> {
     const socket = connect({ port, host: '127.0.0.1' })
     socket.on('error', () => {})
     sockets.push(socket)
-    const isTaken = await Promise.race([once(socket, 'connect').then(() => true), waitLong().then(() => false)])
-    if (!isTaken) return port
+    await Promise.race([once(socket, 'connect'), waitLong()])
+    if (socket.connecting) return port
   }
   throw new Error('the kernel goes on taking connections')
 }
 
-/** Long beside what a connection over loopback takes; a SYN is sent again only after a second. */
-function waitLong(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 500).unref())
+/**
+ * Long beside what a connection over loopback takes; a SYN is sent again only after a second. What came while this process was held up
+ * is read before the time is taken for over.
+ */
+async function waitLong(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
 }

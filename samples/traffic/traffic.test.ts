@@ -42,7 +42,7 @@ test('the next version has been shown a copy of each request', async () => {
   assert.ok(before >= 60, String(before))
   assert.equal((await ask('/')).status, 200)
   for (const startedMs = Date.now(); Number((await ask('/next/seen')).body) === before; ) {
-    assert.ok(Date.now() - startedMs < 5_000, 'a copy arrives')
+    assert.ok(Date.now() - startedMs < 30_000, 'a copy arrives')
   }
 })
 

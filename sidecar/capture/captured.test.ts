@@ -102,7 +102,7 @@ function service(port: number, more: Partial<OutboundService> = {}): OutboundSer
     port,
     protocol: 'http',
     upstream: 'shop/orders:80',
-    requestTimeoutMs: 5_000,
+    requestTimeoutMs: 60_000,
     ...more,
   }
 }

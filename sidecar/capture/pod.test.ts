@@ -29,7 +29,7 @@ function service(
     port: 80,
     protocol: 'http',
     upstream: `shop/${name}:80`,
-    requestTimeoutMs: 5_000,
+    requestTimeoutMs: 60_000,
     ...more,
   }
 }
@@ -55,7 +55,7 @@ describe('two pods whose traffic is captured', { skip }, () => {
     const earlier = await agent.tell('records', {})
     const find = async <Record>(records: 'requests' | 'connections', isIt: (record: Record) => boolean) => {
       let found: Record | undefined
-      const deadline = performance.now() + 5_000
+      const deadline = performance.now() + 30_000
       while (found === undefined) {
         const all = (await agent.tell('records', {}))[records] as readonly unknown[] as readonly Record[]
         found = all.slice(earlier[records].length).find(isIt)

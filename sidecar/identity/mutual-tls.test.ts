@@ -313,7 +313,7 @@ describe('a gateway listener', () => {
 })
 
 async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000
+  const deadline = Date.now() + 30_000
   while (!condition()) {
     assert.ok(Date.now() < deadline, 'deadline')
     await new Promise((resolve) => setTimeout(resolve, 20))

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { before, type TestContext, test } from 'node:test'
 import { MESH_ALPN } from '../../contract/alpn.ts'
-import { createManualClock } from '../../runtime/manual-clock.ts'
+import { createManualClock, type ManualClock } from '../../runtime/manual-clock.ts'
 import { impostor, testId } from '../identity/testing/test-identity.ts'
 import type { Limits } from './limits.ts'
 import { type Backend, httpBackend, rawBackend } from './testing/backend.ts'
 import { dialMesh, dialPlain, get } from './testing/client.ts'
-import { until } from './testing/until.ts'
+import { passUntil, until } from './testing/until.ts'
 import {
   createTestMesh,
   gateSlots,
@@ -44,8 +44,13 @@ async function startOrders(
   })
 }
 
-async function startPlaintext(t: TestContext, app: Backend, limits: Partial<Limits>): Promise<TestPlane> {
-  return startGateway(t, mesh, app.port, { limits })
+async function startPlaintext(
+  t: TestContext,
+  app: Backend,
+  limits: Partial<Limits>,
+  clock?: ManualClock,
+): Promise<TestPlane> {
+  return startGateway(t, mesh, app.port, { limits, ...(clock !== undefined && { clock }) })
 }
 
 test('T05: a peer whose certificate is no SVID of this mesh is closed before a byte is forwarded', async (t) => {
@@ -255,10 +260,13 @@ test('T20: a head that does not come to its end is 408 in time, however steadily
 
 test('T20: a body that stops coming is 408, and the backend loses the request', async (t) => {
   const app = await rawBackend(t)
-  const plane = await startPlaintext(t, app, { bodyMs: 200 })
+  const clock = createManualClock()
+  const plane = await startPlaintext(t, app, { bodyMs: 200 }, clock)
   const client = await dialPlain(plane.port('http'))
   t.after(() => client.destroy())
   client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc')
+  await app.waitFor('abc')
+  await clock.advance(400)
   assert.equal((await client.response()).status, 408)
   await client.closed()
   await until(() => app.sockets[0]!.readableEnded || app.sockets[0]!.destroyed, 'the backend is let go')
@@ -266,14 +274,20 @@ test('T20: a body that stops coming is 408, and the backend loses the request', 
 
 test('T20: a body that drips is 408 once its grace is over, however regularly it drips', async (t) => {
   const app = await rawBackend(t)
-  const plane = await startPlaintext(t, app, { bodyMs: 2_000, bodyGraceMs: 200, minBodyBytesPerSecond: 1_000 })
+  const clock = createManualClock()
+  const limits = { bodyMs: 2_000, bodyGraceMs: 200, minBodyBytesPerSecond: 1_000 }
+  const plane = await startPlaintext(t, app, limits, clock)
   const client = await dialPlain(plane.port('http'))
   t.after(() => client.destroy())
   client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n')
-  const drip = setInterval(() => client.send('x'), 20)
-  t.after(() => clearInterval(drip))
+  await app.waitFor('\r\n\r\n')
+  const drip = () => {
+    if (client.received.length > 0) return true
+    client.send('x')
+    return false
+  }
+  await passUntil(clock, drip, 'it is answered', 20)
   const response = await client.response()
-  clearInterval(drip)
   assert.equal(response.status, 408)
   assert.equal(response.headers.get('connection'), 'close')
   await client.closed()
@@ -287,7 +301,8 @@ test('a body that the backend takes slowly is nobody’s fault, and one may drip
     else if (text.startsWith('POST /chat')) socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
     if (text.endsWith('!')) socket.write(text.includes('chat') ? '' : OK)
   })
-  const plane = await startPlaintext(t, slow, { bodyGraceMs: 100, minBodyBytesPerSecond: 10_000 })
+  const clock = createManualClock()
+  const plane = await startPlaintext(t, slow, { bodyGraceMs: 100, minBodyBytesPerSecond: 10_000 }, clock)
   const client = await dialPlain(plane.port('http'))
   t.after(() => client.destroy())
   const bytes = 32 * 1024 * 1024
@@ -295,8 +310,8 @@ test('a body that the backend takes slowly is nobody’s fault, and one may drip
   client.send(Buffer.alloc(bytes - 1, 'x'))
   await slow.waitFor('POST /slow')
   await until(() => client.socket.writableLength > 0 && client.socket.bytesWritten > 0, 'nothing moves')
-  const since = performance.now()
-  await until(() => performance.now() - since > 500, 'longer than the grace')
+  // Longer than the grace.
+  await clock.advance(500)
   slow.sockets[0]!.resume()
   client.send('!')
   assert.equal((await client.response()).status, 200)
@@ -305,11 +320,10 @@ test('a body that the backend takes slowly is nobody’s fault, and one may drip
   t.after(() => chatting.destroy())
   chatting.send('POST /chat HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n')
   await chatting.text('200 OK')
-  const drip = setInterval(() => chatting.send('1\r\nx\r\n'), 20)
-  t.after(() => clearInterval(drip))
-  const from = performance.now()
-  await until(() => performance.now() - from > 500, 'longer than the grace')
-  clearInterval(drip)
+  for (let i = 0; i < 25; i++) {
+    chatting.send('1\r\nx\r\n')
+    await clock.advance(20)
+  }
   assert.equal(chatting.isClosed || chatting.hasEnded, false)
 })
 
@@ -330,7 +344,8 @@ test('T20: a client that does not take its response is cut off', async (t) => {
 
 test('T20: idle connections are closed after a while, silent ones before their handshake too', async (t) => {
   const app = await rawBackend(t, (_text, socket) => socket.write(OK))
-  const plane = await startPlaintext(t, app, { idleMs: 1_500 })
+  const clock = createManualClock()
+  const plane = await startPlaintext(t, app, { idleMs: 1_500 }, clock)
   const used = await dialPlain(plane.port('http'))
   const unused = await dialPlain(plane.port('http'))
   t.after(() => {
@@ -338,6 +353,8 @@ test('T20: idle connections are closed after a while, silent ones before their h
     unused.destroy()
   })
   assert.equal((await used.request(get('/'))).status, 200)
+  await until(() => plane.plane.stats().connections === 2, 'both are accepted')
+  await clock.advance(1_700)
   await used.closed()
   await unused.closed()
 
@@ -452,8 +469,9 @@ test('an idle data plane has no timer, and one with idle connections none that i
 })
 
 test('F19: a drain loses nothing: what is in flight ends, what is idle goes, and a keep-alive client is told', async (t) => {
+  let answerSlow = () => {}
   const app = await httpBackend(t, (request, response) => {
-    if (request.url === '/slow') setTimeout(() => response.end('slow'), 100)
+    if (request.url === '/slow') answerSlow = () => response.end('slow')
     else response.end('ok')
   })
   const plane = await startPlaintext(t, app, {})
@@ -465,11 +483,13 @@ test('F19: a drain loses nothing: what is in flight ends, what is idle goes, and
   assert.equal((await idle.request(get('/'))).status, 200)
   slow.send(get('/slow'))
   half.send(get('/').slice(0, 20))
-  await until(() => plane.plane.stats().inFlight === 1, 'one is in flight')
-  const drained = plane.plane.drain(5_000)
+  const before = answerSlow
+  await until(() => answerSlow !== before, 'one is in flight')
+  const drained = plane.plane.drain(60_000)
   await idle.closed()
   await assert.rejects(dialPlain(port))
   half.send(get('/').slice(20))
+  answerSlow()
   for (const client of [slow, half]) {
     const response = await client.response()
     assert.equal(response.status, 200)

@@ -52,7 +52,7 @@ test('F17: without descriptors what is too much is closed at once, nobody dies, 
   for (const socket of crowd) socket.destroy()
   const freedAt = performance.now()
   let status = 0
-  while (status !== 200 && performance.now() - freedAt < 2_000) {
+  while (status !== 200 && performance.now() - freedAt < 30_000) {
     const client = await dialPlain(port)
     status = await client.request(get('/')).then(
       (response) => response.status,

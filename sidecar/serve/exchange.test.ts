@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { before, type TestContext, test } from 'node:test'
+import { createManualClock, type ManualClock } from '../../runtime/manual-clock.ts'
 import { testId } from '../identity/testing/test-identity.ts'
 import type { Limits } from './limits.ts'
 import { type Backend, httpBackend, type RawBackend, rawBackend } from './testing/backend.ts'
@@ -39,13 +40,15 @@ async function startPair(
   {
     gated = {},
     limits = {},
-    timeoutMs = 5_000,
-  }: { gated?: GateConfig; limits?: Partial<Limits>; timeoutMs?: number } = {},
+    timeoutMs = 60_000,
+    clock,
+  }: { gated?: GateConfig; limits?: Partial<Limits>; timeoutMs?: number; clock?: ManualClock } = {},
 ): Promise<{ readonly plane: TestPlane; readonly client: TestClient; dial(): Promise<TestClient> }> {
   const action = { ...forwardTo('shop/orders:80'), requestTimeoutMs: timeoutMs }
   const plane = await startGateway(t, mesh, backend.port, {
     listeners: [gateway({ routes: [route(action, { filters: gateSlots(gated) })] })],
     limits,
+    ...(clock !== undefined && { clock }),
   })
   const dial = async () => {
     const client = await dialPlain(plane.port('http'))
@@ -224,8 +227,16 @@ test('a policy may answer itself, with the headers that policies set', async (t)
 
 test('a policy that never decides is a refusal after a while', async (t) => {
   const app = await rawBackend(t)
-  const { client } = await startPair(t, app, { gated: { never: true }, limits: { headMs: 150 } })
-  const response = await client.request(get('/'))
+  let isJudged = false
+  const clock = createManualClock()
+  const seen = () => {
+    isJudged = true
+  }
+  const { client } = await startPair(t, app, { gated: { never: true, seen }, limits: { headMs: 150 }, clock })
+  const answered = client.request(get('/'))
+  await until(() => isJudged, 'it is asked')
+  await clock.advance(400)
+  const response = await answered
   assert.equal(response.status, 503)
   assert.equal(JSON.parse(response.body).denial, 'decision-timeout')
   assert.equal(app.sockets.length, 0)
@@ -453,10 +464,13 @@ test('F13: a backend that does not answer is 504 in time, and the others are una
   const app = await rawBackend(t, (text, socket) => {
     if (!text.includes('/slow')) socket.write(OK)
   })
-  const { client, dial, plane } = await startPair(t, app, { timeoutMs: 2_000 })
+  const clock = createManualClock()
+  const { client, dial, plane } = await startPair(t, app, { timeoutMs: 2_000, clock })
   const slow = client.request(get('/slow'))
+  await app.waitFor('/slow')
   const other = await dial()
   assert.equal((await other.request(get('/'))).status, 200)
+  await clock.advance(2_200)
   const response = await slow
   assert.equal(response.status, 504)
   assert.equal(JSON.parse(response.body).denial, 'upstream-timeout')
@@ -534,6 +548,8 @@ test('an endpoint that cannot be connected to is passed over, and after a few ti
   const app = await rawBackend(t, (_text, socket) => socket.write(OK))
   const plane = await startGateway(t, mesh, app.port, {
     endpoints: { 'shop/orders:80': [endpoint(app.port), endpoint(1)] },
+    // Who is put aside stays there.
+    clock: createManualClock(),
   })
   let retried = 0
   for (let i = 0; i < 40; i++) {

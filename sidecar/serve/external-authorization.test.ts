@@ -17,8 +17,9 @@ import type { FilterSlots, WorkloadConfig } from '../../contract/workload-config
 import type { AuthorizerConfig } from '../../policies/external-authorization/config.ts'
 import { externalAuthorization } from '../../policies/external-authorization/filter.ts'
 import { response } from '../../policies/response/filter.ts'
-import { systemClock } from '../../runtime/clock.ts'
+import { type Clock, systemClock } from '../../runtime/clock.ts'
 import { openssl } from '../../runtime/crypto/openssl.ts'
+import { createManualClock } from '../../runtime/manual-clock.ts'
 import { compile } from '../compile/compile.ts'
 import { callsOf } from '../upstream/backend-calls.ts'
 import type { DataPlane } from './data-plane.ts'
@@ -64,6 +65,8 @@ async function startAsking(
   authorizerPort: number | undefined,
   words: Partial<AuthorizerConfig>,
   hidesExistence = false,
+  // No time passes: an authorizer that answers may take its time.
+  clock: Clock = createManualClock(Date.now()),
 ): Promise<TestPlane> {
   const config: WorkloadConfig = workloadConfig(
     [
@@ -85,7 +88,7 @@ async function startAsking(
   )
   let plane: DataPlane | undefined
   const deps = {
-    clock: systemClock,
+    clock,
     crypto: openssl,
     keys: { generation: 0, keysOf: () => undefined, refresh: async () => {} },
     calls: callsOf(() => plane),
@@ -101,6 +104,7 @@ async function startAsking(
     },
     placement: { gateway: [{ listener: 'http', bind: LOOPBACK }] },
     options: { pipeline: () => compiled.value },
+    clock,
   })
   plane = started.plane
   return started
@@ -330,9 +334,9 @@ describe('an authorizer that speaks HTTP', () => {
   test('F13: that answers nothing has requests refused in time, or passed where the policy fails open', async (t) => {
     const app = await echo(t)
     const silent = await rawBackend(t)
-    const closed = await startAsking(t, app.port, silent.port, { timeoutMs: 1 })
+    const closed = await startAsking(t, app.port, silent.port, { timeoutMs: 1 }, false, systemClock)
     assert.equal((await get(closed, '/')).status, 503)
-    const open = await startAsking(t, app.port, silent.port, { timeoutMs: 1, failOpen: true })
+    const open = await startAsking(t, app.port, silent.port, { timeoutMs: 1, failOpen: true }, false, systemClock)
     assert.equal((await get(open, '/')).status, 200)
     const nobody = await startAsking(t, app.port, undefined, {})
     assert.equal((await get(nobody, '/')).status, 503)

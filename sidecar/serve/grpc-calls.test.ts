@@ -129,7 +129,7 @@ async function startCaller(
             protocol: 'http',
             appProtocol: 'http2',
             upstream: 'shop/orders:80',
-            requestTimeoutMs: 5_000,
+            requestTimeoutMs: 60_000,
           },
         ],
         egress: [],
@@ -190,7 +190,7 @@ test('a unary call passes two sidecars with its metadata, and the status of the 
   const metadata = new Metadata()
   metadata.set('x-mine', 'a')
   metadata.set('blob-bin', Buffer.from([0, 1, 255]))
-  const { error, value, trailers } = await unary(client, 'world', 5_000, metadata)
+  const { error, value, trailers } = await unary(client, 'world', 60_000, metadata)
   assert.equal(error, null)
   assert.equal(value, 'hello world')
   assert.deepEqual(trailers?.get('x-cost'), ['3'])

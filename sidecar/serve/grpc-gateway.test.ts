@@ -106,7 +106,7 @@ test('a call passes a gateway with TLS and a sidecar to the application, by its 
           text.deserialize,
           request,
           new Metadata(),
-          { deadline: Date.now() + 5_000 },
+          { deadline: Date.now() + 60_000 },
           (error, value) => Object.assign(answered, { error, value }),
         )
         .on('status', ({ metadata }) => resolve({ ...answered, trailers: metadata }))

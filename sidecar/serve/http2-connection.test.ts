@@ -4,12 +4,13 @@ import type { ClientHttp2Session } from 'node:http2'
 import { before, type TestContext, test } from 'node:test'
 import { WebSocketServer } from 'ws'
 import type { GatewayListener } from '../../contract/workload-config.ts'
+import { createManualClock, type ManualClock } from '../../runtime/manual-clock.ts'
 import { testId } from '../identity/testing/test-identity.ts'
 import type { Limits } from './limits.ts'
 import { type Backend, http2Backend, httpBackend, listen, rawBackend } from './testing/backend.ts'
 import { dialMesh, dialPlain, dialTls, get } from './testing/client.ts'
 import { connectHttp2, connectHttp2Mesh, connectHttp2Tls, exchange, read } from './testing/http2-client.ts'
-import { until } from './testing/until.ts'
+import { passing, passUntil, until } from './testing/until.ts'
 import {
   createTestMesh,
   forwardTo,
@@ -46,12 +47,17 @@ async function startPair(
   {
     gated = {},
     limits = {},
-    timeoutMs = 5_000,
-  }: { gated?: GateConfig; limits?: Partial<Limits>; timeoutMs?: number } = {},
+    timeoutMs = 60_000,
+    clock,
+  }: { gated?: GateConfig; limits?: Partial<Limits>; timeoutMs?: number; clock?: ManualClock } = {},
 ): Promise<{ readonly plane: TestPlane; readonly session: ClientHttp2Session; dial(): Promise<ClientHttp2Session> }> {
   const action = { ...forwardTo('shop/orders:80'), requestTimeoutMs: timeoutMs }
   const routes = [route(action, { filters: gateSlots(gated) })]
-  const plane = await startGateway(t, mesh, backend.port, { listeners: [await https(HOST, { routes })], limits })
+  const plane = await startGateway(t, mesh, backend.port, {
+    listeners: [await https(HOST, { routes })],
+    limits,
+    ...(clock !== undefined && { clock }),
+  })
   const dial = () =>
     connectHttp2Tls(t, { host: '127.0.0.1', port: plane.port('https'), ca: mesh.ca.root, servername: HOST })
   return { plane, session: await dial(), dial }
@@ -261,23 +267,30 @@ test('T15: a content-length that the data does not come to never reaches the ups
 
 test('T20: each stream has its own time: a body that does not come is 408, and the others are answered', async (t) => {
   const app = await httpBackend(t, (request, response) => request.on('end', () => response.end('ok')).resume())
-  const { session } = await startPair(t, app, { limits: { bodyMs: 300 } })
+  const clock = createManualClock()
+  const { session } = await startPair(t, app, { limits: { bodyMs: 300 }, clock })
   const slow = session.request(to('/slow', { ':method': 'POST' }), { endStream: false })
   slow.write('a')
   const answered = read(slow)
   assert.equal((await exchange(session, to('/'))).body, 'ok')
-  assert.equal((await answered).status, 408)
+  assert.equal((await passing(clock, answered)).status, 408)
   assert.equal((await exchange(session, to('/'))).body, 'ok')
 })
 
 test('T20: a body that drips is 408 on its stream, however often it drips', async (t) => {
   const app = await httpBackend(t, (request, response) => request.on('end', () => response.end('ok')).resume())
-  const { session } = await startPair(t, app, { limits: { bodyGraceMs: 200, minBodyBytesPerSecond: 1_000 } })
+  const clock = createManualClock()
+  const { session } = await startPair(t, app, { limits: { bodyGraceMs: 200, minBodyBytesPerSecond: 1_000 }, clock })
   const slow = session.request(to('/slow', { ':method': 'POST' }), { endStream: false })
   slow.on('error', () => {})
-  const drip = setInterval(() => slow.write('a'), 20)
-  t.after(() => clearInterval(drip))
-  assert.equal((await read(slow)).status, 408)
+  let isAnswered = false
+  slow.once('response', () => {
+    isAnswered = true
+  })
+  const answered = read(slow)
+  const drip = () => isAnswered || slow.destroyed || !slow.write('a')
+  await passUntil(clock, drip, 'it is answered', 20)
+  assert.equal((await answered).status, 408)
   assert.equal((await exchange(session, to('/'))).body, 'ok')
 })
 
@@ -285,13 +298,14 @@ test('T20: a client that does not take its response loses that stream alone', as
   const app = await httpBackend(t, (request, response) =>
     response.end(request.url === '/big' ? Buffer.alloc(4_000_000) : 'ok'),
   )
-  const { plane, session } = await startPair(t, app, { limits: { bodyMs: 400 } })
+  const clock = createManualClock()
+  const { plane, session } = await startPair(t, app, { limits: { bodyMs: 400 }, clock })
   const stuck = session.request(to('/big'))
   stuck.on('error', () => {})
   stuck.pause()
   await once(stuck, 'response')
   assert.equal((await exchange(session, to('/'))).body, 'ok')
-  await until(() => plane.requests.some(({ outcome }) => outcome === 'aborted'), 'it is given up')
+  await passUntil(clock, () => plane.requests.some(({ outcome }) => outcome === 'aborted'), 'it is given up')
   assert.equal((await exchange(session, to('/'))).body, 'ok')
 })
 
@@ -314,7 +328,7 @@ test('F19: a drain finishes what was begun, and says so to the client', async (t
   const late = exchange(session, to('/'))
   await until(() => answer !== undefined, 'the application has it')
   const goaway = once(session, 'goaway')
-  const drained = plane.plane.drain(5_000)
+  const drained = plane.plane.drain(60_000)
   await goaway
   answer?.()
   assert.equal((await late).body, 'late')
@@ -323,7 +337,8 @@ test('F19: a drain finishes what was begun, and says so to the client', async (t
 
 test('T18: an outside client that resets streams without end is told to go, and others are served', async (t) => {
   const app = await httpBackend(t, () => {})
-  const { plane, session, dial } = await startPair(t, app)
+  // No time passes: how fast the machine resets them has no say.
+  const { plane, session, dial } = await startPair(t, app, { clock: createManualClock() })
   const closed = new Promise((resolve) => session.once('close', resolve))
   for (let i = 0; i < 2_000 && !session.destroyed && !session.closed; i++) {
     const stream = session.request(to('/'))

@@ -49,7 +49,7 @@ test('responses get what policies set and add, and a hidden refusal looks like a
     reply.setHeader('x-frame-options', 'ALLOWALL')
     reply.end('ok')
   })
-  const routes = [route({ kind: 'app', port: 8080, requestTimeoutMs: 5_000 }, { filters: slots() })]
+  const routes = [route({ kind: 'app', port: 8080, requestTimeoutMs: 60_000 }, { filters: slots() })]
   const plane = await startPlane(t, {
     config: workloadConfig([inbound(8080, { routes })]),
     placement: { inbound: [{ containerPort: 8080, bind: LOOPBACK, app: { host: '127.0.0.1', port: app.port } }] },

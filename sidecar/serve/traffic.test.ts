@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { before, type TestContext, test } from 'node:test'
 import type { Mirror, RetrySettings, Session, UpstreamTraffic } from '../../contract/traffic.ts'
 import type { RouteAction } from '../../contract/workload-config.ts'
+import { createManualClock, type ManualClock } from '../../runtime/manual-clock.ts'
 import { blackHole } from '../../runtime/testing/black-hole.ts'
 import { MAX_MIRRORED_BODY_BYTES } from './mirrors.ts'
 import { type Backend, freePort, httpBackend, rawBackend } from './testing/backend.ts'
 import { dialPlain, type TestResponse } from './testing/client.ts'
-import { until } from './testing/until.ts'
+import { passing, passUntil, until } from './testing/until.ts'
 import {
   createTestMesh,
   endpoint,
@@ -43,10 +44,12 @@ interface Given {
   readonly traffic?: Omit<UpstreamTraffic, 'origins'>
   readonly action?: Partial<Extract<RouteAction, { kind: 'forward' }>>
   readonly shadow?: number
+  readonly clock?: ManualClock
 }
 
 /** A gateway whose only route leads to these ports. */
-async function start(t: TestContext, ports: readonly number[], { traffic, action, shadow }: Given = {}) {
+async function start(t: TestContext, ports: readonly number[], given: Given = {}) {
+  const { traffic, action, shadow, clock } = given
   const told = traffic === undefined ? {} : { traffic: { origins: ['TrafficPolicy/shop/orders@1'], ...traffic } }
   const plane = await startGateway(t, mesh, 0, {
     listeners: [gateway({ routes: [route({ ...forwardTo(ORDERS), ...action })] })],
@@ -57,6 +60,7 @@ async function start(t: TestContext, ports: readonly number[], { traffic, action
       },
     },
     endpoints: { [ORDERS]: ports.map(endpoint), 'shop/shadow:80': shadow === undefined ? [] : [endpoint(shadow)] },
+    ...(clock !== undefined && { clock }),
   })
   return plane
 }
@@ -105,6 +109,7 @@ test('F13: requests to a slow backend wait in a bounded queue for no longer than
   const held: (() => void)[] = []
   const slow = await httpBackend(t, (_, response) => void held.push(() => response.end('late')))
   const fast = await echo(t, 'fast')
+  const clock = createManualClock()
   const plane = await startGateway(t, mesh, 0, {
     listeners: [
       gateway({
@@ -127,6 +132,7 @@ test('F13: requests to a slow backend wait in a bounded queue for no longer than
       },
     },
     endpoints: { [ORDERS]: [endpoint(slow.port)], 'shop/fast:80': [endpoint(fast.port)] },
+    clock,
   })
   const waiting = Array.from({ length: 4 }, () => ask(t, plane))
   await until(() => held.length === 2 && plane.plane.stats().inFlight === 4, 'two are under way and two wait')
@@ -134,6 +140,7 @@ test('F13: requests to a slow backend wait in a bounded queue for no longer than
   assert.deepEqual([refused.status, refused.headers.get('retry-after')], [503, '1'])
   assert.match(refused.body, /upstream-overflow/)
   assert.equal((await ask(t, plane, '/fast')).body, 'fast')
+  await clock.advance(900)
   assert.deepEqual(
     (await Promise.all(waiting)).map(({ status }) => status),
     [504, 504, 504, 504],
@@ -168,10 +175,14 @@ test('F13: whoever waits goes on when another is done, and whoever leaves makes 
 
 test('F15: where a SYN is answered by nobody the next endpoint is asked: none of many requests is lost', async (t) => {
   const [gone, alive] = [await blackHole(t), await echo(t, 'alive')]
+  const clock = createManualClock()
   const plane = await start(t, [gone, alive.port], {
-    traffic: { connectTimeoutMs: 200, outlier: { ...ASIDE, failures: 1 } },
+    traffic: { connectTimeoutMs: 1_000, outlier: { ...ASIDE, failures: 1 } },
+    clock,
   })
-  const answers = await Promise.all(Array.from({ length: 40 }, () => ask(t, plane)))
+  const asked = Promise.all(Array.from({ length: 40 }, () => ask(t, plane)))
+  await until(() => plane.plane.stats().inFlight + plane.requests.length === 40, 'all of them have come')
+  const answers = await passing(clock, asked)
   assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]))
   for (let i = 0; i < 10; i++) assert.equal((await ask(t, plane)).status, 200)
   assert.ok(
@@ -183,29 +194,35 @@ test('F15: where a SYN is answered by nobody the next endpoint is asked: none of
 test('F15: a peer that takes a request and says nothing is given up after the time of one try', async (t) => {
   const mute = await rawBackend(t)
   const alive = await echo(t, 'alive')
+  const clock = createManualClock()
   const plane = await start(t, [mute.port, alive.port], {
+    clock,
     traffic: {
-      delivery: { tryTimeoutMs: 200, requestTimeoutMs: 5_000, retry: { ...RETRY, on: ['timeout'] } },
+      delivery: { tryTimeoutMs: 500, requestTimeoutMs: 60_000, retry: { ...RETRY, on: ['timeout'] } },
       retryBudget: { percent: 100, minPerSecond: 100 },
       outlier: ASIDE,
     },
   })
-  for (let i = 0; i < 20; i++) assert.equal((await ask(t, plane)).body, 'alive')
+  for (let i = 0; i < 20; i++) assert.equal((await passing(clock, ask(t, plane))).body, 'alive')
   assert.ok(mute.sockets.length <= 4, 'it is put aside soon')
 })
 
 test('the time of the whole request counts over all of its tries', async (t) => {
   const mute = await rawBackend(t)
+  const clock = createManualClock()
   const plane = await start(t, [mute.port], {
+    clock,
     action: {
       delivery: { tryTimeoutMs: 100, requestTimeoutMs: 500, retry: { ...RETRY, attempts: 10, on: ['timeout'] } },
     },
     traffic: { retryBudget: { percent: 100, minPerSecond: 100 } },
   })
-  const startedMs = performance.now()
-  assert.equal((await ask(t, plane)).status, 504)
-  const tookMs = performance.now() - startedMs
-  assert.ok(tookMs >= 500 && tookMs < 30_000, `${tookMs} ms`)
+  const answer = ask(t, plane)
+  await until(() => mute.sockets.length === 1, 'it is tried')
+  await passUntil(clock, () => plane.requests.length === 1, 'it is given up')
+  const tookMs = clock.monotonic()
+  assert.equal((await answer).status, 504)
+  assert.ok(tookMs >= 500 && tookMs < 1_000, `${tookMs} ms`)
   assert.ok(mute.sockets.length >= 2, 'it was tried more than once')
 })
 
@@ -275,13 +292,16 @@ test('a body is sent again as it was, and a long one is sent once', async (t) =>
 
 test('retries keep to their budget', async (t) => {
   const failing = await answering(t, 503)
+  // No time passes: all of them count.
+  const clock = createManualClock()
   const plane = await start(t, [failing.port], {
+    clock,
     traffic: {
-      delivery: { retry: { ...RETRY, attempts: 5, statuses: [503] } },
+      delivery: { retry: { ...RETRY, attempts: 5, statuses: [503], backoffMs: 0, maxBackoffMs: 0 } },
       retryBudget: { percent: 20, minPerSecond: 0 },
     },
   })
-  for (let i = 0; i < 50; i++) assert.equal((await ask(t, plane)).status, 503)
+  for (let i = 0; i < 50; i++) assert.equal((await passing(clock, ask(t, plane), 0)).status, 503)
   assert.ok(failing.seen.length >= 55 && failing.seen.length <= 60, String(failing.seen.length))
 })
 

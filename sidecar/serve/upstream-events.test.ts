@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { before, type TestContext, test } from 'node:test'
 import type { Mirror, RetrySettings, UpstreamTraffic } from '../../contract/traffic.ts'
 import type { RouteAction } from '../../contract/workload-config.ts'
+import { createManualClock, type ManualClock } from '../../runtime/manual-clock.ts'
 import { createMetrics } from '../../runtime/metrics.ts'
 import { createUpstreamMetrics } from '../observe/upstream-metrics.ts'
 import { MAX_MIRRORED_BODY_BYTES } from './mirrors.ts'
 import { freePort, httpBackend, rawBackend } from './testing/backend.ts'
 import { dialPlain, get } from './testing/client.ts'
-import { until } from './testing/until.ts'
+import { passing, until } from './testing/until.ts'
 import {
   createTestMesh,
   endpoint,
@@ -42,10 +43,12 @@ interface Given {
   readonly traffic?: Omit<UpstreamTraffic, 'origins'>
   readonly action?: Partial<Extract<RouteAction, { kind: 'forward' }>>
   readonly shadow?: number
+  readonly clock?: ManualClock
 }
 
 /** A gateway in front of these ports, of which the first is asked first, and what its metrics say. */
-async function start(t: TestContext, ports: readonly number[], { traffic, action, shadow }: Given = {}) {
+async function start(t: TestContext, ports: readonly number[], given: Given = {}) {
+  const { traffic, action, shadow, clock } = given
   const metrics = createMetrics()
   const upstreamEvents = createUpstreamMetrics(metrics, () => plane.plane.ejected())
   const told = { traffic: { origins: [], ...traffic } }
@@ -56,6 +59,7 @@ async function start(t: TestContext, ports: readonly number[], { traffic, action
     },
     endpoints: { [ORDERS]: ports.map(endpoint), [SHADOW]: shadow === undefined ? [] : [endpoint(shadow)] },
     options: { upstreamEvents, random: () => 0 },
+    ...(clock !== undefined && { clock }),
   })
   const ask = async (text = get('/')) => {
     const client = await dialPlain(plane.port('http'))
@@ -76,7 +80,7 @@ test('a request that is made again is counted by why', async (t) => {
   assert.equal((await nobody.ask()).status, 200)
   assert.equal(await nobody.retries('connect-failure'), 1)
 
-  const delivery = { retry: RETRY, tryTimeoutMs: 300 }
+  const delivery = { retry: RETRY }
   const busy = await httpBackend(t, (_, response) => response.writeHead(503).end())
   const status = await start(t, [busy.port, alive.port], { traffic: { delivery, retryBudget: PLENTY } })
   assert.equal((await status.ask()).status, 200)
@@ -88,8 +92,10 @@ test('a request that is made again is counted by why', async (t) => {
   assert.equal(await reset.retries('reset'), 1)
 
   const mute = await rawBackend(t)
-  const timeout = await start(t, [mute.port, alive.port], { traffic: { delivery, retryBudget: PLENTY } })
-  assert.equal((await timeout.ask()).status, 200)
+  const clock = createManualClock()
+  const timed = { delivery: { ...delivery, tryTimeoutMs: 500 }, retryBudget: PLENTY }
+  const timeout = await start(t, [mute.port, alive.port], { traffic: timed, clock })
+  assert.equal((await passing(clock, timeout.ask())).status, 200)
   assert.equal(await timeout.retries('timeout'), 1)
 
   let answers = 0

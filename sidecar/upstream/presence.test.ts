@@ -34,7 +34,7 @@ async function poolOf(t: TestContext, target: Target) {
     identity: createIdentityStore(await mesh.identity('storefront')),
     clock,
     deadlines,
-    connectMs: 1_000,
+    connectMs: 30_000,
     readBuffer: Buffer.alloc(65_536),
     limits: { ...DEFAULT_LIMITS, appIdleMs: 3_600_000, upstreamIdleMs: 3_600_000 },
     counts: { open: 0, idle: 0 },

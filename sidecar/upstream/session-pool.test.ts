@@ -52,7 +52,7 @@ async function poolOf(t: TestContext, target: Target, { clock = systemClock, lim
     identity: createIdentityStore(await mesh.identity('storefront', Date.now() + 3_600_000)),
     clock,
     deadlines: new Deadlines(clock),
-    connectMs: 1_000,
+    connectMs: 30_000,
     readBuffer: Buffer.alloc(65_536),
     limits: { ...LIMITS, ...limits },
     counts,

@@ -86,7 +86,7 @@ export function ask(
       method,
       headers,
       agent: false,
-      timeout: 5_000,
+      timeout: 30_000,
     }
     const asking = request(options, (response) => {
       text(response).then(
@@ -104,7 +104,7 @@ export function ask(
 export async function until<T>(
   what: string,
   look: () => T | undefined | Promise<T | undefined>,
-  withinMs = 10_000,
+  withinMs = 30_000,
 ): Promise<T> {
   const deadline = performance.now() + withinMs
   for (;;) {

@@ -34,7 +34,7 @@ function service(name: string, more: Partial<OutboundService> = {}): OutboundSer
     port: 80,
     protocol: 'http',
     upstream: `shop/${name}:80`,
-    requestTimeoutMs: 5_000,
+    requestTimeoutMs: 60_000,
     ...more,
   }
 }

@@ -60,6 +60,23 @@ export interface TestPlaneOptions {
   readonly options?: Partial<DataPlaneOptions>
 }
 
+/**
+ * Where the time that passes is the machine's own: what a busy one takes its time over is not taken for trouble. A test of a limit brings
+ * a clock that it moves by hand.
+ */
+const PATIENT: Partial<Limits> = {
+  headMs: 60_000,
+  bodyMs: 60_000,
+  bodyGraceMs: 60_000,
+  halfClosedMs: 60_000,
+  connectMs: 60_000,
+  responseMs: 60_000,
+  silenceMs: 60_000,
+  pingMs: 60_000,
+  pongMs: 60_000,
+  maxLagMs: 60_000,
+}
+
 export async function startPlane(t: TestContext, given: TestPlaneOptions): Promise<TestPlane> {
   const { placement, clock = systemClock, filters = [gate] } = given
   const requests: RequestRecord[] = []
@@ -78,7 +95,7 @@ export async function startPlane(t: TestContext, given: TestPlaneOptions): Promi
     },
     clock,
     log: silentLog,
-    ...(given.limits === undefined ? {} : { limits: given.limits }),
+    limits: { ...(given.clock === undefined ? PATIENT : {}), ...given.limits },
     ...given.options,
   })
   t.after(() => plane.drain(0))
@@ -193,7 +210,7 @@ export function inbound(port: number, more: Partial<InboundListener> = {}, gated
     port,
     protocol: 'http',
     mtls: 'Strict',
-    routes: [route({ kind: 'app', port, requestTimeoutMs: 5_000 }, { filters: gateSlots(gated) })],
+    routes: [route({ kind: 'app', port, requestTimeoutMs: 60_000 }, { filters: gateSlots(gated) })],
     filters: {},
     ...more,
   }
@@ -237,7 +254,7 @@ export function forwardTo(...upstreams: readonly string[]): Extract<RouteAction,
   return {
     kind: 'forward',
     backends: upstreams.map((upstream) => ({ upstream, weight: 1 })),
-    requestTimeoutMs: 5_000,
+    requestTimeoutMs: 60_000,
   }
 }
 

@@ -13,7 +13,7 @@ export const NO_REDIS: string | false =
     : 'there is no redis-server here (Debian: apt-get install redis-server)'
 
 /** Milliseconds until a server answers. */
-const START_MS = 10_000
+const START_MS = 30_000
 
 /** A Redis that a test owns, on loopback, with nothing kept on disk. */
 export interface TestRedis {

@@ -1,6 +1,6 @@
 /** Tries until it does not throw, for at most 5 s; then throws what it threw last. */
 export async function eventually<T>(attempt: () => Promise<T> | T): Promise<T> {
-  const deadline = Date.now() + 5_000
+  const deadline = Date.now() + 30_000
   for (;;) {
     try {
       return await attempt()
