@@ -1,5 +1,6 @@
 import { type RequestOptions, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
+import { connect as connectTls } from 'node:tls'
 import type { JWK } from 'jose'
 import { createTestCa } from '../../model/x509/testing/test-ca.ts'
 import type { LocalWorld } from '../local/local-world.ts'
@@ -26,8 +27,17 @@ export interface Loot {
 const ORDERS_OF_BOB = '/api/orders/users/bob/orders'
 const ORDERS = 'spiffe://cluster.local/ns/shop/sa/orders'
 
+/** Milliseconds that the mesh has to answer. */
+const PATIENCE_MS = 30_000
+
 /** Networks that a botnet has: of loopback, every address is ours. */
 const BOTS = Array.from({ length: 30 }, (_, i) => `127.0.${i + 1}.1`)
+
+/** Connections of one round that flood. */
+const FLOODS = 20
+
+/** More than a connection may say in ten seconds (CVE-2019-9515), in one write. */
+const SETTINGS_FRAMES = 500
 
 export async function gatherLoot(world: LocalWorld): Promise<Loot> {
   const { accessToken, idToken } = await world.login('alice')
@@ -123,8 +133,9 @@ export function attacksOn(world: LocalWorld, { alice, bob, forged, expired }: Lo
     },
     {
       alert: 'HauberkFlood',
-      what: '300 tokens at once whose signatures have to be looked at',
-      round: () => times(300, (i) => withToken(`${alice.slice(0, -10)}${1_000 + i}${alice.slice(-6)}`)),
+      // By what is sent, and not by how fast: each of these connections is cut off for it.
+      what: `${FLOODS} connections of HTTP/2 that say SETTINGS ${SETTINGS_FRAMES} times at once, and nothing else`,
+      round: () => times(FLOODS, () => floodWithSettings(world)),
     },
     {
       alert: 'HauberkBreakout',
@@ -145,6 +156,24 @@ function askFrom({ gateway }: LocalWorld, localAddress: string, token: string): 
   )
 }
 
+/** What a client of HTTP/2 begins with (RFC 9113, 3.4), and then nothing but empty SETTINGS (6.5). Over when the gateway hangs up. */
+async function floodWithSettings({ gateway }: LocalWorld): Promise<void> {
+  const { address: host, httpsPort: port, hostname: servername, ca } = gateway
+  const socket = connectTls({ host, port, servername, ca, ALPNProtocols: ['h2'] })
+  const patience = setTimeout(() => socket.destroy(), PATIENCE_MS)
+  const settings = Buffer.alloc(9 * SETTINGS_FRAMES)
+  for (let at = 3; at < settings.length; at += 9) settings[at] = 4
+  socket.once('secureConnect', () => {
+    socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+    socket.write(settings)
+  })
+  // It is cut off in the middle of it.
+  socket.on('error', () => {})
+  socket.resume()
+  await new Promise((resolve) => socket.once('close', resolve))
+  clearTimeout(patience)
+}
+
 /** As the app of a workload does by `HTTP_PROXY`, whose credential it has. */
 function askAsApp({ state }: LocalWorld, workload: string, url: string): Promise<void> {
   const proxy = state.sidecars.get(workload)?.placement.proxy
@@ -160,7 +189,7 @@ function askAsApp({ state }: LocalWorld, workload: string, url: string): Promise
 
 function drained(sent: ReturnType<typeof requestHttp>): Promise<void> {
   return new Promise((resolve, reject) => {
-    sent.setTimeout(5_000, () => sent.destroy(new Error('no answer within 5 s')))
+    sent.setTimeout(PATIENCE_MS, () => sent.destroy(new Error(`no answer within ${PATIENCE_MS} ms`)))
     sent.once('error', reject)
     sent.once('response', (response) => response.resume().once('end', resolve).once('error', reject))
     sent.end()

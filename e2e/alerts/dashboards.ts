@@ -39,11 +39,14 @@ export function panelQueries(rateInterval: string): readonly PanelQuery[] {
 }
 
 /** What has no data of those, or is no query. */
-export async function withoutData(prometheus: Prometheus, queries: readonly PanelQuery[]): Promise<readonly string[]> {
-  const empty: string[] = []
-  for (const { dashboard, panel, expression } of queries) {
-    const samples = await prometheus.query(expression)
-    if (!samples.some(({ value }) => !Number.isNaN(value))) empty.push(`${dashboard}, ${panel}: ${expression}`)
+export async function withoutData(
+  prometheus: Prometheus,
+  queries: readonly PanelQuery[],
+): Promise<readonly PanelQuery[]> {
+  const empty: PanelQuery[] = []
+  for (const query of queries) {
+    const samples = await prometheus.query(query.expression)
+    if (!samples.some(({ value }) => !Number.isNaN(value))) empty.push(query)
   }
   return empty
 }

@@ -77,7 +77,7 @@ export async function startPrometheus(options: {
   const ended = once(child, 'exit')
   const ask = async (path: string, parameters: Readonly<Record<string, string>> = {}): Promise<unknown> => {
     const url = `http://127.0.0.1:${port}${path}?${new URLSearchParams(parameters)}`
-    const response = await fetch(url, { signal: AbortSignal.timeout(5_000) })
+    const response = await fetch(url, { signal: AbortSignal.timeout(30_000) })
     const answer = (await response.json()) as {
       readonly status: string
       readonly data: unknown
@@ -97,7 +97,7 @@ export async function startPrometheus(options: {
         if (child.exitCode !== null) throw new Error(`prometheus ended with ${child.exitCode}`)
         return (await fetch(`http://127.0.0.1:${port}/-/ready`).catch(() => undefined))?.status === 200
       },
-      { withinMs: 30_000, everyMs: 100 },
+      { withinMs: 120_000, everyMs: 100 },
     )
   } catch (error) {
     await stop()

@@ -3,7 +3,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it, type TestContext } from 'node:test'
@@ -15,6 +14,7 @@ import { createJoinTokens } from '../../operator/identity/join-tokens.ts'
 import { runOperator } from '../../operator/main.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import type { PodOptions } from '../../sidecar/pod/options.ts'
+import { freePort } from '../../sidecar/serve/testing/backend.ts'
 import { until } from '../world/until.ts'
 
 const KEY = 'k'.repeat(43)
@@ -26,13 +26,11 @@ function idOf(namespace: string, serviceAccount: string): SpiffeId {
   return id.value
 }
 
-/** Ports that nobody listened on a moment ago. All of them are held until the last is known, so they differ. */
+/** Ports that nobody listened on a moment ago, each another one. */
 async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map((server) => once(server, 'listening')))
-  const ports = servers.map((server) => (server.address() as { readonly port: number }).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
+  const ports = new Set<number>()
+  while (ports.size < count) ports.add(await freePort())
+  return [...ports]
 }
 
 interface Answer {

@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { headerOf } from '../world/answer.ts'
+import { type Answer, headerOf } from '../world/answer.ts'
 import { decisionOf, refusedBy } from './said.ts'
 import type { Scenario } from './scenario.ts'
 
 const BURST = 60
+
+/** What the bucket of a person holds, and gets in a second. */
+const BUCKET = 20
+const PER_SECOND = 10
+
+/** On a machine that takes seconds to send a burst, the bucket is filled again meanwhile: then one more is sent. */
+const MAX_BURSTS = 8
 
 export const rateLimit: Scenario = {
   name: 'rate-limit',
@@ -13,16 +20,23 @@ export const rateLimit: Scenario = {
     const { gateway } = world
     const [{ accessToken: bob }, { accessToken: alice }] = [await world.login('bob'), await world.login('alice')]
     const path = '/api/orders/users/bob/orders'
-    const burst = Promise.all(Array.from({ length: BURST }, () => gateway.ask({ path, token: bob })))
+    const start = performance.now()
+    const burst = (async () => {
+      const all: Answer[] = []
+      for (let i = 0; i < MAX_BURSTS && all.every(({ status }) => status === 200); i++) {
+        all.push(...(await Promise.all(Array.from({ length: BURST }, () => gateway.ask({ path, token: bob })))))
+      }
+      return { all, tookS: (performance.now() - start) / 1_000 }
+    })()
     const others = await Promise.all(
       Array.from({ length: 5 }, () => gateway.ask({ path: '/api/orders/users/alice/orders', token: alice })),
     )
-    const answers = await burst
+    const { all: answers, tookS } = await burst
     const statuses = new Set(answers.map(({ status }) => status))
     assert.deepEqual([...statuses].sort(), [200, 429])
     const served = answers.filter(({ status }) => status === 200).length
-    // The bucket holds 20 and gets 10 a second: more only if the burst takes seconds to send.
-    assert.ok(served >= 20 && served <= 45, `${served} of ${BURST} were served`)
+    const most = BUCKET + Math.ceil(tookS * PER_SECOND) + 1
+    assert.ok(served >= BUCKET && served <= most, `${served} of ${answers.length} were served, ${most} at most`)
     const refused = answers.find(({ status }) => status === 429)
     assert.ok(refused)
     const retryAfter = Number(headerOf(refused, 'retry-after'))
@@ -32,8 +46,8 @@ export const rateLimit: Scenario = {
     const decision = await decisionOf(world, refused)
     assert.equal(decision.rule, 'per-user')
     yield {
-      sent: `${BURST} × GET ${path} as bob, at once`,
-      got: `${served} × 200, ${BURST - served} × 429, Retry-After: ${retryAfter}`,
+      sent: `${answers.length} × GET ${path} as bob, at once`,
+      got: `${served} × 200, ${answers.length - served} × 429, Retry-After: ${retryAfter}`,
       said: refusedBy(decision),
     }
 

@@ -136,9 +136,9 @@ function lastRefusal({ connections }: TestPlane) {
 }
 
 test('a captured connection is forwarded to the very address and port that it was for', async (t) => {
-  const port = await http(t, POD_IP, (_request, response) => response.end('at the pod'))
   const elsewhere = createServer()
-  await listenAt(t, elsewhere, '127.0.0.1', port)
+  const port = await listenAt(t, elsewhere, '127.0.0.1', await freePort())
+  await http(t, POD_IP, (_request, response) => response.end('at the pod'), port)
   elsewhere.on('connection', () => assert.fail('loopback was dialled'))
   const plane = await startCaptured(t, {
     config: workloadConfig([inbound(port, {}, { spiffeIds: [testId('storefront')] })]),
@@ -363,7 +363,7 @@ test('T33: an address that nobody named is reset, and told with its port', async
 })
 
 test('a pod that calls its own Service passes its own inbound policy, and is itself the caller', async (t) => {
-  const port = await http(t, POD_IP, (_request, response) => response.end('myself'))
+  const port = await http(t, POD_IP, (_request, response) => response.end('myself'), await freePort())
   const own = (spiffeIds: readonly string[]) =>
     workloadConfig([inbound(port, {}, { spiffeIds })], {
       outbound: { services: [service(80)], egress: [] },

@@ -219,13 +219,13 @@ describe('two pods whose traffic is captured', { skip }, () => {
       })
 
       it(`T11: carries a protocol whose server speaks first over ${familyName[family]}`, async () => {
-        const { heard, tookMs } = await talk(storefront.app, {
+        const { heard, ended } = await talk(storefront.app, {
           host: clusterIp(CACHE, family),
           port: 6_379,
           until: '\n',
         })
         assert.match(heard, /cache greets/)
-        assert.ok(tookMs < 1_000, `${tookMs} ms`)
+        assert.equal(ended, 'heard')
       })
 
       it(`a pod's call to its own Service passes its own policy over ${familyName[family]}`, async () => {

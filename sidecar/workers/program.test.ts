@@ -3,15 +3,13 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, constants, createReadStream, openSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { saveIdentity } from '../identity/identity-file.ts'
 import { testId } from '../identity/testing/test-identity.ts'
-import { httpBackend } from '../serve/testing/backend.ts'
+import { freePort, httpBackend } from '../serve/testing/backend.ts'
 import { dialMesh, get } from '../serve/testing/client.ts'
 import { until } from '../serve/testing/until.ts'
 import { createTestMesh, inbound, workloadConfig } from '../serve/testing/world.ts'
@@ -91,13 +89,3 @@ test('a program with two workers writes each line whole, whoever writes it, and 
   assert.equal(decisions.length, CONNECTIONS * REQUESTS)
   assert.equal(new Set(decisions.map((line) => line['event.id'])).size, CONNECTIONS * REQUESTS)
 })
-
-/** One that nobody had a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}

@@ -7,7 +7,7 @@ import type { Identity } from '../../identity/identity.ts'
 import { createIdentityStore } from '../../identity/identity-store.ts'
 import { createDataPlane } from '../../serve/data-plane.ts'
 import type { ConnectionRecord, RequestRecord } from '../../serve/observation.ts'
-import { compiled, gate } from '../../serve/testing/world.ts'
+import { compiled, gate, PATIENT } from '../../serve/testing/world.ts'
 import { type CapturePlace, createCapture } from '../capture.ts'
 import type { Lookup } from '../names.ts'
 import { openOriginalDestination } from '../original-destination.ts'
@@ -43,7 +43,7 @@ export interface Orders {
       /** Ends as soon as this was heard. */
       readonly until?: string
     }
-    readonly answer: { readonly heard: string; readonly ended: string; readonly tookMs: number }
+    readonly answer: { readonly heard: string; readonly ended: string }
   }
   readonly plane: {
     readonly order: PlaneState & {
@@ -85,6 +85,7 @@ export async function startPlane({ config, endpoints, identity, capture, names }
     },
     clock: systemClock,
     log: silentLog,
+    limits: PATIENT,
     capture: createCapture({
       ...capture,
       originalDestination: openOriginalDestination(),

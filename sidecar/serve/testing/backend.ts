@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { createServer as createHttp2Server, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
 import { createServer, type Server, type Socket } from 'node:net'
@@ -72,12 +73,20 @@ export async function listen(t: TestContext, server: Server, sockets: readonly S
   return address.port
 }
 
-/** A port that nobody listened on a moment ago. */
+/** Below those that the kernel gives to whoever asks for any (32768 and up), and those of local meshes (20000 and up). */
+const PORTS = { from: 10_000, to: 14_900 }
+
+/** A port that nobody listened on a moment ago, and that nobody is given meanwhile who asks for any. */
 export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (typeof address !== 'object' || address === null) throw new Error('not bound')
-  return address.port
+  for (;;) {
+    const port = randomInt(PORTS.from, PORTS.to)
+    const server = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!isFree) continue
+    await new Promise((resolve) => server.close(resolve))
+    return port
+  }
 }

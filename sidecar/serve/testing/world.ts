@@ -64,7 +64,7 @@ export interface TestPlaneOptions {
  * Where the time that passes is the machine's own: what a busy one takes its time over is not taken for trouble. A test of a limit brings
  * a clock that it moves by hand.
  */
-const PATIENT: Partial<Limits> = {
+export const PATIENT: Partial<Limits> = {
   headMs: 60_000,
   bodyMs: 60_000,
   bodyGraceMs: 60_000,
