@@ -38,8 +38,9 @@ let keysFile: string
 let cuts = 0
 
 /** A TCP port that leads to the database's socket, as the sidecar's does. */
-async function relay(socketPath: string, port = 0): Promise<TcpServer> {
+async function relay(socketPath: string, isThere = () => true): Promise<TcpServer> {
   const server = createTcpServer((client: Socket) => {
+    if (!isThere()) return client.destroy()
     const database = connect(socketPath)
     client.on('data', () => {
       if (cuts === 0) return
@@ -55,7 +56,7 @@ async function relay(socketPath: string, port = 0): Promise<TcpServer> {
       one.on('close', () => other.destroy())
     }
   })
-  server.listen(port, '127.0.0.1')
+  server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return server
 }
@@ -312,11 +313,9 @@ test('a new encryption key is used without a restart, and old orders stay readab
 
 test('orders waits for its database, and several replicas may migrate at once', async (t) => {
   await rows('DROP TABLE orders; DROP TABLE migrations')
-  const late = createTcpServer()
-  late.listen(0, '127.0.0.1')
-  await once(late, 'listening')
-  const port = portOf(late)
-  late.close()
+  let isThere = false
+  const late = await relay(postgres.socketPath, () => isThere)
+  t.after(async () => void late.close())
 
   const replicas = await Promise.all(
     [1, 2, 3].map(() =>
@@ -327,7 +326,7 @@ test('orders waits for its database, and several replicas may migrate at once', 
           logLevel: 'info',
           catalogUrl: catalog.url,
           paymentsUrl: payments.url,
-          databaseUrl: `postgres://orders@127.0.0.1:${port}/orders`,
+          databaseUrl: `postgres://orders@127.0.0.1:${portOf(late)}/orders`,
           databasePasswordFile: join(directory, 'password'),
           encryptionKeysFile: keysFile,
         },
@@ -343,8 +342,7 @@ test('orders waits for its database, and several replicas may migrate at once', 
   assert.equal(early.headers.get('retry-after'), '1')
   assert.equal((await fetch(`${replicas[0]?.url}/healthz`)).status, 200)
 
-  const arrived = await relay(postgres.socketPath, port)
-  t.after(async () => void arrived.close())
+  isThere = true
   for (const replica of replicas) {
     await eventually(async () => assert.equal((await fetch(`${replica.url}/readyz`)).status, 200))
   }
