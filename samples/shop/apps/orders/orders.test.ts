@@ -40,7 +40,10 @@ let cuts = 0
 /** A TCP port that leads to the database's socket, as the sidecar's does. */
 async function relay(socketPath: string, isThere = () => true): Promise<TcpServer> {
   const server = createTcpServer((client: Socket) => {
-    if (!isThere()) return client.destroy()
+    if (!isThere()) {
+      client.destroy()
+      return
+    }
     const database = connect(socketPath)
     client.on('data', () => {
       if (cuts === 0) return
