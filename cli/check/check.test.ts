@@ -337,3 +337,25 @@ test('the exit code says whether there are errors, and with --strict warnings', 
   })
   assert.match(missing?.stderr ?? '', /^missing\.yaml: no such file or directory\n$/)
 })
+
+test('T31: a password that is written into a Deployment is found with its place, and not told', async (t) => {
+  const workload = workloadYaml('orders').replace(
+    'name: app,',
+    'name: app, env: [{name: DB_PASSWORD, value: hunter2}],',
+  )
+  const files = { 'orders.yaml': `${workload}---\n${FINE.split('---\n').at(-1)}` }
+  const text = await found(t, files)
+  assert.match(
+    text,
+    /error {2}HBK0235 {2}Deployment\/shop\/orders {2}spec\.template\.spec\.containers\[0\]\.env\[0\]\.value: is a secret, written into the variable DB_PASSWORD/,
+  )
+  assert.match(text, /have InlineSecrets allowed for namespace shop in optOuts of MeshConfig default/)
+  assert(!text.includes('hunter2'))
+
+  const mesh = `apiVersion: hauberk.dev/v1alpha1
+kind: MeshConfig
+metadata: {name: default}
+spec: {optOuts: [{name: old, namespaces: [shop], allow: [InlineSecrets]}]}
+`
+  assert.match(await found(t, { ...files, 'mesh.yaml': mesh }), /warning {2}HBK0235/)
+})

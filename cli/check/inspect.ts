@@ -1,5 +1,6 @@
 import type { Issue } from '../../model/result.ts'
 import type { FileMesh } from '../file-mesh.ts'
+import { writtenSecrets } from '../written-secrets.ts'
 import { idOf } from './catalogue.ts'
 import { compileIssues } from './compiled.ts'
 import { experimentalFields } from './experimental.ts'
@@ -40,6 +41,7 @@ export function inspect(mesh: FileMesh): readonly Finding[] {
     ...compileIssues(configs.values()),
     ...danglingNames(mesh.snapshot, mesh.translation),
     ...experimentalFields(mesh.snapshot),
+    ...writtenSecrets(mesh.snapshot),
     ...[...configs.values()].flatMap((config) => exposureOf(config, mesh.snapshot)),
   ].map(located)
   const isBroken = mesh.issues.some(({ severity }) => severity === 'error')

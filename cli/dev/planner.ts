@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Issue } from '../../model/result.ts'
 import { type WorkloadId, workloadIdFor } from '../../model/workload-id.ts'
 import type { Translation } from '../../operator/translate/translate.ts'
+import { writtenSecrets } from '../written-secrets.ts'
 import { LOCAL_COMMAND_ANNOTATION } from './app-manifest.ts'
 import { gatewayPorts, type PublishedPorts } from './gateway-ports.ts'
 import { inheritedEnvironment } from './options.ts'
@@ -76,7 +77,9 @@ export async function createPlanner({ resources, state, book, published }: Plann
         plan,
         secretsMade: secrets.made,
         // Without the secrets, every mount would be said to be missing too.
-        issues: (secrets.issues.length > 0 ? secrets.issues : plan.issues).map(located),
+        issues: [...writtenSecrets(snapshot), ...(secrets.issues.length > 0 ? secrets.issues : plan.issues)].map(
+          located,
+        ),
         remarks: [...translation.reports].flatMap(([resource, { issues }]) =>
           issues.map((found) => located({ ...found, resource })),
         ),

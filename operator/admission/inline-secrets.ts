@@ -1,5 +1,6 @@
 import type { Resource } from '../../model/resource.ts'
 import { type Issue, issue } from '../../model/result.ts'
+import { secretIn } from '../resources/secret-texts.ts'
 import { exceedsDepth } from './json-depth.ts'
 
 /**
@@ -33,23 +34,13 @@ const MAX_DEPTH = 100
 /** Private members of a JSON Web Key (RFC 7518, 6): of elliptic curves and RSA, and the whole of a symmetric one. */
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'] as const
 
-/**
- * What a text is that holds a secret. A tenant writes the text: each pattern begins where no other of its beginnings is
- * within reach, or a long text of beginnings would take the square of its length.
- */
-const SECRET_TEXTS: readonly (readonly [RegExp, string])[] = [
-  [/-----BEGIN [A-Z ]*PRIVATE KEY-----/, 'holds a private key'],
-  [/(?<![A-Za-z0-9_-])ey[JI][A-Za-z0-9_-]{8,}\.ey[JI][A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,}/, 'holds a signed token'],
-  [/:\/\/[^\s/@:]*:[^\s/@]+@/, 'holds a password'],
-]
-
 function find(value: unknown, path: string, issues: Issue[]): void {
   const found = (at: string, message: string) =>
     issues.push(
       issue('inline-secret', at, message, 'put it into a Secret, and refer to that; change it, since it was shown'),
     )
   if (typeof value === 'string') {
-    const [, message] = SECRET_TEXTS.find(([pattern]) => pattern.test(value)) ?? []
+    const message = secretIn(value)
     if (message !== undefined) found(path, message)
   } else if (Array.isArray(value)) {
     for (const [i, item] of value.entries()) find(item, `${path}[${i}]`, issues)

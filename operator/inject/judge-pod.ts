@@ -2,6 +2,7 @@ import { PORTS, SIDECAR_UID, TOKEN_AUDIENCE } from '../../contract/pod.ts'
 import { type Issue, issue, under } from '../../model/result.ts'
 import type { OptOut } from '../resources/mesh-config.ts'
 import type { InjectionContext } from './context.ts'
+import { inlineSecrets } from './inline-secrets.ts'
 import { containersOf, isReservedName, type PlacedContainer } from './pod-containers.ts'
 import type { PodObject, SecurityContext, VolumeObject } from './pod-object.ts'
 
@@ -19,6 +20,7 @@ export function judgePod(pod: PodObject, { namespace, optOuts }: InjectionContex
     ...ofSpec(pod, exceptional),
     ...twins(pod),
     ...containersOf(pod).flatMap((placed) => ofContainer(placed, exceptional)),
+    ...inlineSecrets(pod).map((found) => exceptional('InlineSecrets', found)),
     ...(pod.spec.volumes ?? []).flatMap((volume, i) =>
       ofVolume(volume, exceptional).map((found) => under(`spec.volumes[${i}]`, found)),
     ),

@@ -5,7 +5,7 @@ import type { JsonSchema } from '../../model/section.ts'
 export const MESH_CONFIG_NAME = 'default'
 
 /** What a tenant may be allowed to keep from the mesh. */
-export const OPT_OUTS = ['ExcludePorts', 'SkipInjection', 'HostNetwork', 'Privileged'] as const
+export const OPT_OUTS = ['ExcludePorts', 'SkipInjection', 'HostNetwork', 'Privileged', 'InlineSecrets'] as const
 export type OptOut = (typeof OPT_OUTS)[number]
 
 export interface MeshConfigSpec {
@@ -208,9 +208,9 @@ export const MESH_CONFIG_SPEC_SCHEMA: JsonSchema = {
           allow: {
             type: 'array',
             description:
-              'allow says what pods there may do. ExcludePorts: annotations that keep ports and address ranges from being captured. SkipInjection: the label hauberk.dev/inject: disabled; the pod has no sidecar. HostNetwork: hostNetwork; the pod has no sidecar. Privileged: containers that could get round the sidecar beside them (privileged, NET_ADMIN and the like, shared processes, hostPath); the pod is injected all the same.',
+              'allow says what pods there may do. ExcludePorts: annotations that keep ports and address ranges from being captured. SkipInjection: the label hauberk.dev/inject: disabled; the pod has no sidecar. HostNetwork: hostNetwork; the pod has no sidecar. Privileged: containers that could get round the sidecar beside them (privileged, NET_ADMIN and the like, shared processes, hostPath); the pod is injected all the same. InlineSecrets: passwords, tokens and keys that are written into variables and arguments of containers.',
             minItems: 1,
-            maxItems: 4,
+            maxItems: 5,
             'x-kubernetes-list-type': 'set',
             items: { type: 'string', enum: [...OPT_OUTS] },
           },
