@@ -58,6 +58,8 @@ export const PATHS = {
   trustAnchors: '/var/run/secrets/hauberk.dev/ca.crt',
   /** An emptyDir of medium Memory that no other container mounts: key, certificate, last good configuration. */
   state: '/var/lib/hauberk',
+  /** The volume of the pod's own that asks for keystores, if there is one. */
+  keystores: '/var/lib/hauberk-keystores',
 } as const
 
 /** Variables of the sidecar's container and of the init container. All but the first come from the downward API. */
@@ -203,6 +205,8 @@ export const PodSidecar = v.pipe(
     }),
     /** Threads that serve. Absent: one. */
     workers: v.exactOptional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_WORKERS))),
+    /** Whether the identity is written to `PATHS.keystores`, for the app. Absent: it is not. */
+    keystores: v.exactOptional(v.literal(true)),
     /** Seconds that requests in flight are given at the end. */
     drainSeconds: v.pipe(v.number(), v.minValue(0), v.maxValue(3_600)),
     decisionLog: v.picklist(['all', 'denied', 'off']),

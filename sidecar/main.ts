@@ -9,7 +9,7 @@ import { openSidecar } from './sidecar.ts'
  * Rejects only for what can never work: a port that is taken, a state directory that cannot be made.
  */
 export async function runSidecar(options: SidecarOptions, release: string, signal: AbortSignal): Promise<number> {
-  const { admin, joinTokenFile, placement, appPidFile, workers = 1, ...rest } = options
+  const { admin, joinTokenFile, placement, appPidFile, keystoreDirectory, workers = 1, ...rest } = options
   const sidecar = await openSidecar(
     {
       ...rest,
@@ -18,6 +18,7 @@ export async function runSidecar(options: SidecarOptions, release: string, signa
       admin: { port: admin.port, token: (await readFile(admin.tokenFile, 'utf8')).trim() },
       placement: () => placement,
       appRootPid: () => readAppRoot(appPidFile),
+      ...(keystoreDirectory !== undefined && { keystores: { directory: keystoreDirectory, mode: 0o600 } }),
       workers: { count: workers, place: { kind: 'local', placement, appPidFile } },
     },
     signal,

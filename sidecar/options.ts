@@ -24,6 +24,8 @@ export interface SidecarOptions {
   /** A file with the process id that the workload's process tree starts from, written by whoever starts it. */
   readonly appPidFile?: string
   readonly placement: Placement
+  /** A folder in which the app finds its identity as PKCS#12 files. Absent: it gets none. */
+  readonly keystoreDirectory?: string
   readonly logLevel: (typeof LOG_LEVELS)[number]
   readonly decisionLog: 'all' | 'denied' | 'off'
   /** Milliseconds that requests in flight are given at the end. */
@@ -67,6 +69,7 @@ const Schema = v.strictObject({
     ),
     tcp: v.array(v.strictObject({ upstream: v.string(), bind: bindAddress })),
   }),
+  keystoreDirectory: v.exactOptional(v.string()),
   logLevel: v.optional(v.picklist(LOG_LEVELS), 'info'),
   decisionLog: v.optional(v.picklist(['all', 'denied', 'off']), 'all'),
   drainMs: v.optional(v.pipe(v.number(), v.minValue(0)), 10_000),

@@ -32,6 +32,7 @@ import { adoptTrustBundle, type KeptIdentity, keepIdentity, openIdentity } from 
 import { createServingCertificates, type ServingCertificates } from './identity/serving-certificates.ts'
 import { clientTlsOptions } from './identity/tls-options.ts'
 import { keepCompiled } from './keep-compiled.ts'
+import type { KeystorePlace } from './keystores/keystores.ts'
 import { createDecisionLog } from './observe/decision-log.ts'
 import { createDecisionRing } from './observe/decision-ring.ts'
 import { createDryRunReport } from './observe/dry-run-report.ts'
@@ -68,6 +69,8 @@ export interface RunOptions {
   readonly provenBy?: ProvenBy
   /** Key, certificate and last good configuration; only this process may read it. */
   readonly stateDirectory: string
+  /** Where the app is given its identity. Absent: it is not. */
+  readonly keystores?: KeystorePlace
   /** `token`: what everything but health and metrics asks for. */
   readonly admin: { readonly port: number; readonly token: string }
   /** Where the listeners of a configuration are bound. */
@@ -139,6 +142,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
   const identityReady = health.condition('identity', 'ready')
   const configReady = health.condition('configuration', 'ready')
   const certificatesReady = health.condition('serving certificates', 'ready')
+  const keystoresReady = options.keystores === undefined ? undefined : health.condition('keystores', 'ready')
   const metrics = createMetrics()
   addProcessMetrics(metrics)
   const drain = createDrain({ clock, log, deadlineMs: options.drainMs + END_MS })
@@ -303,6 +307,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     }
     const store = await openIdentity(identityOptions)
     identity = store
+    if (options.keystores !== undefined) void keepKeystoresOf(store, options.keystores)
     identityReady.pass()
     const onVoid = () => identityReady.fail('nobody believes the certificate: it has expired, or its root is out')
     store.onChange((next) => {
@@ -327,6 +332,17 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     serving = certificates
     certificates.onChange(reviewCertificates)
     return store
+  }
+
+  const keepKeystoresOf = async (store: IdentityStore, place: KeystorePlace): Promise<void> => {
+    const { keepKeystores } = await import('./keystores/keystores.ts')
+    await keepKeystores(store, {
+      place,
+      stateDirectory: options.stateDirectory,
+      signal: AbortSignal.any([signal, work.signal]),
+      onWritten: () => keystoresReady?.pass(),
+      ...{ clock, random, log },
+    })
   }
 
   const serve = async (): Promise<DataPlane> => {

@@ -72,6 +72,11 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
     folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'],
     packages: ['@redis/client'],
   },
+  // Loaded where a workload asks for keystores, and nowhere else.
+  'sidecar/keystores': {
+    folders: ['model', 'runtime', 'sidecar/identity'],
+    packages: ['asn1js', 'pkijs'],
+  },
   'sidecar/client-hello': { folders: ['model'], packages: [], pure: true },
   'sidecar/compile': { folders: ['model', 'policies', 'contract'], packages: [], pure: true },
   'sidecar/control': { folders: ['model', 'policies', 'contract', 'runtime', 'sidecar'], packages: ['valibot', 'ws'] },

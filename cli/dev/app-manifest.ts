@@ -1,6 +1,7 @@
 import type { Resource } from '../../model/resource.ts'
-import { fail, type Issue, issue, ok, type Result } from '../../model/result.ts'
+import { fail, type Issue, issue, ok, type Result, under } from '../../model/result.ts'
 import type { JsonSchema } from '../../model/section.ts'
+import { readKeystores } from '../../operator/inject/keystores.ts'
 import { structuralReader } from '../../operator/resources/structural.ts'
 
 /** On a Deployment: the command that stands for its image on this machine. */
@@ -15,6 +16,8 @@ export interface AppManifest {
   readonly ports: readonly AppPort[]
   readonly env: Readonly<Record<string, string>>
   readonly mounts: readonly SecretMount[]
+  /** The volume that the identity is wanted in as PKCS#12 files, and where the container mounts it. */
+  readonly keystores?: { readonly volume: string; readonly mountPath: string }
   /** Absent: ready once its port accepts. */
   readonly readinessProbe?: HttpProbe
   /** Things that are not made here; they keep nobody from starting. */
@@ -97,6 +100,9 @@ export function readAppManifest(resource: Resource): Result<AppManifest> | undef
       issues.push(issue('schema', 'spec.template.spec.volumes', `${path} is no path inside of the volume ${volume}`))
     }
   }
+  const keystores = readKeystores(template.metadata?.annotations ?? {}, volumes)
+  if (!keystores.ok) issues.push(...keystores.issues.map((found) => under('spec.template', found)))
+  const keystoreMount = container.volumeMounts?.find((mount) => keystores.ok && mount.name === keystores.value)
   if (issues.length > 0 || first === undefined) return fail(...issues)
   const httpGet = container.readinessProbe?.httpGet
   return ok({
@@ -110,6 +116,9 @@ export function readAppManifest(resource: Resource): Result<AppManifest> | undef
       ),
     env,
     mounts,
+    ...(keystoreMount !== undefined && {
+      keystores: { volume: keystoreMount.name, mountPath: keystoreMount.mountPath.replace(/(?<=.)\/+$/, '') },
+    }),
     ...(httpGet !== undefined && { readinessProbe: { path: httpGet.path ?? '/', port: httpGet.port } }),
     warnings,
   })
@@ -128,6 +137,7 @@ interface WrittenDeployment {
   readonly spec: {
     readonly replicas?: number
     readonly template: {
+      readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> }
       readonly spec: {
         readonly containers: readonly {
           readonly env?: readonly { readonly name: string; readonly value?: string; readonly valueFrom?: unknown }[]
@@ -146,6 +156,7 @@ interface WrittenDeployment {
         }[]
         readonly volumes?: readonly {
           readonly name: string
+          readonly emptyDir?: { readonly medium?: string }
           readonly secret?: {
             readonly secretName?: string
             readonly optional?: boolean
@@ -173,6 +184,7 @@ const readDeployment = structuralReader<WrittenDeployment>(
           replicas: { type: 'integer' },
           template: object(
             {
+              metadata: object({ annotations: { type: 'object', additionalProperties: text } }),
               spec: object(
                 {
                   containers: list(
@@ -208,6 +220,7 @@ const readDeployment = structuralReader<WrittenDeployment>(
                     object(
                       {
                         name: text,
+                        emptyDir: object({ medium: text }),
                         secret: object({
                           secretName: text,
                           optional: { type: 'boolean' },

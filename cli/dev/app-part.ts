@@ -1,7 +1,9 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir, rm, symlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { writeFileAtomic } from '../../runtime/atomic-file.ts'
+import { type Clock, sleep } from '../../runtime/clock.ts'
+import { KEYSTORE_FILES } from '../../sidecar/keystores/files.ts'
 import { type Running, startChild } from './child-process.ts'
 import type { MeshContext } from './mesh-context.ts'
 import { createPart, type Part } from './part.ts'
@@ -55,6 +57,7 @@ export async function startAppPart(options: AppPartOptions, context: MeshContext
   })
   const start = async (): Promise<Running> => {
     if (app.kind === 'command') {
+      if (plan.keystoreDirectory !== undefined) await keystoresIn(plan.keystoreDirectory, clock)
       const { argv, directory, environment } = app
       return startChild({ argv, directory, environment, ipc: false, onLine: (line) => log.write(line) })
     }
@@ -101,6 +104,16 @@ async function startDatabase(
     log,
   })
   return { pid, exited, stop: () => stop(), kill: () => void signalGroup(pid, 'SIGKILL') }
+}
+
+/** Milliseconds that an app waits for its keystores. In a pod its sidecar would be ready before it; here the two start side by side. */
+const KEYSTORES_MS = 10_000
+const POLL_MS = 40
+
+async function keystoresIn(directory: string, clock: Clock): Promise<void> {
+  const deadline = clock.monotonic() + KEYSTORES_MS
+  while (!existsSync(join(directory, KEYSTORE_FILES.keystore)) && clock.monotonic() < deadline)
+    await sleep(clock, POLL_MS)
 }
 
 /** Anew each time: what the Secret no longer has is gone. A link is followed to what the file holds at the moment. */

@@ -66,6 +66,7 @@ export function createFleet(options: FleetOptions, context: MeshContext): Fleet 
         role: 'sidecar',
         operator,
         ...(startsApps || plan.app.kind === 'postgres' ? { appPidFile: pidFileOf(plan) } : {}),
+        ...(plan.keystoreDirectory !== undefined && { keystoreDirectory: plan.keystoreDirectory }),
         decisionLog,
         logLevel,
         onReadiness: (isReady) => pod.set('sidecar', isReady),
@@ -194,8 +195,10 @@ async function stopAll(parts: readonly Part[]): Promise<void> {
 }
 
 /** What a sidecar is told at its start and cannot be told later. */
-function proxyParts({ id, pod, spiffeId, adminPort, placement }: WorkloadPlan | GatewayPlan) {
-  return { id, pod, spiffeId, adminPort, placement }
+function proxyParts(plan: WorkloadPlan | GatewayPlan) {
+  const { id, pod, spiffeId, adminPort, placement } = plan
+  const keystoreDirectory = 'keystoreDirectory' in plan ? plan.keystoreDirectory : undefined
+  return { id, pod, spiffeId, adminPort, placement, ...(keystoreDirectory !== undefined && { keystoreDirectory }) }
 }
 
 function isSame(a: unknown, b: unknown): boolean {

@@ -246,3 +246,31 @@ function resourcesOf(yaml: string): readonly Resource[] {
   assert.ok(parsed.ok)
   return parsed.documents.map(({ value }) => value as Resource)
 }
+
+test('a volume that is to hold keystores is a folder that the sidecar is told of', async () => {
+  const yaml = (volume: string) => `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: x, namespace: a, annotations: {hauberk.dev/local-command: java -jar x.jar}}
+spec:
+  template:
+    metadata: {labels: {app: x}, annotations: {hauberk.dev/keystores: identity}}
+    spec:
+      containers:
+      - {name: c, env: [{name: STORE, value: /run/identity/keystore.p12}], volumeMounts: [{name: identity, mountPath: /run/identity/}]}
+      volumes: [{name: identity, ${volume}}]
+`
+  const { workloads, issues } = await plan(yaml('emptyDir: {medium: Memory}'))
+  assert.deepEqual(issues, [])
+  const [workload] = workloads
+  assert.equal(workload?.keystoreDirectory, '/mounts/a.x/identity')
+  assert.equal(
+    workload?.app.kind === 'command' && workload.app.environment['STORE'],
+    '/mounts/a.x/identity/keystore.p12',
+  )
+
+  const refused = await plan(yaml('emptyDir: {}'))
+  assert.deepEqual(refused.issues.map(describeIssue), [
+    `Deployment/a/x: spec.template.metadata.annotations["hauberk.dev/keystores"]: the volume 'identity' is not in memory (name a volume of the pod with emptyDir: {medium: Memory})`,
+  ])
+})

@@ -37,6 +37,8 @@ export interface WorkloadPlan extends ProxyPlan {
   /** Of the pod template: Services name its ports. */
   readonly containers: readonly Container[]
   readonly app: AppPlan
+  /** Where the sidecar puts the identity as PKCS#12 files. Absent: nobody asked. */
+  readonly keystoreDirectory?: string
   readonly mounts: readonly MountPlan[]
 }
 
@@ -174,12 +176,19 @@ async function planWorkload(
       .map(async ({ upstream, hosts, port }) => ({ upstream, hosts, port, bind: await bind(`tcp ${upstream}`) })),
   )
   const proxy = { bind: await bind('proxy'), credential: { username: name, password: input.credential(id) } }
+  const { keystores } = manifest
+  const keystoreDirectory = keystores && input.mountDirectory(name, keystores.volume)
   const environment = appEnvironment({
     env: manifest.env,
     inherited: input.inheritedEnvironment,
     ...(appPort !== undefined && { port: appPort }),
     proxy: proxyUrl(proxy),
-    mounts: mounts.flatMap((mount) => ('path' in mount ? mount : [])),
+    mounts: [
+      ...mounts.flatMap((mount) => ('path' in mount ? mount : [])),
+      ...(keystores && keystoreDirectory !== undefined
+        ? [{ mountPath: keystores.mountPath, path: keystoreDirectory }]
+        : []),
+    ],
     tcpPeers: tcp.map((peer) => ({ hosts: peer.hosts, port: peer.port, localPort: peer.bind.port })),
   })
   const app = isPostgres
@@ -204,6 +213,7 @@ async function planWorkload(
     labels: template?.metadata?.labels ?? {},
     containers: template?.spec.containers ?? [],
     app,
+    ...(keystoreDirectory !== undefined && { keystoreDirectory }),
     mounts: mounts.flatMap((mount) => ('plan' in mount ? mount.plan : [])),
   }
 }

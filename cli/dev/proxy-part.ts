@@ -18,6 +18,7 @@ export interface ProxyPartOptions {
   readonly role: 'sidecar' | 'gateway'
   readonly operator: SidecarOptions['operator']
   readonly appPidFile?: string
+  readonly keystoreDirectory?: string
   readonly decisionLog: SidecarOptions['decisionLog']
   readonly logLevel: SidecarOptions['logLevel']
   readonly onReadiness?: (isReady: boolean) => void
@@ -36,7 +37,7 @@ const TOKEN_MS = 30_000
 
 /** Starts a sidecar or gateway and keeps it running. */
 export async function startProxyPart(options: ProxyPartOptions, context: MeshContext): Promise<ProxyPart> {
-  const { plan, role, operator, appPidFile, decisionLog, logLevel, onReadiness } = options
+  const { plan, role, operator, appPidFile, keystoreDirectory, decisionLog, logLevel, onReadiness } = options
   const { state, clock, random, program, environment, warmUp } = context
   const [node, ...script] = program
   const name = role === 'gateway' ? `gateway ${plan.id.split('/')[1]}` : `sidecar ${plan.id}`
@@ -54,12 +55,14 @@ export async function startProxyPart(options: ProxyPartOptions, context: MeshCon
     stateDirectory: at('state'),
     admin: { port: plan.adminPort, tokenFile },
     ...(appPidFile !== undefined && { appPidFile }),
+    ...(keystoreDirectory !== undefined && { keystoreDirectory }),
     placement: plan.placement,
     logLevel,
     decisionLog,
     drainMs: DRAIN_MS,
   }
   await mkdir(state.at('workloads', plan.name), { recursive: true, mode: 0o700 })
+  if (keystoreDirectory !== undefined) await mkdir(keystoreDirectory, { recursive: true, mode: 0o700 })
   await Promise.all([
     writeFileAtomic(optionsFile, JSON.stringify(written, undefined, 2)),
     writeFileAtomic(tokenFile, randomBytes(32).toString('base64url')),

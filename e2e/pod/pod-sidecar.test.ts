@@ -202,7 +202,12 @@ describe('a sidecar as a pod runs it', () => {
       spiffeId,
       podIps: ['127.0.0.1'],
       ports: { admin, inbound, outbound, probes, metrics },
-      paths: { token: join(home, 'token'), trustAnchors: join(directory, 'ca.crt'), state: join(home, 'state') },
+      paths: {
+        token: join(home, 'token'),
+        trustAnchors: join(directory, 'ca.crt'),
+        state: join(home, 'state'),
+        keystores: home,
+      },
     }
   }
 
@@ -225,6 +230,15 @@ describe('a sidecar as a pod runs it', () => {
   const isReady = async (options: PodOptions) => (await readyz(options)).status === 200
   // From sources, on a machine that does much else, a process alone may take longer than ten seconds to start.
   const ready = (options: PodOptions) => until('ready', () => isReady(options), { withinMs: 60_000 })
+
+  it('has the keystores in place that an app asked for before the app is started', async (t) => {
+    const options = await podOf('shop', 'orders', 'shop/orders', 'sidecar')
+    start(t, { ...options, told: { ...options.told, keystores: true } })
+    await ready(options)
+    for (const file of ['keystore.p12', 'truststore.p12', 'password']) {
+      assert.equal((await stat(join(options.paths.keystores, file))).mode & 0o777, 0o444, file)
+    }
+  })
 
   it('F03 F12: killed and started again without an operator, it serves by what it kept, after less than 2 s of work', async (t) => {
     const options = await podOf('shop', 'orders', 'shop/orders', 'sidecar')

@@ -7,11 +7,13 @@ import { INJECT_LABEL, INJECTED_ANNOTATION } from './annotations.ts'
 import type { InjectionContext } from './context.ts'
 import { annotationPath, readExclusions } from './exclusions.ts'
 import { exceptionFor, judgePod } from './judge-pod.ts'
+import { readKeystores } from './keystores.ts'
 import type { ContainerObject, PodMetadata, PodObject } from './pod-object.ts'
 import { podSecurityIssue } from './pod-security.ts'
 import { rewriteProbes } from './probes.ts'
 import { type RestoredPod, restorePod } from './restore-pod.ts'
 import {
+  type ContainerParts,
   initContainer,
   OWN_POD_NAME,
   sidecarContainer,
@@ -47,6 +49,7 @@ export function injectPod(pod: PodObject, context: InjectionContext): Result<Inj
 
   const { exclude, issues: exclusionIssues } = readExclusions(bare.metadata?.annotations ?? {}, context)
   const workers = readWorkers(bare.metadata?.annotations ?? {})
+  const keystores = readKeystores(bare.metadata?.annotations ?? {}, bare.spec.volumes ?? [])
   const security = podSecurityIssue(context.namespace)
   const probeKey = kept.probeKey ?? context.makeProbeKey()
   const { pod: rewritten, probes, issues: probeIssues } = rewriteProbes(bare, probeKey)
@@ -56,11 +59,12 @@ export function injectPod(pod: PodObject, context: InjectionContext): Result<Inj
     ...judgePod(bare, context),
     ...exclusionIssues,
     ...(workers.ok ? [] : workers.issues),
+    ...(keystores.ok ? [] : keystores.issues),
     ...probeIssues,
     ...(workload.ok ? [] : workload.issues),
   ]
   const errors = found.filter(({ severity }) => severity === 'error')
-  if (errors.length > 0 || !workload.ok || !workers.ok) return fail(...errors)
+  if (errors.length > 0 || !workload.ok || !workers.ok || !keystores.ok) return fail(...errors)
 
   const { trustDomain, operator, metrics, drainSeconds, decisionLog, logLevel } = context.settings
   const told: Told = {
@@ -75,13 +79,19 @@ export function injectPod(pod: PodObject, context: InjectionContext): Result<Inj
     exclude,
     metrics,
     ...(workers.value !== undefined && { workers: workers.value }),
+    ...(keystores.value !== undefined && { keystores: true }),
     drainSeconds,
     decisionLog,
     logLevel,
   }
   const untold = whyUntold(told)
   if (untold !== undefined) return fail(untold)
-  const injected = withSidecar(withPreStop(rewritten, context.settings.preStopSeconds), told, kept, context)
+  const parts = {
+    settings: context.settings,
+    told,
+    ...(keystores.value !== undefined && { keystores: keystores.value }),
+  }
+  const injected = withSidecar(withPreStop(rewritten, context.settings.preStopSeconds), parts, kept)
   return ok({ pod: injected, isInjected: true, warnings: found })
 }
 
@@ -170,9 +180,8 @@ function withPreStop(pod: PodObject, preStopSeconds: number): PodObject {
 
 function withSidecar(
   pod: PodObject,
-  told: Told,
+  parts: ContainerParts,
   { initResources, sidecarResources }: RestoredPod['kept'],
-  { settings }: InjectionContext,
 ): PodObject {
   const { metadata = {}, spec } = pod
   return {
@@ -184,11 +193,11 @@ function withSidecar(
     spec: {
       ...spec,
       initContainers: [
-        initContainer({ settings, told, ...(initResources !== undefined && { resources: initResources }) }),
-        sidecarContainer({ settings, told, ...(sidecarResources !== undefined && { resources: sidecarResources }) }),
+        initContainer({ ...parts, ...(initResources !== undefined && { resources: initResources }) }),
+        sidecarContainer({ ...parts, ...(sidecarResources !== undefined && { resources: sidecarResources }) }),
         ...(spec.initContainers ?? []),
       ],
-      volumes: [...(spec.volumes ?? []), ...sidecarVolumes(settings)],
+      volumes: [...(spec.volumes ?? []), ...sidecarVolumes(parts.settings)],
     },
   }
 }

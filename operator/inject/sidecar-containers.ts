@@ -41,6 +41,8 @@ export interface ContainerParts {
   readonly told: Told
   /** Of a pod that was injected before and whose resources somebody changed since. */
   readonly resources?: ResourceRequirements
+  /** The volume of the pod that keystores are written to. */
+  readonly keystores?: string
 }
 
 /**
@@ -70,7 +72,8 @@ export function initContainer({ settings, told, resources = settings.initResourc
 }
 
 /** A native sidecar: it runs before everything after it in `initContainers`, and after all `containers` have ended. */
-export function sidecarContainer({ settings, told, resources = settings.resources }: ContainerParts): ContainerObject {
+export function sidecarContainer(parts: ContainerParts): ContainerObject {
+  const { settings, told, resources = settings.resources, keystores } = parts
   const timing = { timeoutSeconds: 2, successThreshold: 1 }
   return {
     name: SIDECAR_CONTAINER,
@@ -101,6 +104,7 @@ export function sidecarContainer({ settings, told, resources = settings.resource
     volumeMounts: [
       { name: STATE_VOLUME, mountPath: PATHS.state },
       { name: CREDENTIALS_VOLUME, mountPath: PATHS.credentials, readOnly: true },
+      ...(keystores === undefined ? [] : [{ name: keystores, mountPath: PATHS.keystores }]),
     ],
     ...AS_DEFAULTED,
   }

@@ -14,7 +14,10 @@ export interface PodOptions {
   /** The primary address first; at most one of each family. */
   readonly podIps: readonly string[]
   readonly ports: { readonly [Name in keyof typeof PORTS]: number }
-  readonly paths: Pick<{ readonly [Name in keyof typeof PATHS]: string }, 'token' | 'trustAnchors' | 'state'>
+  readonly paths: Pick<
+    { readonly [Name in keyof typeof PATHS]: string },
+    'token' | 'trustAnchors' | 'state' | 'keystores'
+  >
 }
 
 /** Reads the variables of the container. Throws an Error that names every mistake in them. */

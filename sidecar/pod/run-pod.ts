@@ -47,6 +47,7 @@ export async function runPod(options: PodOptions, parts: PodParts, signal: Abort
       admin: { port: ports.admin, token: await openAdminToken(paths.state) },
       placement: (pipeline) => podPlacement(options, pipeline),
       ...(role === 'sidecar' && { capture: createCapture({ ...capturePlace(options), originalDestination }) }),
+      ...(told.keystores === true && { keystores: { directory: paths.keystores, mode: 0o444 } }),
       drainMs: told.drainSeconds * 1_000,
       workers: { count: told.workers ?? 1, place: { kind: 'pod', told, podIps, ports } },
     },
