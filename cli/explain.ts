@@ -36,6 +36,8 @@ interface ExplainOptions extends MeshFlags {
   readonly host?: string
   readonly port?: number
   readonly clientIp?: string
+  readonly user?: string
+  readonly database?: string
   readonly exitCode?: true
   readonly output: OutputFormat
 }
@@ -60,6 +62,8 @@ export function defineExplain(command: Command): void {
     .option('--host <host>', 'the host that is asked for')
     .option('--port <port>', 'the port of the container, the Service or the listener', parsePort)
     .option('--client-ip <address>', 'where the client is (default: 127.0.0.1)')
+    .option('--user <user>', 'who a client of Postgres wants to be')
+    .option('--database <database>', 'where it wants to be that (default: the database of that name)')
     .option('--exit-code', `end with ${EXIT.findings} when the request is refused`)
     .addHelpText('after', HELP)
     .action(async (what: string, method: string | undefined, path: string | undefined, options: ExplainOptions) => {
@@ -82,7 +86,7 @@ Examples:
   hauberk explain orders GET /users/ann/orders --from shop/storefront --claims ann.json -f samples/shop
       the same from files alone, before anybody obeys them
   hauberk explain gateway GET /api/catalog/products --host shop.localhost
-  hauberk explain orders-db --from shop/catalog
+  hauberk explain orders-db --from shop/catalog --user orders
   hauberk explain storefront GET /users/ann/orders --to orders
       the other side of it: which route the call takes, to which backends, with which timeouts and retries
 
@@ -114,14 +118,14 @@ async function explainRequest(
   const { pipeline, gateway, place, accounts } =
     options.file === undefined ? await fromMesh(word, options) : await fromFiles(word, options.file, options)
   const claims = options.claims === undefined ? undefined : await readClaims(options.claims)
-  const { from, to, host, port, client, clientIp } = options
+  const { from, to, host, port, client, clientIp, user, database } = options
   if (to !== undefined && from !== undefined) {
     throw new CommandError(EXIT.usage, 'hauberk explain: with --to it is the workload that calls: leave --from out')
   }
   const called = to === undefined ? undefined : calledService(pipeline, to, port)
   const asked =
     called === undefined
-      ? ask(pipeline, { ...words, from, gateway, claims, client, host, port, clientIp })
+      ? ask(pipeline, { ...words, from, gateway, claims, client, host, port, clientIp, user, database })
       : ask(pipeline, { ...words, from: pipeline.config.identity.spiffeId, host, clientIp }, siteOfCall(called))
   if (asked.kind === 'asked' && called !== undefined) {
     return { answer: answerForCall(pipeline, called, asked.asked, asked.notes), place }

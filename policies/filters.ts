@@ -6,6 +6,7 @@ import { externalAuthorization } from './external-authorization/filter.ts'
 import { introspection } from './introspection/filter.ts'
 import { jwt } from './jwt/filter.ts'
 import { mtls } from './mtls/filter.ts'
+import { postgres } from './postgres/filter.ts'
 import { rateLimit } from './rate-limit/filter.ts'
 import { response } from './response/filter.ts'
 
@@ -20,4 +21,5 @@ export const FILTERS: readonly Filter[] = [
   authorization,
   externalAuthorization,
   rateLimit,
+  postgres,
 ]

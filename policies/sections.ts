@@ -6,6 +6,7 @@ import { externalAuthorizationSection } from './external-authorization/section.t
 import { introspectionSection } from './introspection/section.ts'
 import { jwtSection } from './jwt/section.ts'
 import { mtlsSection } from './mtls/section.ts'
+import { postgresSection } from './postgres/section.ts'
 import { rateLimitSection } from './rate-limit/section.ts'
 import { responseSection } from './response/section.ts'
 
@@ -20,4 +21,5 @@ export const SECTIONS: readonly Section[] = [
   authorizationSection,
   externalAuthorizationSection,
   rateLimitSection,
+  postgresSection,
 ]

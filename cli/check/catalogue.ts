@@ -72,6 +72,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'malformed-api-key': 'HBK0240',
   'duplicate-api-key': 'HBK0241',
   'too-many-api-keys': 'HBK0242',
+  'database-name-too-long': 'HBK0244',
   // References
   'target-not-found': 'HBK0301',
   'unresolved-token-issuer': 'HBK0302',
@@ -90,6 +91,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'parameters-not-resolved': 'HBK0315',
   'no-api-keys': 'HBK0320',
   'secret-not-permitted': 'HBK0321',
+  'no-database-at-gateway': 'HBK0323',
   // What policies come to
   'no-policy': 'HBK0401',
   overridden: 'HBK0402',

@@ -100,7 +100,7 @@ async function startDatabase(
     socketDir: socketDirectory,
     user,
     database,
-    passwordFile,
+    ...(passwordFile !== undefined && { passwordFile }),
     log,
   })
   return { pid, exited, stop: () => stop(), kill: () => void signalGroup(pid, 'SIGKILL') }

@@ -177,6 +177,19 @@ test('the word postgres stands for the one that comes with us, behind a socket',
   assert.deepEqual(workloads[0]?.placement.inbound[0]?.app, { unixSocket: '/sockets/a.db/.s.PGSQL.5432' })
 })
 
+test('a database that trusts its sidecar has no password', async () => {
+  const { workloads, issues } = await plan(
+    deployment(
+      'db',
+      'ports: [{containerPort: 5432}], env: [{name: POSTGRES_HOST_AUTH_METHOD, value: trust}]',
+      'hauberk.dev/local-command: postgres',
+    ),
+  )
+  assert.deepEqual(issues, [])
+  const socketDirectory = '/sockets/a.db'
+  assert.deepEqual(workloads[0]?.app, { kind: 'postgres', user: 'postgres', database: 'postgres', socketDirectory })
+})
+
 test('a Gateway is a process with a local port for each of its own, and its clients are told of that one', async () => {
   const { gateways } = await plan(`
 apiVersion: gateway.networking.k8s.io/v1
@@ -225,7 +238,7 @@ test('what cannot be started says why, and what is not made only warns', async (
   assert.match((await told('ports: 5'))[0] ?? '', /^error /)
   assert.match(
     (await told('ports: [{containerPort: 5432}]', 'hauberk.dev/local-command: postgres'))[0] ?? '',
-    /^error .*no POSTGRES_PASSWORD_FILE/,
+    /^error .*neither POSTGRES_HOST_AUTH_METHOD nor POSTGRES_PASSWORD_FILE/,
   )
 })
 

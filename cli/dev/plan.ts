@@ -59,7 +59,8 @@ export interface PostgresPlan {
   readonly kind: 'postgres'
   readonly user: string
   readonly database: string
-  readonly passwordFile: string
+  /** Absent: it trusts whoever reaches its socket, which is its sidecar. */
+  readonly passwordFile?: string
   readonly socketDirectory: string
 }
 
@@ -268,18 +269,18 @@ function planPostgres(
     POSTGRES_USER: user = 'postgres',
     POSTGRES_DB: database = user,
     POSTGRES_PASSWORD_FILE: passwordFile,
+    POSTGRES_HOST_AUTH_METHOD: method,
   } = environment
-  if (passwordFile === undefined) {
-    return {
-      issue: issue(
-        'no-password',
-        'spec.template.spec.containers[0].env',
-        'Postgres has no POSTGRES_PASSWORD_FILE',
-        'mount a Secret and name its file',
-      ),
-    }
+  if (passwordFile !== undefined) return { kind: 'postgres', user, database, passwordFile, socketDirectory }
+  if (method === 'trust') return { kind: 'postgres', user, database, socketDirectory }
+  return {
+    issue: issue(
+      'no-password',
+      'spec.template.spec.containers[0].env',
+      'Postgres has neither POSTGRES_HOST_AUTH_METHOD nor POSTGRES_PASSWORD_FILE',
+      'set POSTGRES_HOST_AUTH_METHOD to trust where a postgres section of a SecurityPolicy says who its users are, else mount a Secret and name its file',
+    ),
   }
-  return { kind: 'postgres', user, database, passwordFile, socketDirectory }
 }
 
 function planMount(

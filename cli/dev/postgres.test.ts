@@ -11,7 +11,7 @@ import { PostgresError, type PostgresOptions, type RunningPostgres, startPostgre
 
 type Test = { after(fn: () => Promise<void>): void }
 
-async function options(t: Test): Promise<PostgresOptions & { lines: string[] }> {
+async function options(t: Test): Promise<PostgresOptions & { passwordFile: string; lines: string[] }> {
   const directory = await mkdtemp(join(tmpdir(), 'pg-'))
   t.after(async () => {
     // Hooks run in the order in which they were made: a server that still runs would write what is being removed.
@@ -69,6 +69,17 @@ test('only the password opens the database, only the owner the socket, and no po
   assert.equal((await stat(dirname(running.socketPath))).mode & 0o777, 0o700)
   assert.equal((await stat(running.socketPath)).mode & 0o077, 0)
   assert.deepEqual(await query(running, `SELECT current_setting('listen_addresses') AS addresses`), [{ addresses: '' }])
+})
+
+test('without a password whoever reaches the socket is let in, with data that was made with one too', async (t) => {
+  const { passwordFile, ...given } = await options(t)
+  const first = await start(t, given)
+  assert.deepEqual(await query(first, 'SELECT current_user::text AS name', ''), [{ name: 'orders' }])
+  await first.stop()
+  const asked = await start(t, { ...given, dataDir: `${given.dataDir}2`, passwordFile })
+  await asked.stop()
+  const second = await start(t, { ...given, dataDir: `${given.dataDir}2` })
+  assert.equal((await query(second, 'SELECT 1', '')).length, 1)
 })
 
 test('as root the server runs as somebody else, otherwise as its caller', async (t) => {

@@ -70,8 +70,11 @@ export interface PostgresOptions {
   readonly user: string
   /** Made at the first start; `a-z`, `0-9`, `_`. */
   readonly database: string
-  /** Holds the role's password; a line end at its end is ignored. */
-  readonly passwordFile: string
+  /**
+   * Holds the role's password; a line end at its end is ignored. Absent: whoever reaches the socket is let in as whoever it
+   * says, for a sidecar that says who its callers are.
+   */
+  readonly passwordFile?: string
   /** Gets each line of the server's log. */
   readonly log: (line: string) => void
   /** Where `bin`, `lib` and `share` are. Default: the npm package for this platform. */
@@ -89,7 +92,7 @@ export interface RunningPostgres {
 }
 
 /**
- * Starts a real Postgres, reachable by a Unix socket only, with SCRAM passwords.
+ * Starts a real Postgres, reachable by a Unix socket only, with SCRAM passwords or with none.
  *
  * Postgres refuses to run as root. So as root it runs as `nobody`, which owns the data; otherwise as whoever calls.
  * The server has a process group of its own: Ctrl-C in a terminal does not reach it, `stop` does.
@@ -108,7 +111,8 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
     throw new PostgresError('unreachable', `${socketPath} is too long for a socket: at most ${MAX_SOCKET_PATH} bytes`)
   }
   const owner = process.getuid?.() === 0 ? await findNobody() : undefined
-  const password = (await readFile(options.passwordFile, 'utf8')).replace(/\r?\n$/, '')
+  const { passwordFile } = options
+  const password = passwordFile === undefined ? undefined : (await readFile(passwordFile, 'utf8')).replace(/\r?\n$/, '')
 
   await makeDirectory(socketDir, owner)
   await makeDirectory(`${dataDir}.runtime`, owner)
@@ -116,7 +120,8 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
   await stopLeftover(dataDir)
   const isNew = await initialise(binaries, dataDir, { ...options, password }, owner)
 
-  const server = await launch(binaries, dataDir, socketDir, options, password, owner)
+  const rules = password === undefined ? await writeTrust(dataDir, owner) : undefined
+  const server = await launch(binaries, dataDir, socketDir, { ...options, password, rules }, owner)
   if (isNew) options.log(`made a database in ${dataDir}`)
   return { socketPath, ...server }
 }
@@ -249,7 +254,7 @@ async function isPostgres(pid: number): Promise<boolean> {
 async function initialise(
   { initdb, env }: Binaries,
   dataDir: string,
-  { user, password }: { user: string; password: string },
+  { user, password }: Login,
   owner: Owner,
 ): Promise<boolean> {
   const version = (await readFile(join(dataDir, 'PG_VERSION'), 'utf8').catch(() => '')).trim()
@@ -261,11 +266,14 @@ async function initialise(
   const passwordFile = join(runtimeDir, 'password')
   await rm(fresh, { recursive: true, force: true })
   await rm(passwordFile, { force: true })
-  await writeFile(passwordFile, password, { mode: 0o600, flag: 'wx' })
-  if (owner) await chown(passwordFile, owner.uid, owner.gid)
+  if (password !== undefined) {
+    await writeFile(passwordFile, password, { mode: 0o600, flag: 'wx' })
+    if (owner) await chown(passwordFile, owner.uid, owner.gid)
+  }
   try {
-    const args = ['-D', fresh, '-U', user, '--auth=scram-sha-256', `--pwfile=${passwordFile}`, '--encoding=UTF8']
-    const child = spawn(initdb, [...args, '--locale=C', '--no-instructions', '--no-sync'], {
+    const auth = password === undefined ? ['--auth=trust'] : ['--auth=scram-sha-256', `--pwfile=${passwordFile}`]
+    const args = ['-D', fresh, '-U', user, ...auth, '--encoding=UTF8', '--locale=C', '--no-instructions', '--no-sync']
+    const child = spawn(initdb, args, {
       env,
       cwd: runtimeDir,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -285,14 +293,28 @@ async function initialise(
   return true
 }
 
+/** Whom the server lets in: by the socket, as whoever they say. Not in the data, so that data with passwords serves as well. */
+async function writeTrust(dataDir: string, owner: Owner): Promise<string> {
+  const path = join(`${dataDir}.runtime`, 'pg_hba.conf')
+  await rm(path, { force: true })
+  await writeFile(path, 'local all all trust\n', { mode: 0o600, flag: 'wx' })
+  if (owner) await chown(path, owner.uid, owner.gid)
+  return path
+}
+
+interface Login {
+  readonly user: string
+  /** Undefined: nobody is asked for one. */
+  readonly password: string | undefined
+}
+
 type Server = Omit<RunningPostgres, 'socketPath'>
 
 async function launch(
   { postgres, env }: Binaries,
   dataDir: string,
   socketDir: string,
-  { user, database, log }: PostgresOptions,
-  password: string,
+  { user, password, database, log, rules }: PostgresOptions & Login & { readonly rules: string | undefined },
   owner: Owner,
 ): Promise<Server> {
   const settings = {
@@ -303,6 +325,7 @@ async function launch(
     max_connections: 50,
     shared_buffers: '32MB',
     log_checkpoints: 'off',
+    ...(rules !== undefined && { hba_file: rules }),
   }
   const args = ['-D', dataDir, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])]
   const deadline = Date.now() + READY_MS
@@ -332,7 +355,7 @@ async function launch(
 
     const problem = await becomesReady(
       child,
-      { host: socketDir, port: PORT, user, password },
+      { host: socketDir, port: PORT, user, ...(password !== undefined && { password }) },
       database,
       deadline,
     ).catch(async (error: unknown) => {
@@ -353,7 +376,7 @@ async function launch(
 /** Waits until the server answers, and makes the database if it is missing. Resolves to `ended` when the process ended. */
 async function becomesReady(
   child: ChildProcess,
-  login: { host: string; port: number; user: string; password: string },
+  login: { host: string; port: number; user: string; password?: string },
   database: string,
   deadline: number,
 ): Promise<'ended' | undefined> {

@@ -24,6 +24,9 @@ export interface Answer {
     readonly subject?: string
     /** Whose API key it has. */
     readonly client?: string
+    /** What a client of Postgres asks for. */
+    readonly user?: string
+    readonly database?: string
   }
   /** `RouteConfig.id`. */
   readonly route?: string
@@ -101,13 +104,24 @@ export function answerFor(pipeline: Pipeline, asked: Asked, notes: readonly stri
   }
 }
 
-function requestOf({ protocol, method, path, host, port, caller, clientIp, client }: Asked): Answer['request'] {
+function requestOf({
+  protocol,
+  method,
+  path,
+  host,
+  port,
+  caller,
+  clientIp,
+  client,
+  postgres,
+}: Asked): Answer['request'] {
   return {
     ...(protocol === 'http' && { method, path, host }),
     port,
     ...(caller !== undefined && { caller }),
     clientIp,
     ...(client !== undefined && { client }),
+    ...(postgres?.kind === 'session' && { user: postgres.user, database: postgres.database }),
   }
 }
 

@@ -1,6 +1,7 @@
 import { HTTP_METHODS } from '../../model/http-method.ts'
 import { parseHeaderName } from '../../model/match/header.ts'
 import { readIpAddress } from '../../model/match/ip-address.ts'
+import type { PostgresOpening } from '../../model/request.ts'
 import { parseSpiffeId, spiffeIdFor } from '../../model/spiffe-id.ts'
 import type { Pipeline } from '../../sidecar/compile/pipeline.ts'
 import { isIdentityHeader } from '../../sidecar/serve/forwarded.ts'
@@ -25,6 +26,9 @@ export interface AskWords {
   readonly host?: string | undefined
   readonly port?: number | undefined
   readonly clientIp?: string | undefined
+  /** Who a client of Postgres wants to be, and where; the database is the user's own where it is not said. */
+  readonly user?: string | undefined
+  readonly database?: string | undefined
 }
 
 export type AskedOrRefused =
@@ -53,9 +57,20 @@ export function ask(pipeline: Pipeline, words: AskWords, site: Site = siteOf(pip
     if (words.method !== undefined) notes.push(`port ${site.port} is opaque TCP: nobody reads methods and paths there`)
     const { serverName } = site
     const named = serverName !== undefined && { serverName }
+    const postgres = loginOf(pipeline, site.port, words, notes)
     return {
       kind: 'asked',
-      asked: { ...common, ...named, protocol: 'tcp', method: '', path: '', query: '', host: '', headers: [] },
+      asked: {
+        ...common,
+        ...named,
+        ...(postgres && { postgres }),
+        protocol: 'tcp',
+        method: '',
+        path: '',
+        query: '',
+        host: '',
+        headers: [],
+      },
       notes,
     }
   }
@@ -86,6 +101,23 @@ export function ask(pipeline: Pipeline, words: AskWords, site: Site = siteOf(pip
     asked: { ...common, ...target, protocol: 'http', method: words.method, host: host.host, headers },
     notes,
   }
+}
+
+function loginOf(
+  { inbound }: Pipeline,
+  port: number,
+  { user, database }: AskWords,
+  notes: string[],
+): PostgresOpening | undefined {
+  const isRead = inbound.get(port)?.opening !== undefined
+  if (!isRead && (user !== undefined || database !== undefined)) {
+    notes.push(`no policy reads which user of a database connects to port ${port}`)
+  }
+  if (isRead && user === undefined) {
+    notes.push(`a policy reads which user of the database connects to port ${port}: say it with --user and --database`)
+  }
+  if (!isRead || user === undefined) return undefined
+  return { kind: 'session', user, database: database ?? user, isReplication: false }
 }
 
 /** Where a request is read. */

@@ -1,4 +1,4 @@
-import type { Peer, RequestView } from '../../model/request.ts'
+import type { Peer, PostgresOpening, RequestView } from '../../model/request.ts'
 import { parseSpiffeId, serviceAccountOf, trustDomainOf } from '../../model/spiffe-id.ts'
 import { isIdentityHeader } from '../../sidecar/serve/forwarded.ts'
 
@@ -24,6 +24,8 @@ export interface Asked {
   readonly claims: Claims | undefined
   /** Whose API key it is taken to have; undefined: it has none. */
   readonly client?: string
+  /** What a client of Postgres asks for, where a policy wants to know. */
+  readonly postgres?: PostgresOpening
 }
 
 export type Claims = Readonly<Record<string, unknown>>

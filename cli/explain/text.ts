@@ -22,7 +22,7 @@ export function formatAnswer(answer: Answer, paint: Paint, place: Place): string
 }
 
 function headText({ workload, to, request, route, decisionId, time }: Answer, paint: Paint): string {
-  const { method, path, host, port, caller, clientIp, issuer, subject, client } = request
+  const { method, path, host, port, caller, clientIp, issuer, subject, client, user, database } = request
   const what = method === undefined ? 'a connection' : `${method} ${path}`
   const facts: readonly (readonly [string, string])[] = [
     ...(decisionId === undefined ? [] : [['decision', `${decisionId} at ${time}`] as const]),
@@ -36,6 +36,7 @@ function headText({ workload, to, request, route, decisionId, time }: Answer, pa
         ]
       : []),
     ...(client === undefined ? [] : [['api key', `of ${client}`] as const]),
+    ...(user === undefined ? [] : [['user', `${user} in ${database}`] as const]),
     ...(host === undefined ? [] : [['host', host] as const]),
     ...(route === undefined ? [] : [['route', route] as const]),
   ]

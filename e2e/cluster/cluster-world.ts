@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import { promisify } from 'node:util'
+import { parseDocument } from 'yaml'
 import { MESH_ALPN } from '../../contract/alpn.ts'
 import { openTestCa } from '../../model/x509/testing/test-ca.ts'
 import type { StatusReport } from '../../operator/status/report.ts'
@@ -51,6 +52,8 @@ const OPERATOR = 'hauberk-operator'
 const TRIED_WITHIN_MS = 1_000
 
 interface SavedManifest {
+  /** The SecurityPolicy of the shop that it is. */
+  readonly policy: string
   refusal: string | undefined
   /** It was taken or refused. */
   isTried: boolean
@@ -254,7 +257,8 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
           await kubectl.exec(await appOf(workload), command, { input: JSON.stringify(asked) }),
         ) as Answer
       },
-      dial: async (host, port, bytes) => sayFrom(kubectl, await appOf(workload), { host, port, bytes }),
+      dial: async (host, port, bytes, patienceMs) =>
+        sayFrom(kubectl, await appOf(workload), { host, port, bytes, ...(patienceMs !== undefined && { patienceMs }) }),
     }),
     doorsOf: () => undefined,
     // An address that nobody has (RFC 5737): in a pod the address that is dialled counts, and a name need not lead anywhere.
@@ -286,7 +290,8 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
       async save(name, yaml) {
         await settle(name)
         const stop = new AbortController()
-        const entry: SavedManifest = { refusal: undefined, isTried: false, stop, saving: Promise.resolve() }
+        const policy = String(parseDocument(yaml).getIn(['metadata', 'name']))
+        const entry: SavedManifest = { policy, refusal: undefined, isTried: false, stop, saving: Promise.resolve() }
         saved.set(name, entry)
         entry.saving = save(yaml, stop.signal).then((refusal) => {
           entry.refusal = refusal
@@ -298,9 +303,10 @@ export async function openClusterWorld(kubectl: Kubectl): Promise<ClusterWorld> 
       },
       async remove(name) {
         await settle(name)
-        if (saved.delete(name)) {
-          await kubectl.run(['delete', '--ignore-not-found', '-n', 'shop', 'securitypolicies.hauberk.dev/reviews'])
-        }
+        const policy = saved.get(name)?.policy
+        if (policy === undefined) return
+        await kubectl.run(['delete', '--ignore-not-found', '-n', 'shop', `securitypolicies.hauberk.dev/${policy}`])
+        saved.delete(name)
       },
       refusal: (name) => until(`${name} is refused`, () => saved.get(name)?.refusal, { withinMs: 30_000 }),
       isTaken: (name) =>

@@ -36,6 +36,7 @@ const CORE: ReadonlySet<string> = new Set([
   'database',
   'no-policy',
   'dry-run',
+  'database-session',
   'policy-edited',
   'broken-policy',
   'operator-killed',

@@ -6,6 +6,11 @@ const SHOP = resolve(import.meta.dirname, '../../samples/shop')
 /** Milliseconds that the shop has to come up: a handful of Node programs and a database on two cores. */
 const UP_WITHIN_MS = 240_000
 
+/** What `kubectl apply -k samples/shop` applies, as YAML. */
+export function renderShop(kubectl: Kubectl): Promise<string> {
+  return kubectl.run(['kustomize', SHOP])
+}
+
 /** `kubectl apply -k samples/shop`, and waits until all of it serves. */
 export async function installShop(kubectl: Kubectl): Promise<void> {
   await kubectl.run(['apply', '-k', SHOP])

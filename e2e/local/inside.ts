@@ -19,7 +19,7 @@ export function insideOf({ workload, placement: { proxy } }: SidecarOptions): In
   const authority = `${credential.username}:${credential.password}`
   return {
     ask: (asked) => callAsApp(asked, `http://${authority}@${bind.host}:${bind.port}`),
-    dial: (host, port, bytes) => dialThroughProxy(bind, authority, `${host}:${port}`, bytes),
+    dial: (host, port, bytes, patienceMs) => dialThroughProxy(bind, authority, `${host}:${port}`, bytes, patienceMs),
   }
 }
 
@@ -39,6 +39,7 @@ function dialThroughProxy(
   authority: string,
   target: string,
   bytes: string,
+  patienceMs = PATIENCE_MS,
 ): Promise<Heard> {
   return new Promise((done, fail) => {
     const connecting = request({
@@ -64,7 +65,7 @@ function dialThroughProxy(
       const patience = setTimeout(() => {
         isOurs = true
         socket.destroy()
-      }, PATIENCE_MS)
+      }, patienceMs)
       socket.on('data', (chunk: Buffer) => chunks.push(chunk))
       socket.on('error', () => {})
       socket.once('close', () => {

@@ -3,11 +3,9 @@ import { headerOf, jsonOf } from '../world/answer.ts'
 import { sumOf } from '../world/metrics.ts'
 import { sayInPlain, statusIn } from '../world/wire.ts'
 import type { World } from '../world/world.ts'
-import { refusedBy } from './said.ts'
+import { firstValueIn, LET_IN, query, SSL_REQUEST, startup, TERMINATE } from './postgres-wire.ts'
+import { allowedBy, refusedBy } from './said.ts'
 import type { Scenario, Step } from './scenario.ts'
-
-/** What a Postgres client says first: `SSLRequest` (protocol 3, 55.2.10). A server answers it with one byte. */
-const SSL_REQUEST = '\x00\x00\x00\x08\x04\xd2\x16\x2f'
 
 const DATABASE = 'shop/orders-db'
 
@@ -38,6 +36,31 @@ export const database: Scenario = {
       sent: 'catalog: connects to the address of orders-db, around the mesh',
       got: 'closed',
       said: refusedBy(await denied(since)),
+    }
+
+    since = Date.now()
+    const asRoot = await world.inside('shop/orders').dial('orders-db', 5432, startup('postgres', 'orders'))
+    assert.ok(asRoot.isClosed)
+    assert.match(asRoot.text, /^E.*SFATAL\0.*C28000\0Mpolicy shop\/orders-db does not let \S+ be user "postgres"\0/s)
+    const mapped = await denied(since)
+    assert.equal(mapped.denial, 'database-user-refused')
+    yield { sent: 'orders: connects to orders-db as user "postgres"', got: 'FATAL 28000', said: refusedBy(mapped) }
+
+    since = Date.now()
+    const session = [startup('orders', 'orders'), query('SELECT current_user'), TERMINATE].join('')
+    const asItself = await world.inside('shop/orders').dial('orders-db', 5432, session)
+    assert.ok(asItself.text.startsWith(LET_IN), 'nobody asks for a password')
+    assert.equal(firstValueIn(asItself.text), 'orders')
+    const allowed = await world.decisions.find(
+      'a session of orders',
+      since,
+      (one) => one.workload === DATABASE && one.kind === 'connection' && one.outcome === 'allowed',
+    )
+    assert.equal(allowed.caller, 'shop/orders')
+    yield {
+      sent: 'orders: connects to orders-db as user "orders", without a password',
+      got: 'a session of "orders"',
+      said: await allowedBy(world, allowed),
     }
 
     yield* fromAnotherProcess(world)

@@ -16,10 +16,11 @@ import { noPolicy } from './15-no-policy.ts'
 import { dryRun } from './16-dry-run.ts'
 import { policyEdited } from './17-policy-edited.ts'
 import { brokenPolicy } from './18-broken-policy.ts'
-import { operatorKilled } from './19-operator-killed.ts'
-import { keyRotation } from './20-key-rotation.ts'
-import { sidecarKilled } from './21-sidecar-killed.ts'
-import { shortCertificates } from './22-short-certificates.ts'
+import { databaseSession } from './19-database-session.ts'
+import { operatorKilled } from './20-operator-killed.ts'
+import { keyRotation } from './21-key-rotation.ts'
+import { sidecarKilled } from './22-sidecar-killed.ts'
+import { shortCertificates } from './23-short-certificates.ts'
 import type { Scenario } from './scenario.ts'
 
 /** In the order of the tour. Each runs alone as well. The last one judges the load of all. */
@@ -42,6 +43,7 @@ export const SCENARIOS: readonly Scenario[] = [
   dryRun,
   policyEdited,
   brokenPolicy,
+  databaseSession,
   operatorKilled,
   keyRotation,
   sidecarKilled,

@@ -78,8 +78,11 @@ export interface Neighbour {
 export interface Inside {
   /** Plain HTTP to a Service's name. Status 0: there was no answer at all. */
   ask(request: InsideAsk): Promise<Answer>
-  /** A TCP connection to a Service's name and port; bytes are sent once it is there. */
-  dial(host: string, port: number, bytes: string): Promise<Heard>
+  /**
+   * A TCP connection to a Service's name and port; bytes are sent once it is there. Resolves when the other side has closed
+   * it, or after so many milliseconds. Default: 5,000.
+   */
+  dial(host: string, port: number, bytes: string, patienceMs?: number): Promise<Heard>
 }
 
 /** Ports that everybody on this machine can connect to, and that are for one workload. */

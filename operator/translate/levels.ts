@@ -53,7 +53,10 @@ export function slotsAt(place: Place, { sections, filters }: Rooms): { slots: Fi
   const slots: Record<string, FilterSlot[]> = {}
   const findings: Finding[] = []
   const isTcp = place.context.protocol === 'tcp'
-  const applies = (filter: string) => !isTcp || filters.find(({ name }) => name === filter)?.tcp === true
+  const applies = (filter: string) => {
+    const found = filters.find(({ name }) => name === filter)
+    return isTcp ? found?.tcp === true : found?.http !== false
+  }
   const put = (filter: string, slot: FilterSlot) => {
     const there = slots[filter] ?? []
     slots[filter] = there
@@ -179,7 +182,7 @@ function tell(
   ]
 }
 
-/** POLICY-API rule 7: a section that only HTTP has says nothing about an opaque port, and its policy says so. */
+/** POLICY-API rule 7: a section that only HTTP has says nothing about an opaque port, nor the other way round, and its policy says so. */
 function notApplied(section: Section, { reaches, context }: Place): Finding[] {
   return reaches
     .filter(({ policy }) => policy.mode !== 'Off' && policy.sections.has(section.name))
@@ -188,7 +191,7 @@ function notApplied(section: Section, { reaches, context }: Place): Finding[] {
       type: 'not-applied',
       section: section.name,
       port: context.port,
-      message: `${section.name} does not apply to port ${context.port}: it is opaque TCP`,
+      message: `${section.name} does not apply to port ${context.port}: it ${context.protocol === 'tcp' ? 'is opaque TCP' : 'speaks HTTP'}`,
     }))
 }
 

@@ -206,6 +206,7 @@ function portsOf(
             protocol: here.some(({ protocol }) => protocol === 'http') ? 'http' : 'tcp',
             // Whoever says that it speaks HTTP/2 says what it takes; HTTP/1.1 is what goes without saying.
             ...(here.some(({ appProtocol }) => appProtocol === 'http2') && { appProtocol: 'http2' as const }),
+            ...(here.some(({ database }) => database === 'postgres') && { database: 'postgres' as const }),
             label: `Service/${workload.namespace}/${first.service}:${first.port}`,
           },
         ]

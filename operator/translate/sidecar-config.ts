@@ -77,7 +77,7 @@ function notOfItself(found: Result<FoundUpstream>, { ports }: WorkloadFacts): Re
 }
 
 function inboundListener(
-  { port, protocol, appProtocol, label, reaches }: InboundFacts,
+  { port, protocol, appProtocol, database, label, reaches }: InboundFacts,
   { workload, mesh, meshPolicies }: SidecarSlice,
   rooms: Rooms,
   references: References,
@@ -88,6 +88,7 @@ function inboundListener(
     workload: workload.id,
     port,
     protocol,
+    ...(database !== undefined && { database }),
     role: 'sidecar',
     trustDomain: mesh.trustDomain,
     authorizationDefault: mesh.authorizationDefault,
@@ -97,6 +98,7 @@ function inboundListener(
     upstream: (reference, by) => notOfItself(references.upstream(reference, by), workload),
   }
   const place = { context, reaches, meshPolicies }
+  const httpFilters = rooms.filters.filter(({ http }) => http !== false)
   const settled = slotsAt(place, rooms)
   findings.push(...settled.findings)
   const common = {
@@ -120,6 +122,8 @@ function inboundListener(
     ],
     // Sidecars that do not read HTTP/2 yet carry it, and judge its connections.
     filters:
-      appProtocol === undefined ? {} : slotsAt({ ...place, context: { ...context, protocol: 'tcp' } }, rooms).slots,
+      appProtocol === undefined
+        ? {}
+        : slotsAt({ ...place, context: { ...context, protocol: 'tcp' } }, { ...rooms, filters: httpFilters }).slots,
   }
 }

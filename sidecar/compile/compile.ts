@@ -17,6 +17,7 @@ import type {
   CompiledStreamRoute,
   GatewayPipeline,
   InboundPipeline,
+  OpeningPlan,
   OutboundPipeline,
   Pipeline,
   Step,
@@ -174,7 +175,8 @@ export function compile(
       issues.push(issue('duplicate-listener', path, `port ${listener.port} is there twice`))
     const route = safely(() => compileRoutes(listener.routes, path), issues, path)
     const tcp = compileChain(listener.filters, `${path}.filters`)
-    if (route) inbound.set(listener.port, { listener, route, tcp })
+    const opening = listener.protocol === 'tcp' ? openingOf(tcp) : undefined
+    if (route) inbound.set(listener.port, { listener, route, tcp, ...(opening && { opening }) })
   })
 
   const streams = new Map<string, StreamPipeline>()
@@ -216,6 +218,20 @@ export function compile(
 
 /** Trace ids are kept and passed on; nothing is recorded. */
 const PASSED_ON: TraceConfig = Object.freeze({ samplingRatio: 0 })
+
+/** Who may not even connect is not listened to: the filters before the one that wants the beginning are asked first. */
+function openingOf({ enforced, shadow }: Chain): OpeningPlan | undefined {
+  const at = enforced.findIndex(({ filter }) => filter.opening !== undefined)
+  if (at !== -1) {
+    const after = { enforced: enforced.slice(at), ...(shadow && { shadow }) }
+    return { of: 'postgres', isEnforced: true, before: { enforced: enforced.slice(0, at) }, after }
+  }
+  if (shadow?.some(({ filter }) => filter.opening !== undefined) !== true) return undefined
+  const others = shadow.filter(({ filter }) => filter.opening === undefined)
+  const hasDryRun = others.some(({ dryRun }) => dryRun)
+  const before = hasDryRun ? { enforced, shadow: others } : { enforced }
+  return { of: 'postgres', isEnforced: false, before, after: { enforced: [], shadow } }
+}
 
 function regexIssues(match: InboundListener['routes'][number]['match'], path: string): Issue[] {
   const found: Issue[] = []

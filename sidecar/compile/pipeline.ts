@@ -34,6 +34,21 @@ export interface InboundPipeline {
   route(request: RequestView): CompiledRoute | undefined
   /** Judges a connection of a TCP port. */
   readonly tcp: Chain
+  /** Where a filter has to know how connections of a TCP port begin. */
+  readonly opening?: OpeningPlan
+}
+
+/** When a connection is judged, of which a filter wants to know how it begins. */
+export interface OpeningPlan {
+  readonly of: 'postgres'
+  /**
+   * True: the beginning is read, and answered, between `before` and `after`. False: only a dry run wants it, which may change
+   * nothing: the bytes pass as they come, and `after` is asked when they have said enough.
+   */
+  readonly isEnforced: boolean
+  /** What is asked of a connection of which nothing was read. */
+  readonly before: Chain
+  readonly after: Chain
 }
 
 export interface GatewayPipeline {

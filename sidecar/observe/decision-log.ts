@@ -136,6 +136,10 @@ export function createDecisionLog({ level, workload, sink, clock, tellThinned }:
         'hauberk.listener': record.listener,
         'hauberk.outcome': record.outcome,
         ...(record.endpoint !== undefined && { 'hauberk.endpoint': record.endpoint }),
+        ...(record.database !== undefined && {
+          'hauberk.database.user': record.database.user,
+          'hauberk.database.name': record.database.database,
+        }),
         ...(record.plaintext && { 'hauberk.plaintext': true }),
         ...dryRunOf(record.wouldDeny),
       }))

@@ -54,6 +54,12 @@ export const PEER_IDENTITY = denial('peer-identity', 403, 'The certificate prove
 export const WRONG_ALPN = denial('wrong-alpn', 403, 'The peer does not speak what this port does.')
 export const HANDSHAKE_FAILED = denial('handshake-failed', 400, 'The TLS handshake failed.')
 export const CLIENT_HELLO = denial('client-hello', 400, 'The connection does not begin as TLS does.')
+export const DATABASE_OPENING = denial(
+  'database-opening',
+  400,
+  'The connection does not begin as one to this database does.',
+)
+export const CANCEL_REFUSED = denial('cancel-refused', 403, 'The caller has no session that this would cancel.')
 export const UNRECOGNIZED_NAME = denial('unrecognized-name', 421, 'Nobody is served here by that name.')
 export const HTTP2_PROTOCOL = denial('http2-protocol', 400, 'The connection broke a rule of HTTP/2.')
 export const HTTP2_FLOOD = denial('http2-flood', 429, 'The connection did too much of what HTTP/2 allows.')

@@ -5,6 +5,7 @@ import { serviceAccountOf } from '../../model/spiffe-id.ts'
 import type { InboundPipeline, Pipeline } from '../compile/pipeline.ts'
 import { followIdentity, serverTlsOptions } from '../identity/tls-options.ts'
 import { peerSpiffeId } from '../identity/trust.ts'
+import { CancelKeys } from '../postgres/cancel-keys.ts'
 import type { PlainTarget, UnixTarget } from '../upstream/connect.ts'
 import { EndpointPool } from '../upstream/pool.ts'
 import type { Accepted, ConnectionTable } from './accepted.ts'
@@ -21,6 +22,7 @@ import {
 import type { Engine } from './engine.ts'
 import type { AppAddress, InboundPlace } from './placement.ts'
 import { createHandshaker, createPort, type Port, type PortLabel, sniff, tellRefused } from './port.ts'
+import { serveInboundPostgres } from './postgres-port.ts'
 import { serveHttp } from './serve-http.ts'
 import type { HttpSite } from './site.ts'
 import { serveInboundTcp } from './tcp.ts'
@@ -73,6 +75,7 @@ export function createInboundService(
       return current()?.listener.appProtocol === 'http2'
     },
   }
+  const cancelKeys = new CancelKeys()
   const { server, handshake } = createHandshaker(engine, label, serverTlsOptions(engine.identity.current()))
   const unfollow = followIdentity(server, engine.identity)
 
@@ -134,9 +137,11 @@ export function createInboundService(
     hand(accepted, accepted.socket, client, inbound)
   }
 
-  const hand = (accepted: Accepted, socket: Socket, client: Client, { listener }: InboundPipeline): void => {
-    if (listener.protocol === 'tcp') serveInboundTcp(engine, { accepted, socket, client, label, containerPort, app })
-    else serveHttp(engine, { accepted, socket, client, site })
+  const hand = (accepted: Accepted, socket: Socket, client: Client, { listener, opening }: InboundPipeline): void => {
+    if (listener.protocol === 'http') return serveHttp(engine, { accepted, socket, client, site })
+    const connection = { accepted, socket, client, label, containerPort, app }
+    if (opening === undefined) serveInboundTcp(engine, connection)
+    else serveInboundPostgres(engine, connection, cancelKeys)
   }
 
   const refuse = (socket: Socket, denial: string, detail?: string): void => {

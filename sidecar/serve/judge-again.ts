@@ -1,9 +1,10 @@
-import type { Facts, Peer } from '../../model/request.ts'
+import type { Facts, PostgresLogin, RequestView } from '../../model/request.ts'
+import { DATABASE_USER_REFUSED } from '../../policies/postgres/denials.ts'
 import { type Decision, decide } from '../compile/decide.ts'
 import type { Chain, Step } from '../compile/pipeline.ts'
 import type { Refusal } from './observation.ts'
 import { refusalBy } from './refusal.ts'
-import { type HttpRequestView, tcpRequestView } from './request-view.ts'
+import type { HttpRequestView } from './request-view.ts'
 
 type Judgement = Refusal | undefined | Promise<Refusal | undefined>
 
@@ -15,9 +16,22 @@ export function judgeRequestAgain(before: Chain, now: Chain, view: HttpRequestVi
   return refusalIn(decide({ enforced: stepsChanged(before, now) }, view, facts))
 }
 
-/** Whether a connection that was let through would still be by `chain`. */
-export function judgeConnectionAgain(chain: Chain, peer: Peer, port: number): Judgement {
-  return refusalIn(decide({ enforced: repeatable(chain) }, tcpRequestView(peer, port), {}))
+/** Whether a connection that was let through would still be by `chain`; a session in a database, as who it is there. */
+export function judgeConnectionAgain(chain: Chain, view: RequestView): Judgement {
+  const facts: Facts = {}
+  const refused = refusalIn(decide({ enforced: repeatable(chain) }, view, facts))
+  const { postgres } = view
+  if (postgres?.kind !== 'session') return refused
+  return refused instanceof Promise
+    ? refused.then((refusal) => refusal ?? replaced(postgres, facts))
+    : (refused ?? replaced(postgres, facts))
+}
+
+/** Who would be somebody else by now cannot become that on an open connection. */
+function replaced({ user, database }: PostgresLogin, { postgres: now, rule }: Facts): Refusal | undefined {
+  if (now === undefined || (now.user === user && now.database === database)) return undefined
+  const detail = `${user} in ${database}, not ${now.user} in ${now.database}`
+  return { denial: DATABASE_USER_REFUSED.name, filter: 'postgres', rule, origins: [], detail }
 }
 
 function stepsChanged(before: Chain, now: Chain): readonly Step[] {

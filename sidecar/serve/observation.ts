@@ -1,4 +1,4 @@
-import type { Facts, RequestView } from '../../model/request.ts'
+import type { Facts, PostgresLogin, RequestView } from '../../model/request.ts'
 import type { Chain } from '../compile/pipeline.ts'
 import type { Trace } from './trace.ts'
 
@@ -99,6 +99,8 @@ export interface ConnectionRecord {
   readonly clientIp: string
   readonly upstream: string
   readonly endpoint: string | undefined
+  /** As whom a session in a database was let in; absent where nobody read that. */
+  readonly database?: PostgresLogin | undefined
   readonly outcome: 'allowed' | 'denied' | 'failed'
   readonly refusal: Refusal | undefined
   readonly rule: string | undefined

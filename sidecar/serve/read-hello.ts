@@ -3,6 +3,7 @@ import { ClientHelloReader, type HelloProblem, type HelloRead } from '../client-
 import type { Accepted } from './accepted.ts'
 import type { Engine } from './engine.ts'
 import { guard } from './port.ts'
+import { sayAndClose } from './say-and-close.ts'
 
 /** What a client began with. */
 export type Greeting =
@@ -47,21 +48,9 @@ export const ALERT = { decodeError: 50, unrecognizedName: 112 } as const
 const FATAL = 2
 
 /** Tells a client that has not been answered a fatal alert, and closes the connection. */
-export function alertAndClose({ deadlines, limits }: Engine, { socket }: Accepted, alert: number): void {
-  // What is still unread when a socket is closed makes a reset of it, which may overtake the alert.
-  const deadline = deadlines.create(() => socket.destroy())
-  deadlines.set(deadline, Math.min(LINGER_MS, limits.headMs))
-  socket.on('data', ignore)
-  socket.once('end', () => socket.destroy())
-  socket.once('close', () => deadlines.remove(deadline))
-  socket.end(Buffer.from([ALERT_RECORD, 3, 3, 0, 2, FATAL, alert]))
-  socket.resume()
+export function alertAndClose(engine: Engine, { socket }: Accepted, alert: number): void {
+  sayAndClose(engine, socket, Buffer.from([ALERT_RECORD, 3, 3, 0, 2, FATAL, alert]))
 }
 
 /** The type of a record (RFC 8446, 5.1). */
 const ALERT_RECORD = 21
-
-/** Milliseconds that a client is given to take the alert and go. */
-const LINGER_MS = 2_000
-
-function ignore(): void {}

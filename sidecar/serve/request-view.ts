@@ -1,4 +1,4 @@
-import type { Peer, RequestView } from '../../model/request.ts'
+import type { Peer, PostgresOpening, RequestView } from '../../model/request.ts'
 import { isIdentityHeader } from './forwarded.ts'
 import type { RequestHead } from './http1/message.ts'
 
@@ -61,8 +61,8 @@ export class HttpRequestView implements RequestView {
   }
 }
 
-/** A connection of an opaque TCP port, as checks see it. */
-export function tcpRequestView(peer: Peer, port: number): RequestView {
+/** A connection of an opaque TCP port, as checks see it; `postgres`: where its beginning was read. */
+export function tcpRequestView(peer: Peer, port: number, postgres?: PostgresOpening): RequestView {
   return {
     protocol: 'tcp',
     method: '',
@@ -73,6 +73,7 @@ export function tcpRequestView(peer: Peer, port: number): RequestView {
     scheme: 'http',
     peer,
     clientIp: peer.ip,
+    ...(postgres && { postgres }),
     header: () => undefined,
     headers: () => NONE,
   }

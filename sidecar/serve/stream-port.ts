@@ -175,7 +175,7 @@ function judgeAgain({ listener, serverName }: StreamConnection, { peer }: Client
     if (!route.config.backends.some((backend) => backend.upstream === upstream)) {
       return refusalOf(NOT_SERVING.name, `${route.id} does not lead to ${upstream}`)
     }
-    return judgeConnectionAgain(route.chain, peer, stream.listener.port)
+    return judgeConnectionAgain(route.chain, tcpRequestView(peer, stream.listener.port))
   }
 }
 

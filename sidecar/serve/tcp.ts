@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { Facts } from '../../model/request.ts'
+import type { Facts, PostgresOpening } from '../../model/request.ts'
 import { decide } from '../compile/decide.ts'
 import { ConnectError, type Connected, connect, describeTarget, type Target } from '../upstream/connect.ts'
 import { UpstreamConnection } from '../upstream/connection.ts'
@@ -16,7 +16,7 @@ import type { PortLabel } from './port.ts'
 import { refusalBy } from './refusal.ts'
 import { tcpRequestView } from './request-view.ts'
 import { SocketBytes } from './socket-bytes.ts'
-import { startTunnel, type TunnelAbout } from './tunnel.ts'
+import { startTunnel, type Tunnel, type TunnelAbout } from './tunnel.ts'
 
 /** A connection to an opaque TCP port of the workload. */
 export interface InboundTcpConnection {
@@ -29,13 +29,17 @@ export interface InboundTcpConnection {
   readonly app: Target
 }
 
-function judgeAgain({ client, containerPort }: InboundTcpConnection): Judged['again'] {
+/** `opening`: what was read of the connection's beginning, if anything was. */
+export function judgeAgain(
+  { client, containerPort }: InboundTcpConnection,
+  opening: () => PostgresOpening | undefined = () => undefined,
+): Judged['again'] {
   return (pipeline) => {
     const inbound = pipeline.inbound.get(containerPort)
     const { peer } = client
     if (inbound === undefined || inbound.listener.protocol !== 'tcp') return refusalOf(NOT_SERVING.name)
     if (inbound.listener.mtls === 'Strict' && peer.spiffeId === undefined) return refusalOf(PLAINTEXT_REFUSED.name)
-    return judgeConnectionAgain(inbound.tcp, peer, containerPort)
+    return judgeConnectionAgain(inbound.tcp, tcpRequestView(peer, containerPort, opening()))
   }
 }
 
@@ -74,7 +78,7 @@ export type Way = Target | EndpointPool
 
 /**
  * Connects to the first of `ways` that takes it, and lets bytes pass both ways from then on. The client is not read
- * before that; if nobody takes it, it is closed without a byte.
+ * before that; if nobody takes it, it is closed without a byte. `joined` is called before a byte has passed.
  */
 export function joinWith(
   engine: Engine,
@@ -83,6 +87,7 @@ export function joinWith(
   ways: readonly Way[],
   about: TunnelAbout,
   judged: Judged,
+  joined?: (tunnel: Tunnel) => void,
 ): void {
   accepted.served = OPEN_TO_THE_END
   socket.pause()
@@ -96,6 +101,7 @@ export function joinWith(
           endpoint: describeWay(way),
         })
         engine.tunnels.add(tunnel, judged)
+        if (!socket.destroyed) joined?.(tunnel)
         socket.resume()
       } else if (socket.destroyed) {
         tellClosed(engine, about, 'failed', undefined)

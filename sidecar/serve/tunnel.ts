@@ -26,11 +26,14 @@ export class Tunnel {
   readonly #client: ByteStream
   readonly #upstream: ByteStream
   readonly #about: TunnelAbout
+  #wouldDeny: ConnectionRecord['wouldDeny']
   readonly #timeMs: number
   readonly #startMs: number
   readonly #deadline: Deadline
   /** Called once, when it is over. */
   whenOver: (() => void) | undefined
+  /** Is shown what the upstream sends before it is passed on, until it says that it has seen enough. The bytes are lent. */
+  watchUpstream: ((bytes: Buffer, length: number) => boolean) | undefined
   #bytesIn = 0
   #bytesOut = 0
   #isHalfClosed = false
@@ -44,6 +47,7 @@ export class Tunnel {
     this.#upstream = upstream
     this.#about = about
     this.#refusal = about.refusal
+    this.#wouldDeny = about.wouldDeny
     this.#timeMs = engine.clock.now()
     this.#startMs = engine.clock.monotonic()
     this.#deadline = engine.deadlines.create(() => this.destroy())
@@ -75,6 +79,11 @@ export class Tunnel {
     this.#touch()
   }
 
+  /** What a dry run says of it, now that it knows more than when the tunnel began. */
+  noteDryRun(wouldDeny: ConnectionRecord['wouldDeny']): void {
+    this.#wouldDeny = wouldDeny
+  }
+
   /** Cut because policy no longer allows it. */
   cut(refusal: NonNullable<ConnectionRecord['refusal']>): void {
     this.#refusal = refusal
@@ -93,7 +102,10 @@ export class Tunnel {
   }
 
   readonly #ofUpstream: ByteStreamUser = {
-    onBytes: (bytes, length) => this.sendToClient(owned(this.#upstream, bytes, length)),
+    onBytes: (bytes, length) => {
+      if (this.watchUpstream?.(bytes, length) === true) this.watchUpstream = undefined
+      this.sendToClient(owned(this.#upstream, bytes, length))
+    },
     onDrain: () => this.#client.resume(),
     onEnd: () => {
       this.#isHalfClosed = true
@@ -136,6 +148,7 @@ export class Tunnel {
       durationMs: clock.monotonic() - this.#startMs,
       outcome: this.#refusal !== undefined ? 'denied' : this.#error !== undefined ? 'failed' : 'allowed',
       refusal: this.#refusal,
+      wouldDeny: this.#wouldDeny,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
       plaintext: false,

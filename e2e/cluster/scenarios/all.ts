@@ -1,6 +1,7 @@
 import type { ClusterScenario } from '../scenario.ts'
 import { apiServerRestarted } from './api-server-restarted.ts'
 import { commandLine } from './command-line.ts'
+import { databaseAlone } from './database-alone.ts'
 import { floor } from './floor.ts'
 import { gatewayCertificate } from './gateway-certificate.ts'
 import { identityTokens } from './identity-tokens.ts'
@@ -31,6 +32,7 @@ export const CLUSTER_SCENARIOS: readonly ClusterScenario[] = [
   plaintextToPods,
   twoNodes,
   policyAcknowledged,
+  databaseAlone,
   refusedAtAdmission,
   floor,
   job,

@@ -64,7 +64,6 @@ test('the Secrets of the shop get every key that they say, and both sides of a c
     'identity/auth-users/password-bob',
     'identity/auth-users/password-carol',
     'identity/auth-users/users.json',
-    'shop/orders-db/password',
     'shop/orders-encryption/keys.json',
     'shop/storefront-client/secret',
   ])

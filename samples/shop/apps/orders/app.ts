@@ -17,7 +17,7 @@ export async function startOrders(options: OrdersOptions, log: Logger): Promise<
     changed: ({ active }) => log.info({ active }, 'encryption keys changed'),
     failed: (error) => log.error({ err: error }, 'encryption keys cannot be read, the last good ones stay'),
   })
-  const database = openDatabase(options.databaseUrl, options.databasePasswordFile, log)
+  const database = openDatabase(options.databaseUrl, log)
   const store = new OrderStore(database.query, keysFile.current)
 
   const api = createApi(log, (app) => {

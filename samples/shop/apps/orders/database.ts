@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool, type QueryResult } from 'pg'
 import type { Logger } from '../service/log.ts'
@@ -26,7 +25,7 @@ export interface Database {
 }
 
 /** Connects in the background and keeps trying: the database may come up later than we do. */
-export function openDatabase(url: string, passwordFile: string, log: Logger): Database {
+export function openDatabase(url: string, log: Logger): Database {
   // Not as a connection string: the library would take the URL's missing password for an empty one.
   const { hostname, port, username, pathname } = new URL(url)
   const pool = new Pool({
@@ -34,8 +33,6 @@ export function openDatabase(url: string, passwordFile: string, log: Logger): Da
     port: Number(port || 5432),
     user: decodeURIComponent(username),
     database: decodeURIComponent(pathname.slice(1)),
-    // Read each time, so that a new password counts from the next connection on.
-    password: async () => (await readFile(passwordFile, 'utf8')).trim(),
     max: MAX_CONNECTIONS,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,

@@ -3,10 +3,8 @@ import { type Environment, type ListenOptions, readListenOptions, required, requ
 export interface OrdersOptions extends ListenOptions {
   readonly catalogUrl: string
   readonly paymentsUrl: string
-  /** `postgres://USER@HOST:PORT/DATABASE`, without a password. */
+  /** `postgres://USER@HOST:PORT/DATABASE`, without a password: the mesh tells the database who connects. */
   readonly databaseUrl: string
-  /** Read for each new connection. */
-  readonly databasePasswordFile: string
   readonly encryptionKeysFile: string
 }
 
@@ -16,7 +14,6 @@ export function readOrdersOptions(env: Environment = process.env): OrdersOptions
     catalogUrl: requiredUrl(env, 'CATALOG_URL'),
     paymentsUrl: requiredUrl(env, 'PAYMENTS_URL'),
     databaseUrl: requiredUrl(env, 'DATABASE_URL'),
-    databasePasswordFile: required(env, 'DATABASE_PASSWORD_FILE'),
     encryptionKeysFile: required(env, 'ENCRYPTION_KEYS_FILE'),
   }
 }

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -82,14 +81,12 @@ before(async () => {
   const catalog = keep(await serve(createCatalog(log), AT))
   const payments = keep(await serve(createPayments(log), AT))
 
-  const databasePasswordFile = await file('db-password', randomBytes(18).toString('base64url'))
   const postgres = keep(
     await startPostgres({
       dataDir: join(directory, 'data'),
       socketDir: join(directory, 'socket'),
       user: 'orders',
       database: 'orders',
-      passwordFile: databasePasswordFile,
       log: () => {},
     }),
   )
@@ -111,7 +108,6 @@ before(async () => {
         catalogUrl: catalog.url,
         paymentsUrl: payments.url,
         databaseUrl: `postgres://orders@127.0.0.1:${(relay.address() as AddressInfo).port}/orders`,
-        databasePasswordFile,
         encryptionKeysFile: await file('keys.json', JSON.stringify({ active: key.kid, keys: [key] })),
       },
       log,
