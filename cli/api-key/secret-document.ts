@@ -27,7 +27,7 @@ export interface Entry {
 export function openSecretDocument(text: string, named: string | undefined): Result<SecretDocument> {
   const documents = parseAllDocuments(text) as readonly Document[]
   const [broken] = documents.flatMap(({ errors }) => errors)
-  if (broken !== undefined) return fail(issue('malformed-yaml', '', broken.message.split('\n')[0] ?? 'is no YAML'))
+  if (broken !== undefined) return fail(issue('yaml', '', broken.message.split('\n')[0] ?? 'is no YAML'))
   const secrets = documents.filter((document) => {
     return document.get('kind') === 'Secret' && (named === undefined || document.getIn(['metadata', 'name']) === named)
   })

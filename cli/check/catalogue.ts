@@ -129,6 +129,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'foreign-config': 'HBK0606',
   contract: 'HBK0607',
   'not-json': 'HBK0608',
+  'another-base': 'HBK0609',
   // Certificates
   'malformed-certificate': 'HBK0701',
   'malformed-pem': 'HBK0702',
