@@ -38,6 +38,7 @@ before(async () => {
     stateDirectory: files.stateDirectory,
     httpsPort: 0,
     httpPort: 0,
+    readyMs: 150_000,
     leafLifetimeMs: LEAF_LIFETIME_MS,
     onDecision: (decision) => decisions.push(decision),
   })

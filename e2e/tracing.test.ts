@@ -33,6 +33,7 @@ before(async () => {
     stateDirectory: join(directory, 'state'),
     httpsPort: 0,
     httpPort: 0,
+    readyMs: 150_000,
   })
   world = await openLocalWorld(await readMeshState(mesh.stateDirectory))
   logs = followLogs(

@@ -25,6 +25,7 @@ before(async () => {
     stateDirectory: files.stateDirectory,
     httpsPort: 0,
     httpPort: 0,
+    readyMs: 150_000,
     watch: true,
     onEvent: (event) => events.push(event),
     onDecision: (decision) => decisions.push(decision),

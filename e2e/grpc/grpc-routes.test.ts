@@ -20,6 +20,7 @@ before(async () => {
     stateDirectory: join(state, 'state'),
     httpsPort: 0,
     httpPort: 0,
+    readyMs: 150_000,
   })
   inside = clientOf('calls/caller')
   const name = 'grpc.localhost'

@@ -39,6 +39,7 @@ export async function startOwnWorld({ soakMs = 0, signal }: OwnWorldOptions = {}
       stateDirectory: join(directory, 'state'),
       httpsPort: 0,
       httpPort: 0,
+      readyMs: 150_000,
       leafLifetimeMs: LEAF_LIFETIME_MS,
       ...(signal !== undefined && { signal }),
     })

@@ -15,6 +15,7 @@ before(async () => {
     stateDirectory: join(state, 'state'),
     httpsPort: 0,
     httpPort: 0,
+    readyMs: 150_000,
   })
 })
 

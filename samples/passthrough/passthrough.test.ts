@@ -17,6 +17,7 @@ before(async () => {
     stateDirectory: join(state, 'state'),
     httpsPort: 0,
     httpPort: 0,
+    readyMs: 150_000,
   })
 })
 

@@ -193,24 +193,32 @@ describe('mutual TLS between sidecars', () => {
 
   it('T06: resumes nothing: not the same session, not under another name, not for an expired client', async (t) => {
     const { port, verdicts } = await listen(t, orders)
-    const soon = Math.ceil(Date.now() / 1000) * 1000 + 1_000
-    const shortLived = await testIdentity(ca, 'short-lived', soon)
-    const sessions: Buffer[] = []
-    const first = connect({ host: '127.0.0.1', ...dial(shortLived, port) })
-    first.on('session', (session: Buffer) => sessions.push(session))
-    await once(first, 'secureConnect')
-    first.write('hello')
-    await once(first, 'data')
-    first.destroy()
-
-    for (const session of sessions) {
-      for (const servername of ['', 'other.example']) {
-        const again = connect({ host: '127.0.0.1', ...dial(shortLived, port), session, servername })
-        await once(again, 'secureConnect')
-        assert.equal(again.isSessionReused(), false)
-        again.write('hello')
-        await once(again, 'data')
-        again.destroy()
+    /** The sessions that a client was given, none of which was resumed; it is good until `soon`. */
+    const tryWhileGood = async (shortLived: Identity): Promise<readonly Buffer[]> => {
+      const sessions: Buffer[] = []
+      const first = connect({ host: '127.0.0.1', ...dial(shortLived, port) })
+      first.on('session', (session: Buffer) => sessions.push(session))
+      await greeted(first)
+      for (const session of [...sessions]) {
+        for (const servername of ['', 'other.example']) {
+          const again = connect({ host: '127.0.0.1', ...dial(shortLived, port), session, servername })
+          assert.equal(await greeted(again), false)
+        }
+      }
+      return sessions
+    }
+    let sessions: readonly Buffer[] = []
+    let shortLived = storefront
+    let soon: number
+    // A busy machine may take longer for it than the certificate lives: then it is tried with one that lives longer.
+    for (let livesMs = 1_000; ; livesMs *= 4) {
+      soon = Math.ceil(Date.now() / 1000) * 1000 + livesMs
+      try {
+        shortLived = await testIdentity(ca, 'short-lived', soon)
+        sessions = await tryWhileGood(shortLived)
+        break
+      } catch (error) {
+        if (Date.now() < soon || livesMs > 60_000) throw error
       }
     }
     const before = verdicts.filter(({ ok }) => ok).length
@@ -311,6 +319,20 @@ describe('a gateway listener', () => {
     }
   })
 })
+
+/** Says hello, and hangs up when it has come back. Whether that was in a session of before. */
+async function greeted(socket: TLSSocket): Promise<boolean> {
+  const gone = once(socket, 'close').then(() => Promise.reject(new Error('it hung up')))
+  gone.catch(() => {})
+  try {
+    await Promise.race([once(socket, 'secureConnect'), gone])
+    socket.write('hello')
+    await Promise.race([once(socket, 'data'), gone])
+    return socket.isSessionReused()
+  } finally {
+    socket.destroy()
+  }
+}
 
 async function until(condition: () => boolean): Promise<void> {
   const deadline = Date.now() + 30_000
