@@ -50,7 +50,7 @@ async function startDev(t: TestContext, ...options: readonly string[]) {
     await exited
     clearInterval(insist)
   })
-  await until('it is ready', () => output.includes('Ready in') || child.exitCode !== null || undefined, 30_000)
+  await until('it is ready', () => output.includes('Ready in') || child.exitCode !== null || undefined, 150_000)
   assert.equal(child.exitCode, null, output)
   const mesh = await readMeshFile(files.stateDirectory)
   assert.ok(mesh)

@@ -86,6 +86,7 @@ test('a stop asks, waits, and starts nothing any more', async (t) => {
   await until(() => lines.length === 1, 'it was up')
   await supervised.stop(10_000)
   assert.deepEqual(await started[0]?.exited, { code: 0, signal: null })
+  await until(() => lines.length === 2, 'its last line came')
   assert.deepEqual(lines, ['up', 'asked'])
   assert.deepEqual(ended, [])
   assert.equal(supervised.pid, undefined)
