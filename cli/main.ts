@@ -63,6 +63,11 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import('./api-key.ts')).defineApiKey,
   },
   {
+    name: 'revoke',
+    summary: 'have sidecars refuse tokens that have not expired',
+    load: async () => (await import('./revoke.ts')).defineRevoke,
+  },
+  {
     name: 'operator',
     summary: 'run an operator of the local mesh',
     hidden: true,

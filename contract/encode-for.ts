@@ -2,6 +2,7 @@ import type { Filter } from '../model/filter.ts'
 import { FILTERS } from '../policies/filters.ts'
 import type { Endpoint, EndpointsDocument } from './endpoints.ts'
 import type { KeysDocument } from './keys.ts'
+import type { RevocationsDocument } from './revocations.ts'
 import type { DocumentKind } from './session.ts'
 import {
   CONTRACT_VERSION,
@@ -16,7 +17,7 @@ import {
   type WorkloadConfig,
 } from './workload-config.ts'
 
-export type AnyDocument = WorkloadConfig | EndpointsDocument | KeysDocument
+export type AnyDocument = WorkloadConfig | EndpointsDocument | KeysDocument | RevocationsDocument
 
 /** A document as a sidecar of some version knows it. */
 export interface Encoded {
@@ -58,6 +59,9 @@ export function encodeFor(
     }
     case 'keys':
       return { document: { ...(document as KeysDocument), ...common }, unsupported: [] }
+    case 'revocations':
+      // Never sent: a sidecar that is older has no word for it.
+      return { document: { ...common, revocations: [] }, unsupported: [] }
   }
 }
 

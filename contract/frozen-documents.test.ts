@@ -7,6 +7,7 @@ import { FILTERS } from '../policies/filters.ts'
 import { canonicalJson, decode, read } from './codec.ts'
 import { EndpointsDocument } from './endpoints.ts'
 import { KeysDocument } from './keys.ts'
+import { RevocationsDocument } from './revocations.ts'
 import { OperatorMessage, SidecarMessage } from './session.ts'
 import { WorkloadConfig } from './workload-config.ts'
 
@@ -22,6 +23,7 @@ const FROZEN = readdirSync(TESTDATA).flatMap((version) =>
 
 function schemaOf(name: string): v.GenericSchema {
   if (name.includes('/config-')) return WorkloadConfig
+  if (name.includes('/revocations')) return RevocationsDocument
   return name.includes('/endpoints') ? EndpointsDocument : KeysDocument
 }
 

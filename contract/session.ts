@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { EndpointsDocument } from './endpoints.ts'
 import { KeysDocument } from './keys.ts'
+import { RevocationsDocument } from './revocations.ts'
 import { WorkloadConfig } from './workload-config.ts'
 
 /**
@@ -19,7 +20,7 @@ export type SessionProtocol = (typeof SESSION_PROTOCOLS)[number]
 /** Bytes of one message at most. */
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
-export const DOCUMENTS = ['config', 'endpoints', 'keys'] as const
+export const DOCUMENTS = ['config', 'endpoints', 'keys', 'revocations'] as const
 export type DocumentKind = (typeof DOCUMENTS)[number]
 
 /** Of a release, a workload, a pod: what an operator keeps of every session is bounded. */
@@ -48,6 +49,8 @@ export const SidecarMessage = v.variant('type', [
       config: v.optional(v.string()),
       endpoints: v.optional(v.string()),
       keys: v.optional(v.string()),
+      /** Since 3. An operator that takes `hauberk.session.v2` knows it; others are not told. */
+      revocations: v.optional(v.string()),
     }),
   }),
   v.strictObject({ type: v.literal('ack'), document: v.picklist(DOCUMENTS), version: v.string() }),
@@ -74,6 +77,8 @@ export const OperatorMessage = v.variant('type', [
   v.strictObject({ type: v.literal('config'), config: WorkloadConfig }),
   v.strictObject({ type: v.literal('endpoints'), endpoints: EndpointsDocument }),
   v.strictObject({ type: v.literal('keys'), keys: KeysDocument }),
+  /** Since 3. */
+  v.strictObject({ type: v.literal('revocations'), revocations: RevocationsDocument }),
   v.strictObject({ type: v.literal('keys-checked'), issuer: v.string() }),
 ])
 export type OperatorMessage = v.InferOutput<typeof OperatorMessage>

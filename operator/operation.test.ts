@@ -263,3 +263,45 @@ test('F23: after a translation that took long, others have their turn for as lon
   assert.equal(translated, 3, 'after a rest, a change is not kept waiting')
   operation.close()
 })
+
+test('a TokenRevocation is in force once each sidecar that takes tokens has said so, and over when its tokens have expired', async () => {
+  const { clock, set, acknowledgements, operation, connect, statusOf } = start()
+  assert.equal(operation.desired('shop/orders')?.revocations, undefined, 'its policies ask for no tokens')
+  set(
+    resourcesIn(`
+apiVersion: hauberk.dev/v1alpha1
+kind: SecurityPolicy
+metadata: {name: users, namespace: shop, generation: 1}
+spec:
+  targetRefs: [{kind: Service, name: orders}]
+  authentication: {jwt: {issuers: [{name: corp}]}}
+---
+apiVersion: hauberk.dev/v1alpha1
+kind: TokenRevocation
+metadata: {name: lost, generation: 1}
+spec: {jti: j1, until: '${new Date(clock.now() + 3_600_000).toISOString()}'}
+`),
+  )
+  await clock.advance(1_000)
+  const document = operation.desired('shop/orders')?.revocations
+  assert.deepEqual(
+    document?.revocations.map(({ name }) => name),
+    ['lost'],
+  )
+  const reason = () => {
+    const { conditions } = statusOf('TokenRevocation', 'lost')
+    return conditions.find(({ type }) => type === 'Programmed')?.reason
+  }
+  for (const [key, pod] of [
+    ['a', 'shop/orders-0'],
+    ['b', 'shop/orders-1'],
+  ] as const) {
+    connect(key, pod)
+    assert.equal(reason(), 'Reconciling')
+    acknowledgements.acknowledge(key, 'revocations', document?.version ?? '')
+  }
+  assert.equal(reason(), 'Programmed')
+  await clock.advance(3_600_000)
+  assert.equal(reason(), 'Over')
+  assert.deepEqual(operation.desired('shop/orders')?.revocations?.revocations, [])
+})

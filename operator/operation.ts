@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { versionOf } from '../contract/codec.ts'
 import type { KeysDocument } from '../contract/keys.ts'
+import { MAX_REVOCATIONS } from '../contract/revocations.ts'
 import { CONTRACT_VERSION } from '../contract/workload-config.ts'
 import type { WorkloadId } from '../model/workload-id.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -10,11 +11,12 @@ import type { IssuerKeysStore } from './keys/issuer-keys.ts'
 import type { Acknowledgements } from './push/acknowledgements.ts'
 import type { DesiredDocuments } from './push/desired.ts'
 import type { DryRunCount } from './push/push.ts'
+import { createCurrentRevocations } from './revocations.ts'
 import { type ResourceStatus, statusOf, type WorkloadStanding } from './status/conditions.ts'
 import type { DryRunTable } from './status/dry-run-counts.ts'
 import { standingOf } from './status/standing.ts'
 import type { Store } from './store/store.ts'
-import type { ResourceReport } from './translate/report.ts'
+import { type ConditionFound, type ResourceReport, refused } from './translate/report.ts'
 import { type Translation, translate } from './translate/translate.ts'
 
 /** The loop: what the store holds, translated, and who is to be told. */
@@ -147,6 +149,16 @@ export function createOperation(options: OperationOptions): Operation {
     return document
   }
 
+  const currentRevocations = createCurrentRevocations(clock.now, sha256)
+  const revocations = () => currentRevocations(current?.revocations ?? NO_REVOCATIONS)
+  /** What time says of a TokenRevocation, and how many others there are. */
+  const withTime = (report: ResourceReport): ResourceReport => {
+    if (report.accepted?.status !== 'True') return report
+    const { document, active } = revocations()
+    if (!active.has(report.name)) return { ...report, programmed: OVER }
+    return document.tooMany === true ? { ...report, programmed: TOO_MANY_REVOCATIONS } : report
+  }
+
   const actSoon = () => {
     cancel ??= clock.setTimer(Math.max(GATHER_MS, Math.ceil(restsUntilMs - clock.monotonic())), act)
   }
@@ -165,24 +177,31 @@ export function createOperation(options: OperationOptions): Operation {
       const endpoints = current?.endpoints.get(id)
       if (config === undefined || endpoints === undefined) return undefined
       const issuers = current?.issuers.get(id) ?? []
-      return { config, endpoints, keys: keysFor(workload, issuers), issuers }
+      return {
+        ...{ config, endpoints, keys: keysFor(workload, issuers), issuers },
+        ...(issuers.length > 0 && { revocations: revocations().document }),
+      }
     },
     statuses(kinds) {
       if (current === undefined) return []
       const { configs, pods, reports } = current
       const standings = new Map<string, WorkloadStanding>()
-      const standingFor = (workload: WorkloadId): WorkloadStanding => {
-        const known = standings.get(workload)
+      const standingFor = (workload: WorkloadId, kind: 'config' | 'revocations'): WorkloadStanding => {
+        const known = standings.get(`${kind} ${workload}`)
         if (known !== undefined) return known
         const sessions = acknowledgements.of(workload)
-        const standing = standingOf(workload, configs.get(workload), pods.get(workload) ?? [], sessions)
-        standings.set(workload, standing)
+        const config = configs.get(workload)
+        const version = kind === 'config' ? config?.version : revocations().document.version
+        const standing = standingOf(workload, config, pods.get(workload) ?? [], sessions, { kind, version })
+        standings.set(`${kind} ${workload}`, standing)
         return standing
       }
       const wanted = [...reports.values()].filter(({ kind }) => kinds === undefined || kinds.has(kind))
       return wanted.map((report) => {
-        const found = report.selected.map(standingFor)
-        return { report, status: statusOf(report, found, dryRunsOf(report)), standings: found }
+        const isRevocation = report.kind === 'TokenRevocation'
+        const found = report.selected.map((id) => standingFor(id, isRevocation ? 'revocations' : 'config'))
+        const told = isRevocation ? withTime(report) : report
+        return { report, status: statusOf(told, found, dryRunsOf(report)), standings: found }
       })
     },
     countDryRuns(workload, counts) {
@@ -201,6 +220,14 @@ export function createOperation(options: OperationOptions): Operation {
   }
 }
 
+const NO_REVOCATIONS: Translation['revocations'] = []
+
+const OVER: ConditionFound = refused('Over', 'Every token that it concerns has expired: it can be deleted.')
+const TOO_MANY_REVOCATIONS: ConditionFound = refused(
+  'TooManyRevocations',
+  `There are more TokenRevocations than the ${MAX_REVOCATIONS} that sidecars hold: no token is taken until some are deleted.`,
+)
+
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('base64url')
 }
@@ -215,8 +242,10 @@ function policyName({ namespace, name }: ResourceReport): string {
 
 function changedWorkloads(previous: Translation | undefined, next: Translation): ReadonlySet<string> {
   const changed = new Set<string>()
+  const isRevoked = previous !== undefined && previous.revocations !== next.revocations
   for (const [id, config] of next.configs) {
     const isSame =
+      !(isRevoked && (next.issuers.get(id) ?? []).length > 0) &&
       previous?.configs.get(id)?.version === config.version &&
       previous.endpoints.get(id)?.version === next.endpoints.get(id)?.version &&
       previous.issuers.get(id)?.join(' ') === next.issuers.get(id)?.join(' ')

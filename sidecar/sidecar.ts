@@ -23,6 +23,7 @@ import type { Pipeline } from './compile/pipeline.ts'
 import { createControl } from './control/control.ts'
 import { createIssuerKeys } from './control/keys.ts'
 import { openLastGood } from './control/last-good.ts'
+import { createRevokedTokens } from './control/revocations.ts'
 import { type Session, startSession } from './control/session.ts'
 import type { ProvenBy } from './identity/credentials.ts'
 import type { OperatorAddress } from './identity/fetch-certificate.ts'
@@ -169,6 +170,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     logLinesDropped: () => sink.dropped,
   })
   const keys = createIssuerKeys(clock, (issuer) => session?.send({ type: 'refresh-keys', issuer }) === true)
+  const revocations = createRevokedTokens(clock)
   const limits = openSharedQuota({
     workload: options.workload,
     config: () => control.pipeline()?.config,
@@ -181,6 +183,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       clock,
       crypto: openssl,
       keys,
+      revocations,
       count: sidecarMetrics.count,
       calls: callsOf(() => dataPlane),
       share: limits.share,
@@ -248,6 +251,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     workload: options.workload,
     deps,
     keys,
+    revocations,
     lastGood: openLastGood(join(options.stateDirectory, 'last-good'), log),
     log,
     onPipeline,
@@ -256,6 +260,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       workers?.tell('endpoints')
     },
     onKeys: () => workers?.tell('keys'),
+    onRevocations: () => workers?.tell('revocations'),
   })
   /** What a gateway shows for its hostnames, where the mesh's own CA issued it. */
   const servingNow = () => {
@@ -382,6 +387,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
           identity: () => store.current(),
           certificates: servingNow,
           keys: control.keys,
+          revocations: control.revocations,
           endpoints: control.endpoints,
           config: () => control.pipeline()?.config,
           ports: ports.entries,
@@ -441,7 +447,8 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
         switch (message.type) {
           case 'config':
           case 'endpoints':
-          case 'keys': {
+          case 'keys':
+          case 'revocations': {
             const document = documentOf(message)
             const { version } = document
             const accepted = hasUsableRoots(message) ?? control.accept(message.type, document)
@@ -517,6 +524,8 @@ function documentOf(message: Extract<OperatorMessage, { readonly type: DocumentK
       return message.endpoints
     case 'keys':
       return message.keys
+    case 'revocations':
+      return message.revocations
   }
 }
 

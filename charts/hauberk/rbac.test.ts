@@ -74,6 +74,8 @@ test('T29: the operator may do this in the whole cluster, and nothing else', WIT
     'hauberk.dev/securitypolicies: get list watch',
     'hauberk.dev/tokenissuers/status: patch',
     'hauberk.dev/tokenissuers: get list watch',
+    'hauberk.dev/tokenrevocations/status: patch',
+    'hauberk.dev/tokenrevocations: get list watch',
     'hauberk.dev/trafficpolicies/status: patch',
     'hauberk.dev/trafficpolicies: get list watch',
   ])

@@ -91,6 +91,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'parameters-not-resolved': 'HBK0315',
   'no-api-keys': 'HBK0320',
   'secret-not-permitted': 'HBK0321',
+  'too-many-revocations': 'HBK0322',
   'no-database-at-gateway': 'HBK0323',
   // What policies come to
   'no-policy': 'HBK0401',

@@ -61,6 +61,7 @@ export const RESOURCE_KINDS = [
   'MeshSecurityPolicy',
   'TrafficPolicy',
   'TokenIssuer',
+  'TokenRevocation',
   'GatewayParameters',
   'GatewayClass',
   'Gateway',

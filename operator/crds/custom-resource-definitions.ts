@@ -78,6 +78,20 @@ const PRESENTATIONS: Readonly<Record<string, Presentation>> = {
       AGE,
     ],
   },
+  TokenRevocation: {
+    shortName: 'htr',
+    description: 'TokenRevocation is tokens that count no more, although they have not expired.',
+    columns: [
+      { name: 'Issuer', type: 'string', jsonPath: '.spec.issuer' },
+      { name: 'Sub', type: 'string', jsonPath: '.spec.sub' },
+      { name: 'Before', type: 'string', jsonPath: '.spec.issuedBefore' },
+      { name: 'Until', type: 'string', jsonPath: '.spec.until' },
+      condition('Accepted'),
+      condition('Programmed'),
+      ATTACHED,
+      AGE,
+    ],
+  },
   MeshConfig: {
     shortName: 'hmc',
     description: 'MeshConfig holds for the whole mesh. The one that counts is named default.',

@@ -2,6 +2,7 @@ import { changeBetween } from '../../contract/config-change.ts'
 import { type AnyDocument, encodeFor } from '../../contract/encode-for.ts'
 import type { EndpointsDocument } from '../../contract/endpoints.ts'
 import type { KeysDocument } from '../../contract/keys.ts'
+import type { RevocationsDocument } from '../../contract/revocations.ts'
 import type { DocumentKind } from '../../contract/session.ts'
 import type { ContractVersion, WorkloadConfig } from '../../contract/workload-config.ts'
 
@@ -10,15 +11,17 @@ export interface DesiredDocuments {
   readonly config: WorkloadConfig
   readonly endpoints: EndpointsDocument
   readonly keys: KeysDocument
+  /** Absent: its policies ask for no tokens. */
+  readonly revocations?: RevocationsDocument
   /** The TokenIssuers that its policies name, whether or not their keys were ever fetched. */
   readonly issuers: readonly string[]
 }
 
 /**
- * The order in which a change is sent. Endpoints and keys first: a route that is new then finds its upstream's
- * endpoints and its issuers' keys there.
+ * The order in which a change is sent. Endpoints, keys and revocations first: a route that is new then finds its upstream's
+ * endpoints and its issuers' keys there, and takes no token that was revoked.
  */
-export const SEND_ORDER: readonly DocumentKind[] = ['endpoints', 'keys', 'config']
+export const SEND_ORDER: readonly DocumentKind[] = ['endpoints', 'keys', 'revocations', 'config']
 
 /** A document as it goes over the wire. */
 export interface DocumentMessage {

@@ -169,6 +169,43 @@ test('a sidecar is sent what it does not have, endpoints and keys before the rou
   await until(() => acknowledgements.of('shop/orders')[0]?.documents.config?.acknowledged === '1')
 })
 
+test('revocations are sent before the routes; who never had any is not told of none, and who had some is', async (t) => {
+  const { connect, acknowledgements, world, push } = await startWorld(t)
+  const told = (version: string, ...names: readonly string[]): DesiredDocuments => ({
+    ...documents('1'),
+    revocations: {
+      contract: CONTRACT_VERSION,
+      version,
+      revocations: names.map((name) => ({ name, jti: name })),
+    },
+  })
+  world.desired = told('r0')
+  const fresh = await connect(ORDERS)
+  await fresh.next('config')
+  assert.deepEqual(
+    fresh.inbox.map(({ type }) => type),
+    ['endpoints', 'keys'],
+  )
+  const older = await connect(ORDERS, {}, 'shop/orders', 2)
+  await older.next('config')
+  world.desired = told('r1', 'lost')
+  push.update(new Set(['shop/orders']))
+  const { revocations } = await fresh.next('revocations')
+  assert.deepEqual(revocations.revocations, [{ name: 'lost', jti: 'lost' }])
+  fresh.say({ type: 'ack', document: 'revocations', version: 'r1' })
+  await until(
+    () => acknowledgements.of('shop/orders').some(({ documents: each }) => each.revocations?.acknowledged === 'r1'),
+    30_000,
+  )
+  world.desired = told('r0')
+  push.update(new Set(['shop/orders']))
+  assert.deepEqual((await fresh.next('revocations')).revocations.revocations, [])
+  assert.ok(!older.inbox.some(({ type }) => type === 'revocations'), 'it has no word for them')
+  // What it could not read when it started is another version: it is told, also of none.
+  const restarted = await connect(ORDERS, { config: '1', endpoints: 'e1', keys: 'k1', revocations: 'unreadable' })
+  assert.equal((await restarted.next('revocations')).revocations.version, 'r0')
+})
+
 test('a sidecar that has everything is sent nothing and counts as acknowledged', async (t) => {
   const { connect, acknowledgements, push } = await startWorld(t)
   const sidecar = await connect(ORDERS, { config: '1', endpoints: 'e1', keys: 'k1' })

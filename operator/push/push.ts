@@ -164,6 +164,7 @@ export function createPush(options: PushOptions): Push {
     }
     for (const kind of SEND_ORDER) {
       const document = documents[kind]
+      if (document === undefined || isNothingNew(kind, documents, sidecar)) continue
       const version = wireVersion(sidecar.contract, document.version)
       if (sidecar.sent.get(kind) === version) continue
       const since = sidecar.awaiting.get(kind)
@@ -184,6 +185,12 @@ export function createPush(options: PushOptions): Push {
       metrics.pushes.handle({ document: kind }).add()
     }
   }
+
+  /** Who never had revocations is told of none; older sidecars have no word for them. */
+  const isNothingNew = (kind: DocumentKind, { revocations }: DesiredDocuments, { contract, sent }: Sidecar): boolean =>
+    kind === 'revocations' &&
+    (contract < CONTRACT_VERSION ||
+      (!sent.has(kind) && revocations?.revocations.length === 0 && revocations.tooMany !== true))
 
   /** What the config is to who holds an earlier one, if that is much shorter than all of it. */
   const changeFor = (

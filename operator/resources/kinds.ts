@@ -14,6 +14,7 @@ import { securityPolicySpecSchema } from './security-policy.ts'
 import { SERVICE_SCHEMA } from './service.ts'
 import { TCP_ROUTE_SCHEMA } from './tcp-route.ts'
 import { TLS_ROUTE_SCHEMA } from './tls-route.ts'
+import { TOKEN_REVOCATION_SPEC_SCHEMA } from './token-revocation.ts'
 import { TRAFFIC_POLICY_SPEC_SCHEMA } from './traffic-policy.ts'
 
 /** A kind of resource that the operator understands. Whatever is not in {@link KINDS} is none of its business. */
@@ -126,6 +127,13 @@ export const KINDS: readonly KindDefinition[] = [
     plural: 'tokenissuers',
     namespaced: false,
     specSchema: () => tokenIssuerSchema,
+  },
+  {
+    apiVersions: OURS,
+    kind: 'TokenRevocation',
+    plural: 'tokenrevocations',
+    namespaced: false,
+    specSchema: () => TOKEN_REVOCATION_SPEC_SCHEMA,
   },
   {
     apiVersions: OURS,

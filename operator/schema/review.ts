@@ -3,6 +3,7 @@ import { type Issue, under } from '../../model/result.ts'
 import type { Section } from '../../model/section.ts'
 import { reviewTokenIssuer, type TokenIssuerSpec } from '../../policies/jwt/token-issuer.ts'
 import { reviewTrafficPolicy } from '../resources/review-traffic.ts'
+import { reviewTokenRevocation, type TokenRevocationSpec } from '../resources/token-revocation.ts'
 import type { TrafficPolicySpec } from '../resources/traffic-policy.ts'
 
 /**
@@ -25,6 +26,8 @@ export function reviewResource({ kind, spec }: Resource, sections: readonly Sect
       return reviewTrafficPolicy(spec as TrafficPolicySpec).map((found) => under('spec', found))
     case 'TokenIssuer':
       return reviewTokenIssuer(spec as TokenIssuerSpec).map((found) => under('spec', found))
+    case 'TokenRevocation':
+      return reviewTokenRevocation(spec as TokenRevocationSpec).map((found) => under('spec', found))
     default:
       return []
   }

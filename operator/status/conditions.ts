@@ -72,6 +72,7 @@ export function statusOf(
 const ENFORCED_KINDS: ReadonlySet<string> = new Set([
   'SecurityPolicy',
   'MeshSecurityPolicy',
+  'TokenRevocation',
   'TrafficPolicy',
   'HTTPRoute',
   'GRPCRoute',

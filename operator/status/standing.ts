@@ -1,4 +1,5 @@
 import { spokenWith } from '../../contract/encode-for.ts'
+import type { DocumentKind } from '../../contract/session.ts'
 import { CONTRACT_VERSION, type WorkloadConfig } from '../../contract/workload-config.ts'
 import type { SidecarStanding } from '../push/acknowledgements.ts'
 import { messageOf } from '../push/desired.ts'
@@ -20,8 +21,13 @@ export function standingOf(
   pods: WorkloadPods,
   /** The one that connected last at the end. */
   sessions: readonly SidecarStanding[],
+  /** The document that is asked about. Default: the config. */
+  document: { readonly kind: DocumentKind; readonly version: string | undefined } = {
+    kind: 'config',
+    version: config?.version,
+  },
 ): WorkloadStanding {
-  const wanted = config?.version
+  const { kind, version: wanted } = document
   const byPod = new Map(sessions.map((sidecar) => [sidecar.pod, sidecar]))
   const counted = pods.filter(({ key, leaving }) => !leaving || byPod.has(key))
   // On a laptop a gateway has no pods, and its replicas are known by their sessions; so it is until its pods are there.
@@ -31,8 +37,8 @@ export function standingOf(
   return {
     workload,
     selected: bySession ? Math.max(1, sidecars.length) : counted.length,
-    acknowledged: sidecars.filter(({ documents }) => documents.config?.acknowledged === wanted).length,
-    rejected: sidecars.filter(({ documents }) => documents.config?.refused?.version === wanted).length,
+    acknowledged: sidecars.filter(({ documents }) => documents[kind]?.acknowledged === wanted).length,
+    rejected: sidecars.filter(({ documents }) => documents[kind]?.refused?.version === wanted).length,
     unmeshed: isGateway ? 0 : counted.filter(({ meshed }) => !meshed).length,
     unsupported: unsupportedBy(sidecars, config),
   }

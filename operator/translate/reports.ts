@@ -11,6 +11,7 @@ import type { Finding } from './levels.ts'
 import type { NamespaceFacts, PolicyTargets } from './namespace.ts'
 import type { MeshPolicy, Policy } from './policy.ts'
 import { ACCEPTED, type ConditionFound, RESOLVED, type ResourceReport, refused } from './report.ts'
+import { type RevocationsFound, revocationReport } from './revocations.ts'
 import type { RouteFacts } from './routes.ts'
 import { isServed, meshPoliciesFor } from './slice.ts'
 import type { StreamRouteFacts } from './stream-routes.ts'
@@ -21,6 +22,7 @@ const MAX_NAMED = 4
 
 export interface Findings {
   readonly snapshot: Snapshot
+  readonly revocations: RevocationsFound
   readonly policies: readonly PolicyTargets[]
   readonly meshPolicies: readonly { readonly resource: Resource; readonly policy: MeshPolicy }[]
   readonly namespaces: ReadonlyMap<string, NamespaceFacts>
@@ -107,6 +109,13 @@ export function reportsOf(found: Findings): ReadonlyMap<string, ResourceReport> 
       const { resolvedRefs } = refs
       put(resource, { issues: [...issues, ...refs.issues], accepted, resolvedRefs, selected })
     }
+  }
+  const issuerNames = new Set(found.book.issuers.map(({ resource }) => resource.metadata.name))
+  for (const each of found.revocations.resources) {
+    put(
+      each.resource,
+      revocationReport(each, found.issuers, (name) => issuerNames.has(name)),
+    )
   }
   for (const resource of found.meshConfigs) {
     const counts = resource.metadata.name === MESH_CONFIG_NAME

@@ -1,5 +1,6 @@
 import { versionOf } from '../../contract/codec.ts'
 import type { Endpoint, EndpointsDocument } from '../../contract/endpoints.ts'
+import type { Revocation } from '../../contract/revocations.ts'
 import { CONTRACT_VERSION, type WorkloadConfig } from '../../contract/workload-config.ts'
 import type { Filter } from '../../model/filter.ts'
 import { isSame, keepSame } from '../../model/same.ts'
@@ -26,6 +27,7 @@ import { findSecret, finds, type Lookups, type References, recorded } from './re
 import { replicasOf, sharesLimits } from './replicas.ts'
 import type { ResourceReport } from './report.ts'
 import { reportsOf } from './reports.ts'
+import { revocationsOf } from './revocations.ts'
 import { type RouteFacts, routesOf } from './routes.ts'
 import { translateSidecar } from './sidecar-config.ts'
 import { type Slice, slicesOf } from './slice.ts'
@@ -60,6 +62,8 @@ export interface Translation {
   readonly endpoints: ReadonlyMap<WorkloadId, EndpointsDocument>
   /** Names of the TokenIssuers whose keys a workload needs; sorted. */
   readonly issuers: ReadonlyMap<WorkloadId, readonly string[]>
+  /** Every TokenRevocation that can be read, by name. The same object as before where nothing about them has changed. */
+  readonly revocations: readonly Revocation[]
   /** By key of the resource. The same object as before where nothing about it has changed. */
   readonly reports: ReadonlyMap<string, ResourceReport>
   /** The Gateways of our classes, whatever became of them, by namespace and name. */
@@ -174,8 +178,10 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
       ].sort(),
     ]),
   )
+  const revocations = revocationsOf(snapshot, mesh)
   const reports = reportsOf({
     snapshot,
+    revocations,
     policies,
     meshPolicies,
     namespaces: namespaces.facts,
@@ -198,6 +204,7 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     configs: new Map([...results].map(([id, { config }]) => [id, config])),
     endpoints: new Map([...endpoints].map(([id, { document }]) => [id, document])),
     issuers,
+    revocations: keepSame(previous?.revocations, revocations.revocations),
     gateways: gateways.gateways,
     reports: new Map([...reports].map(([key, report]) => [key, keepSame(previous?.reports.get(key), report)])),
     pods: new Map(

@@ -27,6 +27,13 @@ export const TOKEN_NOT_YET_VALID: Denial = {
   title: 'The token is not valid yet.',
 }
 
+/** A TokenRevocation says that it counts no more. */
+export const TOKEN_REVOKED: Denial = {
+  name: 'token-revoked',
+  status: 401,
+  title: 'The token has been revoked.',
+}
+
 /** Which of two tokens speaks for the request, two readers may see differently (T24). */
 export const TWO_TOKENS: Denial = {
   name: 'two-tokens',
@@ -53,6 +60,7 @@ export const JWT_DENIALS: readonly Denial[] = [
   TOKEN_INVALID,
   TOKEN_EXPIRED,
   TOKEN_NOT_YET_VALID,
+  TOKEN_REVOKED,
   TWO_TOKENS,
   KEYS_UNAVAILABLE,
   TOO_MANY_BAD_TOKENS,

@@ -6,6 +6,7 @@ import fc from '#fast-check'
 import type { Check, FilterCrypto, FilterDeps, PublicKey } from '../../model/filter.ts'
 import type { Facts, Peer } from '../../model/request.ts'
 import type { Deny, Verdict } from '../../model/verdict.ts'
+import { testRevocations } from '../testing/deps.ts'
 import { peerOf, type RequestWords, requestOf } from '../testing/request.ts'
 import { BAD_TOKEN_BURST } from './bad-token-budget.ts'
 import { type IssuerConfig, type JwtConfig, MAX_TOKEN_BYTES } from './config.ts'
@@ -1117,6 +1118,7 @@ test('every denial that a check returns is listed', async () => {
     'token-invalid',
     'token-missing',
     'token-not-yet-valid',
+    'token-revoked',
     'too-many-bad-tokens',
     'two-tokens',
   ])
@@ -1206,4 +1208,54 @@ test('claims alone explain what a token with them would do', () => {
   assert.equal(explain({ sub: 'u1', aud: 'https://api.example' }), 'allowed')
   assert.equal(explain({ sub: 'u1', aud: 'elsewhere' }), 'denied')
   assert.equal(explain({ sub: 'u1' }, 'unknown'), 'denied')
+})
+
+/* Revoked. */
+
+test('T26: a revoked token is refused at once, wherever it was remembered, and one that was never seen is too', async () => {
+  const world = worldOf()
+  const revocations = testRevocations()
+  const check = compiled(CONFIG, { ...world.deps, revocations })
+  const token = tokenOf({ claims: { jti: 'j1' } })
+  const other = tokenOf({ claims: { jti: 'j2' } })
+  const ask = async (text: string, peer: Peer) =>
+    check(requestOf({ peer, headers: { authorization: `Bearer ${text}` } }), {})
+  const [known, stranger] = [peerOf('shop/a'), peerOf('shop/b')]
+  for (const text of [token, token, other]) assert.equal((await ask(text, known)).kind, 'continue')
+
+  revocations.revoke(({ jti }) => (jti === 'j1' ? 'lost-phone' : undefined))
+  for (const peer of [known, stranger, known]) {
+    const verdict = await ask(token, peer)
+    const { denial, detail, headers } = denyOf(verdict)
+    assert.deepEqual(
+      [denial.status, denial.name, detail],
+      [401, 'token-revoked', 'revoked by TokenRevocation lost-phone'],
+    )
+    assert.deepEqual(headers, [['www-authenticate', 'Bearer error="invalid_token"']])
+  }
+  assert.equal((await ask(other, stranger)).kind, 'continue')
+  assert.equal(denyOf(await ask(tokenOf({ claims: { jti: 'j1', sub: 'u9' } }), known)).denial.name, 'token-revoked')
+
+  revocations.revoke(() => undefined)
+  assert.equal((await ask(token, known)).kind, 'continue')
+})
+
+test('revocations are asked by issuer, kid, jti, sub and iat, and once for a token after each push', async () => {
+  const world = worldOf()
+  const asked: unknown[] = []
+  const revocations = testRevocations()
+  const listen = () =>
+    revocations.revoke((token) => {
+      asked.push(token)
+      return undefined
+    })
+  listen()
+  const check = compiled(CONFIG, { ...world.deps, revocations })
+  const headers = { authorization: `Bearer ${tokenOf({ claims: { jti: 'j1', sub: 'ann' } })}` }
+  const peer = peerOf('shop/a')
+  for (let i = 0; i < 3; i++) await check(requestOf({ peer, headers }), {})
+  assert.deepEqual(asked, [{ issuer: 'corp', kid: 'key-1', jti: 'j1', sub: 'ann', issuedAt: NOW_S }])
+  listen()
+  for (let i = 0; i < 3; i++) await check(requestOf({ peer, headers }), {})
+  assert.equal(asked.length, 2)
 })

@@ -8,6 +8,7 @@ import { JwtConfig } from './config.ts'
 import { JWT_DENIALS, KEYS_UNAVAILABLE, TOKEN_MISSING, TOO_MANY_BAD_TOKENS, TWO_TOKENS } from './denials.ts'
 import { explainJwt } from './explain.ts'
 import type { Refusal } from './refusal.ts'
+import { askRevocations } from './revoked.ts'
 import { findToken, SEVERAL, type TokenPlace, tokenPlaceOf } from './token-location.ts'
 import { createVerifier, type KnownToken } from './verifier.ts'
 
@@ -31,6 +32,7 @@ export const jwt = defineFilter<JwtConfig>({
     const places = config.locations.map(tokenPlaceOf)
     const verifier = createVerifier(config.issuers, deps)
     const deny = refusalsFor(config)
+    const revokedBy = askRevocations(deps)
 
     const check: Check = (request, facts) => {
       const pass = (known: KnownToken | undefined, place: TokenPlace | undefined) => {
@@ -48,8 +50,11 @@ export const jwt = defineFilter<JwtConfig>({
       const found = findToken(places, request)
       if (found === undefined) return config.required ? deny.missing : pass(undefined, undefined)
       if (found === SEVERAL) return deny.several
-      const conclude = (outcome: KnownToken | Refusal) =>
-        outcome.kind === 'verified' ? pass(outcome, found.place) : deny.refused(outcome)
+      const conclude = (outcome: KnownToken | Refusal) => {
+        if (outcome.kind === 'refused') return deny.refused(outcome)
+        const revoked = revokedBy(outcome)
+        return revoked === undefined ? pass(outcome, found.place) : deny.refused(revoked)
+      }
       const outcome = verifier.verify(found.text, request)
       return outcome instanceof Promise ? outcome.then(conclude) : conclude(outcome)
     }

@@ -39,6 +39,10 @@ export interface KnownToken {
   readonly validity: Validity
   /** By the monotonic clock. */
   readonly knownUntilMs: number
+  /** Of the JWS header. */
+  readonly kid: string | undefined
+  /** Of the revocations that it was found not to be among. */
+  clearedBy: number
 }
 
 /** Verifies tokens of a fixed set of issuers. */
@@ -342,7 +346,7 @@ class IssuerMemory {
 
 function knownToken(
   judge: Judge,
-  { claims }: CompactJws,
+  { claims, kid }: CompactJws,
   validity: Validity,
   generation: number,
   knownUntilMs: number,
@@ -355,7 +359,7 @@ function knownToken(
     claims,
     expiresAt: validity.expiresAtMs / 1_000,
   })
-  return { kind: 'verified', token, judge, generation, validity, knownUntilMs }
+  return { kind: 'verified', token, judge, generation, validity, knownUntilMs, kid, clearedBy: -1 }
 }
 
 function memoryOf(issuer: IssuerConfig): () => IssuerMemory {

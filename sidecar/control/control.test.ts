@@ -10,6 +10,7 @@ import type { CompileDeps } from '../compile/compile.ts'
 import { createControl } from './control.ts'
 import { createIssuerKeys, REFRESH_INTERVAL_MS, REFRESH_WAIT_MS } from './keys.ts'
 import { openLastGood } from './last-good.ts'
+import { createRevokedTokens, TOO_MANY } from './revocations.ts'
 
 function config(version: string, change: Partial<WorkloadConfig> = {}): WorkloadConfig {
   return {
@@ -55,18 +56,20 @@ function controlIn(path: string) {
     crypto: { sha256: (text) => text, importJwk: () => undefined, verify: () => false },
     count: () => {},
   }
+  const revocations = createRevokedTokens({ now: clock.now })
   const taken: string[] = []
   const lastGood = openLastGood(join(path, 'last-good'), silentLog)
   const control = createControl({
     workload: 'shop/orders',
     deps,
     keys,
+    revocations,
     lastGood,
     log: silentLog,
     onPipeline: (_previous, { version }) => taken.push(version),
     onEndpoints: () => {},
   })
-  return { control, keys, lastGood, taken }
+  return { control, keys, revocations, lastGood, taken }
 }
 
 test('F12: a sidecar that starts without an operator obeys what it last obeyed', async (t) => {
@@ -98,6 +101,27 @@ test('a config that does not compile, or is another workload’s, changes nothin
   assert.equal(control.pipeline(), pipeline)
   assert.deepEqual(taken, ['1'])
   await lastGood.settled()
+})
+
+test('F12: what was revoked is revoked after a restart without an operator, and where nobody can read it no token counts', async (t) => {
+  const path = await directory(t)
+  const first = controlIn(path)
+  const revocations = [{ name: 'lost', jti: 'j1' }]
+  first.control.accept('revocations', { contract: 3, version: 'r1', revocations })
+  await first.lastGood.settled()
+  const second = controlIn(path)
+  await second.control.restore()
+  assert.equal(second.revocations.revokedBy({ issuer: 'corp', jti: 'j1' }), 'lost')
+  assert.equal(second.control.have().revocations, 'r1')
+
+  await writeFile(join(path, 'last-good', 'revocations.json'), '{"contract":3')
+  const third = controlIn(path)
+  await third.control.restore()
+  assert.equal(third.revocations.revokedBy({ issuer: 'corp', jti: 'j2' }), TOO_MANY)
+  // The operator sends what it has, for that is another version.
+  assert.equal(third.control.have().revocations, 'unreadable')
+  third.control.accept('revocations', { contract: 3, version: 'r1', revocations })
+  assert.equal(third.revocations.revokedBy({ issuer: 'corp', jti: 'j2' }), undefined)
 })
 
 test('what was refused is not what a restart comes back with', async (t) => {

@@ -1,5 +1,7 @@
+import type { AnyDocument } from '../../contract/encode-for.ts'
 import type { EndpointsDocument } from '../../contract/endpoints.ts'
 import type { KeysDocument } from '../../contract/keys.ts'
+import type { RevocationsDocument } from '../../contract/revocations.ts'
 import type { DocumentKind } from '../../contract/session.ts'
 import { CONTRACT_VERSION, type WorkloadConfig } from '../../contract/workload-config.ts'
 import { issue, ok, type Result } from '../../model/result.ts'
@@ -8,6 +10,7 @@ import { type CompileDeps, compile } from '../compile/compile.ts'
 import type { Pipeline } from '../compile/pipeline.ts'
 import type { IssuerKeys } from './keys.ts'
 import type { LastGood } from './last-good.ts'
+import type { RevokedTokens } from './revocations.ts'
 
 /** What this sidecar obeys now. Each accessor returns one reference that is swapped whole. */
 export interface Control {
@@ -15,10 +18,17 @@ export interface Control {
   endpoints(): EndpointsDocument
   /** The keys of token issuers as they were taken last. */
   keys(): KeysDocument | undefined
+  /** The revocations as they were taken last; undefined before there were any. */
+  revocations(): RevocationsDocument | undefined
   /** Versions held, for the hello. */
-  have(): { readonly config?: string; readonly endpoints?: string; readonly keys?: string }
+  have(): {
+    readonly config?: string
+    readonly endpoints?: string
+    readonly keys?: string
+    readonly revocations?: string
+  }
   /** Takes a document; a failure means that nothing changed and the operator is to be told. */
-  accept(kind: DocumentKind, document: WorkloadConfig | EndpointsDocument | KeysDocument): Result<string>
+  accept(kind: DocumentKind, document: AnyDocument): Result<string>
   /** Takes what is on disk. True when there is enough to serve by. */
   restore(): Promise<boolean>
 }
@@ -28,21 +38,24 @@ export interface ControlOptions {
   readonly workload: string
   readonly deps: CompileDeps
   readonly keys: IssuerKeys
+  readonly revocations: RevokedTokens
   readonly lastGood: LastGood
   readonly log: Log
   /** Called after the reference was swapped. */
   readonly onPipeline: (previous: Pipeline | undefined, pipeline: Pipeline) => void
   readonly onEndpoints: (endpoints: EndpointsDocument) => void
   readonly onKeys?: (document: KeysDocument) => void
+  readonly onRevocations?: () => void
 }
 
 const NO_ENDPOINTS: EndpointsDocument = { contract: CONTRACT_VERSION, version: '', endpoints: {} }
 
 export function createControl(options: ControlOptions): Control {
-  const { workload, deps, keys, lastGood, log } = options
+  const { workload, deps, keys, revocations, lastGood, log } = options
   let pipeline: Pipeline | undefined
   let endpoints = NO_ENDPOINTS
   let keysDocument: KeysDocument | undefined
+  let revocationsDocument: RevocationsDocument | undefined
 
   const acceptConfig = (config: WorkloadConfig): Result<string> => {
     if (config.workload !== workload) {
@@ -57,7 +70,7 @@ export function createControl(options: ControlOptions): Control {
     return ok(config.version)
   }
 
-  const apply = (kind: DocumentKind, document: WorkloadConfig | EndpointsDocument | KeysDocument): Result<string> => {
+  const apply = (kind: DocumentKind, document: AnyDocument): Result<string> => {
     switch (kind) {
       case 'config':
         return acceptConfig(document as WorkloadConfig)
@@ -70,6 +83,11 @@ export function createControl(options: ControlOptions): Control {
         keys.replace(keysDocument)
         options.onKeys?.(keysDocument)
         return ok(document.version)
+      case 'revocations':
+        revocationsDocument = document as RevocationsDocument
+        revocations.replace(revocationsDocument)
+        options.onRevocations?.()
+        return ok(document.version)
     }
   }
 
@@ -77,10 +95,12 @@ export function createControl(options: ControlOptions): Control {
     pipeline: () => pipeline,
     endpoints: () => endpoints,
     keys: () => keysDocument,
+    revocations: () => revocationsDocument,
     have: () => ({
       ...(pipeline && { config: pipeline.version }),
       ...(endpoints.version !== '' && { endpoints: endpoints.version }),
       ...(keysDocument !== undefined && { keys: keysDocument.version }),
+      ...(revocationsDocument !== undefined && { revocations: revocationsDocument.version }),
     }),
     accept(kind, document) {
       const applied = apply(kind, document)
@@ -98,6 +118,7 @@ export function createControl(options: ControlOptions): Control {
     },
     async restore() {
       const documents = await lastGood.load()
+      if (documents.revocations) apply('revocations', documents.revocations)
       if (documents.keys) apply('keys', documents.keys)
       if (documents.endpoints) apply('endpoints', documents.endpoints)
       if (!documents.config) return false

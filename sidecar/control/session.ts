@@ -92,7 +92,7 @@ export function startSession(options: SessionOptions): Session {
       if (closed) return attempt.terminate()
       socket = attempt
       alive()
-      attempt.send(JSON.stringify(options.hello()))
+      attempt.send(JSON.stringify(helloIn(attempt.protocol, options.hello())))
       log.info('connected to the operator', { 'server.address': host, 'server.port': port })
       health?.pass()
     })
@@ -171,6 +171,13 @@ export function startSession(options: SessionOptions): Session {
       socket?.terminate()
     },
   }
+}
+
+/** An operator that does not know `hauberk.session.v2` knows nothing of revocations either, and takes no word that it does not know. */
+function helloIn(protocol: string, hello: ReturnType<SessionOptions['hello']>): ReturnType<SessionOptions['hello']> {
+  if (protocol !== 'hauberk.session.v1') return hello
+  const { revocations: _, ...have } = hello.have
+  return { ...hello, have }
 }
 
 function decodeMessage(text: string): Result<OperatorMessage> {

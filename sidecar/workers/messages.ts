@@ -1,5 +1,6 @@
 import type { EndpointsDocument } from '../../contract/endpoints.ts'
 import type { KeysDocument } from '../../contract/keys.ts'
+import type { RevocationsDocument } from '../../contract/revocations.ts'
 import type { WorkloadConfig } from '../../contract/workload-config.ts'
 import type { LogLevel } from '../../runtime/log.ts'
 import type { MetricsSnapshot } from '../../runtime/metrics.ts'
@@ -38,6 +39,7 @@ export type News =
   | { readonly kind: 'identity'; readonly identity: Identity }
   | { readonly kind: 'certificates'; readonly certificates: readonly ServingCertificate[] }
   | { readonly kind: 'keys'; readonly document: KeysDocument }
+  | { readonly kind: 'revocations'; readonly document: RevocationsDocument }
   | { readonly kind: 'endpoints'; readonly document: EndpointsDocument }
   /** `ports`: those that worker 0 has bound, by name. */
   | { readonly kind: 'config'; readonly config: WorkloadConfig; readonly ports: ReadonlyMap<string, BindAddress> }

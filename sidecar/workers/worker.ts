@@ -12,6 +12,7 @@ import { clockSince } from '../../runtime/thread-clock.ts'
 import { compile } from '../compile/compile.ts'
 import type { Pipeline } from '../compile/pipeline.ts'
 import { createIssuerKeys } from '../control/keys.ts'
+import { createRevokedTokens } from '../control/revocations.ts'
 import { createIdentityStore } from '../identity/identity-store.ts'
 import { createDecisionLog } from '../observe/decision-log.ts'
 import { createDecisionRing } from '../observe/decision-ring.ts'
@@ -73,6 +74,7 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
     tell({ kind: 'refresh-keys', issuer })
     return true
   })
+  const revocations = createRevokedTokens(clock)
   const sidecarMetrics = createSidecarMetrics(metrics, {
     // Worker 0 says these of all of them.
     certificateReceivedMs: () => undefined,
@@ -137,6 +139,8 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
         return certificates.replace(news.certificates)
       case 'keys':
         return keys.replace(news.document)
+      case 'revocations':
+        return revocations.replace(news.document)
       case 'keys-checked':
         return keys.checked(news.issuer)
       case 'endpoints':
@@ -150,7 +154,7 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
   }
   const obey = (news: Extract<News, { readonly kind: 'config' }>): void => {
     const deps = {
-      ...{ clock, crypto: openssl, keys, count: sidecarMetrics.count, calls: plane.calls },
+      ...{ clock, crypto: openssl, keys, revocations, count: sidecarMetrics.count, calls: plane.calls },
       ...{ sharedTimes: share.sharedTimes, share: limits.share, quota: limits.quota },
     }
     // What was posted is a copy: parts of it that say the same become the ones that are compiled already.

@@ -3,6 +3,7 @@ import { Worker, type WorkerOptions } from 'node:worker_threads'
 import type { EndpointsDocument } from '../../contract/endpoints.ts'
 import type { KeysDocument } from '../../contract/keys.ts'
 import { MAX_WORKERS } from '../../contract/pod.ts'
+import type { RevocationsDocument } from '../../contract/revocations.ts'
 import type { WorkloadConfig } from '../../contract/workload-config.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { HealthCondition } from '../../runtime/health.ts'
@@ -24,6 +25,7 @@ export interface Newest {
   identity(): Identity
   certificates(): readonly ServingCertificate[]
   keys(): KeysDocument | undefined
+  revocations(): RevocationsDocument | undefined
   endpoints(): EndpointsDocument
   config(): WorkloadConfig | undefined
   /** What worker 0 has bound. */
@@ -138,6 +140,10 @@ export function startWorkers(options: WorkersOptions): Workers {
         const document = newest.keys()
         return document && { kind, document }
       }
+      case 'revocations': {
+        const document = newest.revocations()
+        return document && { kind, document }
+      }
       case 'endpoints':
         return { kind, document: newest.endpoints() }
       case 'config': {
@@ -155,7 +161,7 @@ export function startWorkers(options: WorkersOptions): Workers {
     thread.on('message', (message: FromWorker) => hear(slot, message))
     thread.on('error', (err) => log.error('a worker failed', { err, ...about(slot) }))
     thread.once('exit', () => bury(slot, clock.monotonic() - bornAtMs))
-    for (const kind of ['certificates', 'keys', 'endpoints', 'config'] as const) {
+    for (const kind of ['certificates', 'keys', 'revocations', 'endpoints', 'config'] as const) {
       const news = newsOf(kind)
       if (news !== undefined) slot.post(news)
     }

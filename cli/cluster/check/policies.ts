@@ -50,7 +50,14 @@ export const POLICIES: CheckSection = {
   ],
 }
 
-const OUR_KINDS = ['SecurityPolicy', 'MeshSecurityPolicy', 'TrafficPolicy', 'TokenIssuer', 'GatewayParameters'] as const
+const OUR_KINDS = [
+  'SecurityPolicy',
+  'MeshSecurityPolicy',
+  'TrafficPolicy',
+  'TokenIssuer',
+  'TokenRevocation',
+  'GatewayParameters',
+] as const
 const NONE = 'there are no policies'
 
 function ours({ resources }: ClusterFacts): readonly Conditioned[] {

@@ -176,6 +176,7 @@ export async function soundFacts(): Promise<ClusterFacts> {
       ['MeshSecurityPolicy', seenAs([])],
       ['TrafficPolicy', seenAs([soundResource('TrafficPolicy', 'shop', 'orders')])],
       ['TokenIssuer', seenAs([soundResource('TokenIssuer', undefined, 'corp')])],
+      ['TokenRevocation', seenAs([])],
       ['GatewayParameters', seenAs([])],
       ['GatewayClass', seenAs([{ ...gatewayClass, spec: { controllerName: CONTROLLER_NAME } }])],
       [
