@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { runHauberk } from '../cli/testing/run-hauberk.ts'
 import { askAdmin } from './local/admin.ts'
 import type { LocalWorld } from './local/local-world.ts'
 import { keepStateSecrets } from './local/state-secrets.ts'
@@ -11,8 +12,9 @@ export interface Leak {
 }
 
 /**
- * Everything that a local mesh says about itself: logs, decisions, metrics, status, dumps of config and endpoints, pods,
- * and an explanation of every refusal that it still remembers. Text by where it came from.
+ * Everything that a local mesh says about itself: logs of it and of its apps, decisions, metrics, status, dumps of config,
+ * endpoints and identities, pods, what the commands print that ask it, and an explanation of every refusal that it still
+ * remembers. Text by where it came from.
  */
 export async function outputsOf({ state, decisions }: LocalWorld): Promise<ReadonlyMap<string, string>> {
   const outputs = new Map<string, string>()
@@ -26,7 +28,7 @@ export async function outputsOf({ state, decisions }: LocalWorld): Promise<Reado
   if (statusFile !== undefined) add('status file', await readFile(statusFile, 'utf8'))
   for (const path of ['/status', '/metrics', '/readyz']) add(`operator ${path}`, await askAdmin(admin, path))
   for (const [workload, sidecar] of state.sidecars) {
-    for (const path of ['/config', '/endpoints', '/metrics', '/readyz']) {
+    for (const path of ['/config', '/endpoints', '/identity', '/metrics', '/readyz']) {
       add(`${workload} ${path}`, await askAdmin(sidecar.admin, path))
     }
     const refused = decisions.all(0, (one) => one.workload === workload && one.denial !== undefined)
@@ -35,6 +37,10 @@ export async function outputsOf({ state, decisions }: LocalWorld): Promise<Reado
       const text = await askAdmin(sidecar.admin, path).catch(() => '')
       if (text !== '') add(`${workload} ${path}`, text)
     }
+  }
+  for (const args of [['status', '-o', 'json'], ['status'], ['certs', '-o', 'json']]) {
+    const { stdout, stderr } = await runHauberk([...args, '--state', state.directory], { cwd: state.directory })
+    add(`hauberk ${args.join(' ')}`, stdout + stderr)
   }
   return outputs
 }

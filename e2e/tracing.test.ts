@@ -9,6 +9,7 @@ import { openLocalWorld } from './local/local-world.ts'
 import { followLogs } from './local/log-tail.ts'
 import { readMeshState } from './local/mesh-state.ts'
 import { copyShop } from './local/shop-copy.ts'
+import { findLeaks, outputsOf } from './secrecy.ts'
 import { until } from './world/until.ts'
 import { createVisitor } from './world/visitor.ts'
 
@@ -80,6 +81,16 @@ test('an order is one unbroken trace through the gateway, storefront, orders and
     'payments server POST Service/shop/payments:80',
   ]
   await until('the trace of the order is printed', () => traceWith(wanted), { withinMs: 60_000 })
+  for (const [name, value] of visitor.cookies) {
+    if (name !== 'auth-interaction') world.vault.keep(`cookie ${name}`, value)
+  }
+})
+
+test('T31: no span holds anything secret of the order, nor does anything else that the mesh says', async () => {
+  for (const typed of ['1 Trace Lane', '4242424242424242']) world.vault.keep('what a person typed', typed)
+  const outputs = new Map([...(await outputsOf(world)), ['spans', printed.join('\n')]])
+  assert(world.vault.needles().size > 20)
+  assert.deepEqual(await findLeaks(world, outputs), [])
 })
 
 /** The trace in which each of these spans stands below the one before it. */
