@@ -107,7 +107,7 @@ async function startDatabase(
 }
 
 /** Milliseconds that an app waits for its keystores. In a pod its sidecar would be ready before it; here the two start side by side. */
-const KEYSTORES_MS = 10_000
+const KEYSTORES_MS = 30_000
 const POLL_MS = 40
 
 async function keystoresIn(directory: string, clock: Clock): Promise<void> {
