@@ -95,7 +95,7 @@ export async function startPlane(t: TestContext, given: TestPlaneOptions): Promi
     },
     clock,
     log: silentLog,
-    limits: { ...(given.clock === undefined ? PATIENT : {}), ...given.limits },
+    limits: { ...(clock === systemClock ? PATIENT : {}), ...given.limits },
     ...given.options,
   })
   t.after(() => plane.drain(0))

@@ -1,4 +1,4 @@
-/** Tries until it does not throw, for at most 5 s; then throws what it threw last. */
+/** Tries until it does not throw, for at most 30 s; then throws what it threw last. */
 export async function eventually<T>(attempt: () => Promise<T> | T): Promise<T> {
   const deadline = Date.now() + 30_000
   for (;;) {
