@@ -33,5 +33,5 @@ test('a test file that ends by itself is not held up', async () => {
   const startedAt = performance.now()
   const { failed } = await runTests("import { test } from 'node:test'\ntest('passes', () => {})")
   assert.equal(failed, false)
-  assert.ok(performance.now() - startedAt < 4_000)
+  assert.ok(performance.now() - startedAt < 15_000)
 })
