@@ -53,6 +53,21 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import('./status.ts')).defineStatus,
   },
   {
+    name: 'edges',
+    summary: 'show who calls whom, as whom, and over what',
+    load: async () => (await import('./edges.ts')).defineEdges,
+  },
+  {
+    name: 'top',
+    summary: 'show what goes over which edge right now',
+    load: async () => (await import('./top.ts')).defineTop,
+  },
+  {
+    name: 'tap',
+    summary: 'show decisions as they are made',
+    load: async () => (await import('./tap.ts')).defineTap,
+  },
+  {
     name: 'ca',
     summary: 'show the roots of a mesh that runs, or have one replaced',
     load: async () => (await import('./ca.ts')).defineCa,

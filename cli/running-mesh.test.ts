@@ -46,6 +46,7 @@ async function orders(notAfterMs = Date.now() + 3_600_000) {
         workload: 'shop/orders',
         control: { pipeline: () => pipeline, endpoints: () => ({ contract: 1, version: '', endpoints: {} }) },
         explain: ring.explain,
+        openTap: () => undefined,
         identity: () => known.value,
         serving: () => [],
       }),

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { EdgeCounts, MAX_TOLD_EDGES } from './edges.ts'
 import { EndpointsDocument } from './endpoints.ts'
 import { KeysDocument } from './keys.ts'
 import { RevocationsDocument } from './revocations.ts'
@@ -36,6 +37,8 @@ const wireIssue = v.strictObject({
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(Number.MAX_SAFE_INTEGER))
 
+const lookId = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER))
+
 export const SidecarMessage = v.variant('type', [
   v.strictObject({
     type: v.literal('hello'),
@@ -70,6 +73,14 @@ export const SidecarMessage = v.variant('type', [
       v.maxLength(1_000),
     ),
   }),
+  /** The answer to a `look`. Since 3. */
+  v.strictObject({
+    type: v.literal('seen'),
+    id: lookId,
+    edges: v.pipe(v.array(EdgeCounts), v.maxLength(MAX_TOLD_EDGES)),
+    /** Edges that were left out. */
+    omitted: v.pipe(v.number(), v.integer(), v.minValue(0)),
+  }),
 ])
 export type SidecarMessage = v.InferOutput<typeof SidecarMessage>
 
@@ -80,5 +91,7 @@ export const OperatorMessage = v.variant('type', [
   /** Since 3. */
   v.strictObject({ type: v.literal('revocations'), revocations: RevocationsDocument }),
   v.strictObject({ type: v.literal('keys-checked'), issuer: v.string() }),
+  /** Somebody wants to see what goes on. Sidecars before version 3 are not asked. Since 3. */
+  v.strictObject({ type: v.literal('look'), id: lookId }),
 ])
 export type OperatorMessage = v.InferOutput<typeof OperatorMessage>

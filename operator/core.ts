@@ -16,7 +16,7 @@ import { issuerSources } from './keys/issuer-sources.ts'
 import { connectToMesh } from './keys/mesh-connect.ts'
 import { createOperation, type Operation } from './operation.ts'
 import type { Acknowledgements, AcknowledgementTable } from './push/acknowledgements.ts'
-import { createPush, pushMetrics } from './push/push.ts'
+import { createPush, type Push, pushMetrics } from './push/push.ts'
 import { secretText } from './resources/secret.ts'
 import { type MeshServer, type MeshServerOptions, type PeerSessions, startMeshServer } from './serve/mesh-server.ts'
 import { servingNamesOf } from './serve/serving-names.ts'
@@ -35,6 +35,8 @@ export interface Core {
   readonly operation: Operation
   readonly issuerKeys: IssuerKeysStore
   readonly server: MeshServer
+  /** See {@link Push.look}. */
+  readonly look: Push['look']
   /** The operator's own SPIFFE id. */
   readonly spiffeId: SpiffeId
   /** The operator's certificate and the roots, as they are now. */
@@ -157,6 +159,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     operation,
     issuerKeys,
     server,
+    look: (namespace) => push.look(namespace),
     spiffeId,
     identity: () => identity,
     closeServer: () => server.close(),

@@ -22,6 +22,7 @@ import { firstRoots } from './identity/rotation/root-rotation.ts'
 import { createFileRotationStore } from './identity/rotation/rotation-store.ts'
 import { createSvidAuthenticator } from './identity/svid-caller.ts'
 import { writeTrustAnchors } from './identity/trust-anchors.ts'
+import { edgesRoute } from './live/edges-route.ts'
 import type { OperatorOptions } from './options.ts'
 import { createAcknowledgementTable } from './push/acknowledgements.ts'
 import { createFilesSource } from './sources/files.ts'
@@ -130,7 +131,10 @@ export async function runOperator(options: OperatorOptions, release: string, sig
     token: (await readFile(options.admin.tokenFile, 'utf8')).trim(),
     metrics,
     health,
-    routes: [{ method: 'GET', path: '/status', handle: () => ({ body: JSON.stringify(report()) }) }],
+    routes: [
+      { method: 'GET', path: '/status', handle: () => ({ body: JSON.stringify(report()) }) },
+      edgesRoute((namespace) => core.look(namespace)),
+    ],
     log,
   })
   log.info('started', {

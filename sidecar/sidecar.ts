@@ -37,10 +37,12 @@ import type { KeystorePlace } from './keystores/keystores.ts'
 import { createDecisionLog } from './observe/decision-log.ts'
 import { createDecisionRing } from './observe/decision-ring.ts'
 import { createDryRunReport } from './observe/dry-run-report.ts'
+import { createEdges, together, toldEdges } from './observe/edges.ts'
 import { createObserver } from './observe/observer.ts'
 import { createOffenders } from './observe/offenders.ts'
 import { createSidecarMetrics } from './observe/sidecar-metrics.ts'
 import { createSpanExporter, LAST_SPANS_MS } from './observe/spans/span-exporter.ts'
+import { createTaps } from './observe/taps.ts'
 import { createUpstreamMetrics } from './observe/upstream-metrics.ts'
 import { type Capture, createDataPlane, type DataPlane } from './serve/data-plane.ts'
 import { maxConnectionsByDescriptors } from './serve/descriptor-limit.ts'
@@ -193,6 +195,8 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
   }
   const ring = createDecisionRing()
   const offenders = createOffenders({ metrics, clock })
+  const edges = createEdges()
+  const taps = createTaps({ workload: options.workload, clock, onChange: () => workers?.tell('taps') })
   const spans = createSpanExporter({
     calls: callsOf(() => dataPlane),
     config: () => control.pipeline()?.config,
@@ -280,6 +284,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       workload: options.workload,
       identity: () => identity?.current(),
       serving: servingNow,
+      openTap: taps.open,
       limitStoreAnswers: limits.storeAnswers,
     }),
     log,
@@ -363,7 +368,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       endpoints: control.endpoints,
       identity: store,
       certificates: serving,
-      observer: createObserver({ metrics: sidecarMetrics, decisions, dryRuns, ring, offenders, spans }),
+      observer: createObserver({ metrics: sidecarMetrics, decisions, dryRuns, ring, offenders, edges, spans, taps }),
       beforeClose: () => spans.close(LAST_SPANS_MS),
       upstreamEvents: createUpstreamMetrics(metrics, () => dataPlane?.ejected() ?? new Map()),
       clock,
@@ -391,10 +396,11 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
           endpoints: control.endpoints,
           config: () => control.pipeline()?.config,
           ports: ports.entries,
+          taps: taps.opened,
         },
         refreshKeys: (issuer) => keys.refresh(issuer),
         health: health.condition('workers', 'ready'),
-        ...{ decisions, dryRuns, metrics, clock, random, log },
+        ...{ decisions, dryRuns, taps, metrics, clock, random, log },
       })
     }
     const restored = control.pipeline()
@@ -422,6 +428,11 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
   const inForce = async (others: Workers): Promise<void> => {
     await applied
     await others.obeyed().catch(() => undefined)
+  }
+
+  const look = async (id: number): Promise<void> => {
+    const counted = [edges.counted(dataPlane?.openTunnels() ?? []), ...((await workers?.edges()) ?? [])]
+    session?.send({ type: 'seen', id, ...toldEdges(together(counted), control.pipeline()?.config) })
   }
 
   const connectToOperator = (store: IdentityStore): Session =>
@@ -462,6 +473,9 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
             }
             return
           }
+          case 'look':
+            void look(message.id)
+            return
           case 'keys-checked':
             keys.checked(message.issuer)
         }

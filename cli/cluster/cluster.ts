@@ -4,7 +4,7 @@ import { type ClientConfig, type KubernetesClient, openClient } from '../../oper
 import { KubernetesError } from '../../operator/kubernetes/errors.ts'
 import { CommandError, EXIT } from '../exit-code.ts'
 import { release } from '../release.ts'
-import { createExec, type Exec } from './exec.ts'
+import { createExec, createExecLines, type Exec, type ExecLines } from './exec.ts'
 import type { ClusterFlags } from './flags.ts'
 
 /** A cluster, as whoever runs the command may use it. */
@@ -17,6 +17,7 @@ export interface Cluster {
   readonly namespace: string | undefined
   readonly client: KubernetesClient
   readonly exec: Exec
+  readonly execLines: ExecLines
   close(): void
 }
 
@@ -43,6 +44,7 @@ export async function findCluster(flags: ClusterFlags): Promise<Cluster | undefi
       namespace: flags.allNamespaces === true ? undefined : (flags.namespace ?? client.namespace ?? 'default'),
       client,
       exec: createExec(config),
+      execLines: createExecLines(config),
       close: () => client.close(),
     }
   } catch (cause) {

@@ -1,4 +1,5 @@
-import { Writable } from 'node:stream'
+import { PassThrough, Writable } from 'node:stream'
+import { StringDecoder } from 'node:string_decoder'
 import type { KubeConfig, V1Status } from '@kubernetes/client-node'
 
 /** A container of a pod. */
@@ -53,6 +54,75 @@ export function createExec(config: KubeConfig): Exec {
       else next()
     }
   }
+}
+
+/**
+ * Runs a program in a container for as long as `signal` allows, and gives each line that it prints. Its input is open until then, and
+ * its end is the program's sign to end. Resolves once it has ended, or was let go; rejects with an {@link ExecError} where it fails.
+ */
+export type ExecLines = (
+  target: ContainerName,
+  command: readonly string[],
+  onLine: (line: string) => void,
+  signal: AbortSignal,
+) => Promise<void>
+
+/** Programs that print lines, by `pods/exec` of the API server. */
+export function createExecLines(config: KubeConfig): ExecLines {
+  return async ({ namespace, pod, container }, command, onLine, signal) => {
+    const { Exec } = await import('@kubernetes/client-node')
+    const where = `${container} of ${namespace}/${pod}`
+    const status = Promise.withResolvers<V1Status | undefined>()
+    const letGo = () => status.resolve(undefined)
+    signal.addEventListener('abort', letGo, { once: true })
+    const stdin = new PassThrough()
+    const stdout = createLineSink(onLine)
+    const stderr = createSink()
+    try {
+      const opening = new Exec(config).exec(
+        namespace,
+        pod,
+        container,
+        [...command],
+        stdout,
+        stderr.stream,
+        stdin,
+        false,
+        (said) => status.resolve(said),
+      )
+      const connection = await opening
+      connection.on('error', (cause) => status.reject(new ExecError(`the connection to ${where} broke`, { cause })))
+      connection.on('close', () => status.reject(new ExecError(`the connection to ${where} ended`)))
+      const ended = await status.promise
+      stdin.end()
+      connection.close()
+      if (ended === undefined) return
+      const exitCode = exitCodeOf(ended, where)
+      if (exitCode !== 0) throw new ExecError(stderr.text().trim() || `exit code ${exitCode}`)
+    } catch (cause) {
+      if (cause instanceof ExecError) throw cause
+      throw new ExecError(refusalOf(cause, where), { cause })
+    } finally {
+      signal.removeEventListener('abort', letGo)
+      stdin.destroy()
+    }
+  }
+}
+
+/** Characters of one line at most. */
+const MAX_LINE = 262_144
+
+function createLineSink(onLine: (line: string) => void): Writable {
+  const decoder = new StringDecoder('utf8')
+  let rest = ''
+  return new Writable({
+    write(chunk: Buffer, _, done) {
+      const lines = (rest + decoder.write(chunk)).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) onLine(line)
+      done(rest.length > MAX_LINE ? new ExecError('it says too much') : null)
+    },
+  })
 }
 
 async function execOnce(

@@ -27,10 +27,13 @@ export async function runningMesh(
   {
     proxies,
     status,
+    operatorRoutes = [],
     files = [],
   }: {
     readonly proxies: readonly TestProxy[] /** Undefined: the operator has ended. */
     readonly status: StatusReport | undefined
+    /** What the operator answers besides. */
+    readonly operatorRoutes?: readonly AdminRoute[]
     readonly files?: readonly string[]
   },
 ): Promise<string> {
@@ -55,7 +58,10 @@ export async function runningMesh(
   const operator =
     status === undefined
       ? { url: 'http://127.0.0.1:9', tokenFile }
-      : await serve([{ method: 'GET', path: '/status', handle: () => ({ body: JSON.stringify(status) }) }])
+      : await serve([
+          { method: 'GET', path: '/status', handle: () => ({ body: JSON.stringify(status) }) },
+          ...operatorRoutes,
+        ])
   const mesh: MeshFile = {
     process: markOf(process.pid),
     files,

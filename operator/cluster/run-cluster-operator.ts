@@ -18,6 +18,7 @@ import type { InjectorSettings } from '../inject/context.ts'
 import { defaultSettings } from '../inject/default-settings.ts'
 import { type KubernetesClient, openClient } from '../kubernetes/client.ts'
 import { createEvents } from '../kubernetes/events.ts'
+import { edgesRoute } from '../live/edges-route.ts'
 import { REPLICA_PATH } from '../replicas/messages.ts'
 import { type MetricsServer, startMetricsServer } from '../serve/metrics-server.ts'
 import { startProbeServer } from '../serve/probe-server.ts'
@@ -278,7 +279,10 @@ async function run(
     token: adminToken,
     metrics,
     health,
-    routes: [{ method: 'GET', path: '/status', handle: () => ({ body: JSON.stringify(report()) }) }],
+    routes: [
+      { method: 'GET', path: '/status', handle: () => ({ body: JSON.stringify(report()) }) },
+      edgesRoute((namespace) => core.look(namespace)),
+    ],
     log,
   })
   log.info('started', {

@@ -147,6 +147,49 @@ async function startWorld(
   return { push, acknowledgements, refreshed, dryRuns, world, connect, open, behind }
 }
 
+test('a sidecar that is connected tells what goes over its edges when somebody looks, and is believed of itself only', async (t) => {
+  const { push, connect } = await startWorld(t, 100, { clock: createManualClock(Date.now()) })
+  const sidecar = await connect(ORDERS)
+  await sidecar.next('config')
+  const looked = push.look('shop')
+  const look = await sidecar.next('look')
+  assert.ok(look.type === 'look')
+  const edge = { direction: 'inbound', security: 'mtls', denied: 1, failed: 0, connections: 0, open: 0 } as const
+  const peer = 'spiffe://mesh/ns/shop/sa/storefront'
+  // Of a look that nobody waits for, and of this one.
+  sidecar.say({ type: 'seen', id: look.id + 1, edges: [], omitted: 9 })
+  sidecar.say({ type: 'seen', id: look.id, edges: [{ ...edge, peer, requests: 3, latencies: [[8, 3]] }], omitted: 0 })
+  const report = await looked
+  assert.deepEqual(report, {
+    edges: [
+      {
+        from: { name: 'shop/storefront', identity: peer },
+        to: { name: 'shop/orders', identity: ORDERS },
+        ...{ security: 'mtls', requests: 3, denied: 1, failed: 0, connections: 0, open: 0 },
+        ...{ latencies: [[8, 3]], p50Ms: 0.4, p99Ms: 0.4 },
+      },
+    ],
+    ...{ omitted: 0, told: 1, silent: 0, unable: 0, notAsked: 0 },
+  })
+  assert.equal((await push.look('other'))?.told, 0)
+})
+
+test('F20: sidecars that speak an older contract are not asked what goes over their edges, and whoever leaves is not waited for', async (t) => {
+  const { push, connect } = await startWorld(t, 100, { clock: createManualClock(Date.now()) })
+  const older = await connect(ORDERS, {}, 'shop/orders', 2)
+  await older.next('config')
+  const sidecar = await connect(ORDERS)
+  await sidecar.next('config')
+  const looked = push.look()
+  await sidecar.next('look')
+  sidecar.socket.terminate()
+  assert.deepEqual(await looked, { edges: [], omitted: 0, told: 0, silent: 1, unable: 1, notAsked: 0 })
+  assert.deepEqual(
+    older.inbox.filter(({ type }) => type === 'look'),
+    [],
+  )
+})
+
 async function until(condition: () => boolean, withinMs = 30_000): Promise<void> {
   const deadline = Date.now() + withinMs
   while (!condition()) {

@@ -10,6 +10,9 @@ import { issue } from '../../model/result.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Counter, Gauge, Metrics } from '../../runtime/metrics.ts'
+import { createLooks, type Looked } from '../live/looks.ts'
+import type { EdgesReport } from '../live/mesh-edges.ts'
+import { SYSTEM_NAMESPACE } from '../translate/gateways.ts'
 import type { AcknowledgementTable } from './acknowledgements.ts'
 import { changeOf, type DesiredDocuments, messageOf, SEND_ORDER } from './desired.ts'
 
@@ -30,6 +33,11 @@ export interface Push {
   ): void
   /** The desired state changed for these workloads, or for all: whoever holds something older is sent the newest. */
   update(workloads?: ReadonlySet<string>): void
+  /**
+   * Asks the sidecars that are connected here what goes over their edges: those of a namespace, the gateways of our own among them, or all.
+   * Undefined: too many look already.
+   */
+  look(namespace?: string): Promise<EdgesReport | undefined>
   /** Ends every session with 1001 (going away). */
   close(): void
 }
@@ -140,6 +148,7 @@ export function createPush(options: PushOptions): Push {
     maxPayload: Math.min(MAX_MESSAGE_BYTES, MAX_SIDECAR_MESSAGE_BYTES),
     handleProtocols: (offered) => SESSION_PROTOCOLS.find((protocol) => offered.has(protocol)) ?? false,
   })
+  const looks = createLooks<Sidecar>(clock)
   let sessions = 0
   let cancelPing = () => {}
 
@@ -328,6 +337,9 @@ export function createPush(options: PushOptions): Push {
       case 'dry-run':
         options.onDryRun(workload, sidecar.key, message.counts)
         return
+      case 'seen':
+        looks.answer(sidecar, message.id, message.edges, message.omitted)
+        return
     }
   }
 
@@ -379,6 +391,7 @@ export function createPush(options: PushOptions): Push {
       cancelExpiry()
       cancelHello()
       sidecars.delete(key)
+      looks.gone(sidecar)
       if (sidecar.workload !== undefined) {
         const peers = byWorkload.get(sidecar.workload)
         peers?.delete(sidecar)
@@ -401,6 +414,22 @@ export function createPush(options: PushOptions): Push {
       if (workloads === undefined) for (const sidecar of sidecars.values()) sendNewest(sidecar)
       else for (const workload of workloads) byWorkload.get(workload)?.forEach(sendNewest)
     },
+    look(namespace) {
+      const asked = new Map<Sidecar, Looked>()
+      for (const sidecar of sidecars.values()) {
+        const { workload, peer, contract, socket } = sidecar
+        if (workload === undefined || !concerns(workload, namespace)) continue
+        asked.set(sidecar, {
+          teller: { workload, spiffeId: peer },
+          contract,
+          ask(id) {
+            // Who does not read is asked nothing more, and is silent.
+            if (socket.bufferedAmount <= MAX_UNREAD_BYTES) socket.send(JSON.stringify({ type: 'look', id }))
+          },
+        })
+      }
+      return looks.edges(asked)
+    },
     close() {
       cancelPing()
       for (const { socket } of sidecars.values()) {
@@ -410,4 +439,10 @@ export function createPush(options: PushOptions): Push {
       server.close()
     },
   }
+}
+
+/** A Gateway's workload has its namespace in its name. */
+function concerns(workload: string, namespace: string | undefined): boolean {
+  if (namespace === undefined || workload.startsWith(`${namespace}/`)) return true
+  return workload.startsWith(`${SYSTEM_NAMESPACE}/gateway-${namespace}-`)
 }

@@ -38,13 +38,12 @@ async function newWorld(t: TestContext, listen: { readonly maxConnectionsOfAddre
   const authority = await openAuthority({ store: memoryStore(), trustDomain, clock, log: silentLog })
   const accepted: (string | undefined)[] = []
   const open: Duplex[] = []
-  const sessions: Push & PeerSessions = {
+  const sessions: Pick<Push, 'accept' | 'close'> & PeerSessions = {
     accept(_request, socket: Duplex, _head, _peer, _notAfterMs, root) {
       accepted.push(root)
       open.push(socket)
       socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
     },
-    update() {},
     close() {
       for (const socket of open) socket.destroy()
     },

@@ -54,7 +54,7 @@ export interface MeshServerOptions {
   /** Says which root vouches for a peer, and when others count. */
   readonly authority: Pick<Authority, 'rootOf' | 'trustBundle' | 'onChange'>
   readonly certificates: CertificateHandler
-  readonly push: Push
+  readonly push: Pick<Push, 'accept' | 'close'>
   /** By path. */
   readonly peers?: ReadonlyMap<string, PeerSessions>
   readonly clock: Clock

@@ -30,6 +30,7 @@ test('nothing is told before there is anything to tell', async () => {
     workload: 'shop/orders',
     control: { pipeline: () => undefined, endpoints: () => ENDPOINTS },
     explain: createDecisionRing().explain,
+    openTap: () => undefined,
     identity: () => undefined,
     serving: () => [],
   })
@@ -75,6 +76,7 @@ test('T31: whoever has the admin token sees certificates and configuration, and 
     workload: config.workload,
     control: { pipeline: () => compiled.value, endpoints: () => ENDPOINTS },
     explain: createDecisionRing().explain,
+    openTap: () => undefined,
     identity: () => identity,
     serving: () => serving,
   })
@@ -96,7 +98,12 @@ test('T31: whoever has the admin token sees certificates and configuration, and 
     [undefined, undefined],
   ] as const) {
     const withStore = adminRoutes({
-      ...{ workload: config.workload, explain: createDecisionRing().explain, serving: () => [] },
+      ...{
+        workload: config.workload,
+        explain: createDecisionRing().explain,
+        serving: () => [],
+        openTap: () => undefined,
+      },
       ...{ control: { pipeline: () => compiled.value, endpoints: () => ENDPOINTS }, identity: () => identity },
       limitStoreAnswers: () => answers,
     })

@@ -4,6 +4,7 @@ import type { Control } from '../control/control.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { ServingCertificate } from '../identity/serving-certificate.ts'
 import type { ExplainedDecision } from '../observe/decision-ring.ts'
+import { readTapFilter, type Taps } from '../observe/taps.ts'
 
 /** What a sidecar tells whoever holds its admin token. */
 export function adminRoutes(options: {
@@ -14,6 +15,8 @@ export function adminRoutes(options: {
   readonly identity: () => Identity | undefined
   /** What a gateway shows for its hostnames, where the mesh's own CA issued it. */
   readonly serving: () => readonly Pick<ServingCertificate, 'hostname' | 'chain'>[]
+  /** Undefined: as many are open already. */
+  readonly openTap: Taps['open']
   /** Whether the store of shared limits answers; undefined: there is none. */
   readonly limitStoreAnswers?: () => boolean | undefined
 }): readonly AdminRoute[] {
@@ -38,6 +41,17 @@ export function adminRoutes(options: {
           return { status: 404, body: JSON.stringify({ error: 'no such decision, or it is too long ago' }) }
         }
         return { body: JSON.stringify({ workload, ...explained }) }
+      },
+    },
+    {
+      method: 'GET',
+      path: '/tap',
+      handle({ query, signal }) {
+        const filter = readTapFilter(query)
+        if (filter === undefined) return { status: 400, body: JSON.stringify({ error: 'no filter that is known' }) }
+        const lines = options.openTap(filter, signal)
+        if (lines === undefined) return { status: 429, body: JSON.stringify({ error: 'too many taps are open' }) }
+        return { contentType: 'application/x-ndjson', body: lines }
       },
     },
     {

@@ -4,7 +4,7 @@ import type { LogSink } from '../../runtime/log-sink.ts'
 import type { ConnectionRecord, Refusal, RequestRecord } from '../serve/observation.ts'
 import { isAuthentication } from './offence.ts'
 import { OnceASecond } from './once-a-second.ts'
-import { createPseudonyms } from './pseudonym.ts'
+import { createPseudonyms, type Pseudonyms } from './pseudonym.ts'
 
 /**
  * Which decisions are written: every one, refusals and would-be refusals only, or none.
@@ -70,82 +70,92 @@ export function createDecisionLog({ level, workload, sink, clock, tellThinned }:
   return {
     request(record) {
       if (!wanted(record.refusal, record.wouldDeny)) return
-      write('request', record, () => ({
-        '@timestamp': new Date(record.timeMs).toISOString(),
-        'log.level': record.refusal === undefined ? 'info' : 'warn',
-        message: 'request',
-        'ecs.version': ECS_VERSION,
-        'event.dataset': DECISION_DATASET,
-        'event.kind': 'event',
-        'event.category': ['web', ...(isAuthentication(record.refusal?.filter) ? ['authentication'] : [])],
-        'event.action': record.refusal?.denial ?? `request-${record.outcome}`,
-        'event.type': [record.refusal === undefined ? 'allowed' : 'denied'],
-        'event.outcome': record.outcome === 'allowed' || record.outcome === 'answered' ? 'success' : 'failure',
-        'event.duration': Math.round(record.durationMs * 1_000_000),
-        'event.id': record.decisionId,
-        'http.request.id': record.requestId,
-        ...(record.trace !== undefined && { 'trace.id': record.trace.traceId, 'span.id': record.trace.spanId }),
-        'http.request.method': record.method,
-        'http.request.body.bytes': record.bytesIn,
-        'http.response.status_code': record.status,
-        'http.response.body.bytes': record.bytesOut,
-        'url.domain': record.host,
-        'url.path': record.path,
-        'source.ip': record.clientIp,
-        ...sourceOf(record.spiffeId),
-        ...(record.subject !== undefined && {
-          ...{ 'user.id': record.subject, 'user.name': record.subject, 'user.hash': pseudonyms.of(record.subject) },
-        }),
-        ...ruleOf(record.refusal, record.rule),
-        'service.target.name': record.upstream,
-        'hauberk.workload': workload,
-        'hauberk.direction': record.direction,
-        'hauberk.listener': record.listener,
-        'hauberk.route': record.route,
-        'hauberk.outcome': record.outcome,
-        ...(record.endpoint !== undefined && { 'hauberk.endpoint': record.endpoint }),
-        ...(record.issuer !== undefined && { 'hauberk.issuer': record.issuer }),
-        ...(record.client !== undefined && { 'hauberk.client': record.client }),
-        ...(record.retried && { 'hauberk.retried': true }),
-        ...dryRunOf(record.wouldDeny),
-      }))
+      write('request', record, () => requestLine(record, workload, pseudonyms))
     },
     connection(record) {
       if (!wanted(record.refusal, record.wouldDeny)) return
-      write('connection', record, () => ({
-        '@timestamp': new Date(record.timeMs).toISOString(),
-        'log.level': record.refusal === undefined ? 'info' : 'warn',
-        message: 'connection',
-        'ecs.version': ECS_VERSION,
-        'event.dataset': DECISION_DATASET,
-        'event.kind': 'event',
-        'event.category': ['network'],
-        'event.action': record.refusal?.denial ?? `connection-${record.outcome}`,
-        'event.type': ['connection', record.refusal === undefined ? 'allowed' : 'denied'],
-        'event.outcome': record.outcome === 'allowed' ? 'success' : 'failure',
-        'event.duration': Math.round(record.durationMs * 1_000_000),
-        'event.id': record.decisionId,
-        'source.ip': record.clientIp,
-        'source.bytes': record.bytesIn,
-        'destination.bytes': record.bytesOut,
-        ...sourceOf(record.spiffeId),
-        ...ruleOf(record.refusal, record.rule),
-        'service.target.name': record.upstream,
-        'hauberk.workload': workload,
-        'hauberk.direction': record.direction,
-        'hauberk.listener': record.listener,
-        'hauberk.outcome': record.outcome,
-        ...(record.endpoint !== undefined && { 'hauberk.endpoint': record.endpoint }),
-        ...(record.database !== undefined && {
-          'hauberk.database.user': record.database.user,
-          'hauberk.database.name': record.database.database,
-        }),
-        ...(record.plaintext && { 'hauberk.plaintext': true }),
-        ...dryRunOf(record.wouldDeny),
-      }))
+      write('connection', record, () => connectionLine(record, workload))
     },
     thinned: ({ reason, line, standsFor }) => thinned.add(reason, () => line, standsFor),
     flush: () => thinned.flush(),
+  }
+}
+
+/** A request as a line says it. */
+export function requestLine(record: RequestRecord, workload: string, pseudonyms: Pseudonyms): Line {
+  return {
+    '@timestamp': new Date(record.timeMs).toISOString(),
+    'log.level': record.refusal === undefined ? 'info' : 'warn',
+    message: 'request',
+    'ecs.version': ECS_VERSION,
+    'event.dataset': DECISION_DATASET,
+    'event.kind': 'event',
+    'event.category': ['web', ...(isAuthentication(record.refusal?.filter) ? ['authentication'] : [])],
+    'event.action': record.refusal?.denial ?? `request-${record.outcome}`,
+    'event.type': [record.refusal === undefined ? 'allowed' : 'denied'],
+    'event.outcome': record.outcome === 'allowed' || record.outcome === 'answered' ? 'success' : 'failure',
+    'event.duration': Math.round(record.durationMs * 1_000_000),
+    'event.id': record.decisionId,
+    'http.request.id': record.requestId,
+    ...(record.trace !== undefined && { 'trace.id': record.trace.traceId, 'span.id': record.trace.spanId }),
+    'http.request.method': record.method,
+    'http.request.body.bytes': record.bytesIn,
+    'http.response.status_code': record.status,
+    'http.response.body.bytes': record.bytesOut,
+    'url.domain': record.host,
+    'url.path': record.path,
+    'source.ip': record.clientIp,
+    ...sourceOf(record.spiffeId),
+    ...(record.subject !== undefined && {
+      ...{ 'user.id': record.subject, 'user.name': record.subject, 'user.hash': pseudonyms.of(record.subject) },
+    }),
+    ...ruleOf(record.refusal, record.rule),
+    'service.target.name': record.upstream,
+    'hauberk.workload': workload,
+    'hauberk.direction': record.direction,
+    'hauberk.listener': record.listener,
+    'hauberk.route': record.route,
+    'hauberk.outcome': record.outcome,
+    ...(record.endpoint !== undefined && { 'hauberk.endpoint': record.endpoint }),
+    ...(record.issuer !== undefined && { 'hauberk.issuer': record.issuer }),
+    ...(record.client !== undefined && { 'hauberk.client': record.client }),
+    ...(record.retried && { 'hauberk.retried': true }),
+    ...dryRunOf(record.wouldDeny),
+  }
+}
+
+/** A connection as a line says it. */
+export function connectionLine(record: ConnectionRecord, workload: string): Line {
+  return {
+    '@timestamp': new Date(record.timeMs).toISOString(),
+    'log.level': record.refusal === undefined ? 'info' : 'warn',
+    message: 'connection',
+    'ecs.version': ECS_VERSION,
+    'event.dataset': DECISION_DATASET,
+    'event.kind': 'event',
+    'event.category': ['network'],
+    'event.action': record.refusal?.denial ?? `connection-${record.outcome}`,
+    'event.type': ['connection', record.refusal === undefined ? 'allowed' : 'denied'],
+    'event.outcome': record.outcome === 'allowed' ? 'success' : 'failure',
+    'event.duration': Math.round(record.durationMs * 1_000_000),
+    'event.id': record.decisionId,
+    'source.ip': record.clientIp,
+    'source.bytes': record.bytesIn,
+    'destination.bytes': record.bytesOut,
+    ...sourceOf(record.spiffeId),
+    ...ruleOf(record.refusal, record.rule),
+    'service.target.name': record.upstream,
+    'hauberk.workload': workload,
+    'hauberk.direction': record.direction,
+    'hauberk.listener': record.listener,
+    'hauberk.outcome': record.outcome,
+    ...(record.endpoint !== undefined && { 'hauberk.endpoint': record.endpoint }),
+    ...(record.database !== undefined && {
+      'hauberk.database.user': record.database.user,
+      'hauberk.database.name': record.database.database,
+    }),
+    ...(record.plaintext && { 'hauberk.plaintext': true }),
+    ...dryRunOf(record.wouldDeny),
   }
 }
 

@@ -12,7 +12,12 @@ export function pseudonymOf(subject: string): string {
 }
 
 /** {@link pseudonymOf} for the request path, where the same users come again. */
-export function createPseudonyms(): { readonly size: number; of(subject: string): string } {
+export interface Pseudonyms {
+  readonly size: number
+  of(subject: string): string
+}
+
+export function createPseudonyms(): Pseudonyms {
   const known = new Map<string, string>()
   return {
     get size() {

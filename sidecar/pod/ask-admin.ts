@@ -23,6 +23,15 @@ export async function askAdmin(path: string, { ports, paths }: Pick<PodOptions, 
     call.once('error', (cause) => reject(new Error('the sidecar does not answer on its admin port', { cause })))
     call.once('response', (response) => {
       const isGood = response.statusCode === 200
+      if (isGood && path.startsWith('/tap')) {
+        // It has no end of its own. Whoever reads it says by closing our input that nobody does any more.
+        const end = () => {
+          call.destroy()
+          resolve(0)
+        }
+        process.stdin.resume().once('end', end).once('error', end)
+        process.stdout.once('error', end)
+      }
       response.pipe(isGood ? process.stdout : process.stderr, { end: false })
       response.once('error', reject)
       response.once('end', () => resolve(isGood ? 0 : 1))

@@ -29,6 +29,7 @@ import type { BindAddress, Placement } from './placement.ts'
 import type { Port } from './port.ts'
 import type { Sharing } from './sharing.ts'
 import { createStreamPort } from './stream-port.ts'
+import type { TunnelAbout } from './tunnel.ts'
 
 /** What the data plane is handed. Nothing is served before `pipeline()` returns one. */
 export interface DataPlaneOptions {
@@ -101,6 +102,8 @@ export interface DataPlane {
   drain(deadlineMs: number): Promise<void>
   listeners(): readonly BoundListener[]
   stats(): DataPlaneStats
+  /** The connections that pass bytes now. */
+  openTunnels(): Iterable<TunnelAbout>
   /** How many endpoints of each upstream are put aside now. */
   ejected(): ReadonlyMap<string, number>
 }
@@ -320,6 +323,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       upstreamConnections: counts.open,
       upstreamIdle: counts.idle,
     }),
+    openTunnels: () => engine.tunnels.about(),
     ejected: () => upstreams.ejected(),
   }
 }

@@ -1,6 +1,6 @@
 import type { Pipeline } from '../compile/pipeline.ts'
 import type { Refusal } from './observation.ts'
-import type { Tunnel } from './tunnel.ts'
+import type { Tunnel, TunnelAbout } from './tunnel.ts'
 
 /** Who let a tunnel in, and who would now. */
 export interface Judged {
@@ -23,6 +23,10 @@ export class OpenTunnels {
 
   get size(): number {
     return this.#open.size
+  }
+
+  *about(): Iterable<TunnelAbout> {
+    for (const { about } of this.#open.keys()) yield about
   }
 
   add(tunnel: Tunnel, judged: Judged): void {

@@ -25,7 +25,7 @@ export class Tunnel {
   readonly #engine: Engine
   readonly #client: ByteStream
   readonly #upstream: ByteStream
-  readonly #about: TunnelAbout
+  readonly about: TunnelAbout
   #wouldDeny: ConnectionRecord['wouldDeny']
   readonly #timeMs: number
   readonly #startMs: number
@@ -45,7 +45,7 @@ export class Tunnel {
     this.#engine = engine
     this.#client = client
     this.#upstream = upstream
-    this.#about = about
+    this.about = about
     this.#refusal = about.refusal
     this.#wouldDeny = about.wouldDeny
     this.#timeMs = engine.clock.now()
@@ -143,7 +143,7 @@ export class Tunnel {
     this.#upstream.user = undefined
     this.#upstream.destroy()
     observer.connection({
-      ...this.#about,
+      ...this.about,
       timeMs: this.#timeMs,
       durationMs: clock.monotonic() - this.#startMs,
       outcome: this.#refusal !== undefined ? 'denied' : this.#error !== undefined ? 'failed' : 'allowed',

@@ -9,6 +9,8 @@ import type { ServingCertificate } from '../identity/serving-certificate.ts'
 import type { DecisionLogLevel, ThinnedRefusals } from '../observe/decision-log.ts'
 import type { ExplainedDecision } from '../observe/decision-ring.ts'
 import type { DryRunCount } from '../observe/dry-run-report.ts'
+import type { CountedEdge } from '../observe/edges.ts'
+import type { OpenTap, Tapped } from '../observe/taps.ts'
 import type { PodOptions } from '../pod/options.ts'
 import type { BindAddress, Placement } from '../serve/placement.ts'
 import type { SharedMemory } from './shared-memory.ts'
@@ -45,6 +47,8 @@ export type News =
   | { readonly kind: 'config'; readonly config: WorkloadConfig; readonly ports: ReadonlyMap<string, BindAddress> }
   /** The operator has looked at the issuer's keys. */
   | { readonly kind: 'keys-checked'; readonly issuer: string }
+  /** All that are open. */
+  | { readonly kind: 'taps'; readonly taps: readonly OpenTap[] }
   | { readonly kind: 'retire' }
 
 /** Questions, with what is answered to each. */
@@ -53,6 +57,7 @@ export interface Answers {
   readonly obeyed: undefined
   readonly metrics: MetricsSnapshot
   readonly decision: ExplainedDecision | undefined
+  readonly edges: readonly CountedEdge[]
   /** That all it served has ended. */
   readonly drained: undefined
 }
@@ -60,6 +65,7 @@ export interface Answers {
 export type Question =
   | { readonly what: 'obeyed' }
   | { readonly what: 'metrics' }
+  | { readonly what: 'edges' }
   | { readonly what: 'decision'; readonly decisionId: string }
   | { readonly what: 'drained'; readonly deadlineMs: number }
 
@@ -73,5 +79,6 @@ export type FromWorker =
   | { readonly kind: 'refresh-keys'; readonly issuer: string }
   | { readonly kind: 'refusals'; readonly refusals: ThinnedRefusals }
   | { readonly kind: 'dry-run'; readonly counts: readonly DryRunCount[] }
+  | { readonly kind: 'tapped'; readonly tapped: Tapped }
   /** An exception that nobody has caught, and what it had counted. Nothing follows. */
   | { readonly kind: 'dying'; readonly error: Error; readonly metrics: MetricsSnapshot }

@@ -17,10 +17,12 @@ import { createIdentityStore } from '../identity/identity-store.ts'
 import { createDecisionLog } from '../observe/decision-log.ts'
 import { createDecisionRing } from '../observe/decision-ring.ts'
 import { createDryRunReport } from '../observe/dry-run-report.ts'
+import { createEdges } from '../observe/edges.ts'
 import { createObserver } from '../observe/observer.ts'
 import { createOffenders } from '../observe/offenders.ts'
 import { createSidecarMetrics } from '../observe/sidecar-metrics.ts'
 import { createSpanExporter, LAST_SPANS_MS } from '../observe/spans/span-exporter.ts'
+import { createTaps } from '../observe/taps.ts'
 import { createUpstreamMetrics } from '../observe/upstream-metrics.ts'
 import { createDataPlane } from '../serve/data-plane.ts'
 import { createMemoryWatch } from '../serve/memory-watch.ts'
@@ -89,6 +91,8 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
   })
   const ring = createDecisionRing()
   const offenders = createOffenders({ metrics, clock })
+  const edges = createEdges()
+  const taps = createTaps({ workload, clock, tell: (tapped) => tell({ kind: 'tapped', tapped }) })
   const spans = createSpanExporter({
     calls: callsOf(() => plane),
     config: () => pipeline?.config,
@@ -117,7 +121,7 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
     endpoints: () => endpoints,
     identity,
     certificates,
-    observer: createObserver({ metrics: sidecarMetrics, decisions, dryRuns, ring, offenders, spans }),
+    observer: createObserver({ metrics: sidecarMetrics, decisions, dryRuns, ring, offenders, edges, spans, taps }),
     beforeClose: () => spans.close(LAST_SPANS_MS),
     upstreamEvents: createUpstreamMetrics(metrics, () => plane.ejected()),
     clock,
@@ -148,6 +152,8 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
         return limits.review()
       case 'config':
         return obey(news)
+      case 'taps':
+        return taps.follow(news.taps)
       case 'retire':
         return plane.retire()
     }
@@ -177,6 +183,8 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
         return metrics.snapshot()
       case 'decision':
         return ring.explain(question.decisionId)
+      case 'edges':
+        return edges.counted(plane.openTunnels())
       case 'drained':
         await plane.drain(question.deadlineMs)
         dryRuns.flush()

@@ -14,6 +14,8 @@ import type { ServingCertificate } from '../identity/serving-certificate.ts'
 import type { DecisionLog } from '../observe/decision-log.ts'
 import type { ExplainedDecision } from '../observe/decision-ring.ts'
 import type { DryRunReport } from '../observe/dry-run-report.ts'
+import type { CountedEdge } from '../observe/edges.ts'
+import type { OpenTap, Taps } from '../observe/taps.ts'
 import { maxResidentBytes } from '../serve/memory-watch.ts'
 import type { BindAddress } from '../serve/placement.ts'
 import type { FromWorker, News, WorkerStart } from './messages.ts'
@@ -28,6 +30,7 @@ export interface Newest {
   revocations(): RevocationsDocument | undefined
   endpoints(): EndpointsDocument
   config(): WorkloadConfig | undefined
+  taps(): readonly OpenTap[]
   /** What worker 0 has bound. */
   ports(): ReadonlyMap<string, BindAddress>
 }
@@ -41,6 +44,7 @@ export interface WorkersOptions {
   refreshKeys(issuer: string): Promise<void>
   readonly decisions: Pick<DecisionLog, 'thinned'>
   readonly dryRuns: Pick<DryRunReport, 'addCounts'>
+  readonly taps: Pick<Taps, 'add'>
   readonly metrics: Metrics
   /** Holds from when all serve for the first time. */
   readonly health: HealthCondition
@@ -64,6 +68,8 @@ export interface Workers {
   obeyed(): Promise<void>
   /** Undefined: none of them knows. */
   explain(decisionId: string): Promise<ExplainedDecision | undefined>
+  /** What each counted on its edges since it began; nothing of who does not answer. */
+  edges(): Promise<readonly (readonly CountedEdge[])[]>
   retire(): void
   /** Resolves when what they serve has ended, and they with it. None is replaced from now on. */
   drain(deadlineMs: number): Promise<void>
@@ -146,6 +152,8 @@ export function startWorkers(options: WorkersOptions): Workers {
       }
       case 'endpoints':
         return { kind, document: newest.endpoints() }
+      case 'taps':
+        return { kind, taps: newest.taps() }
       case 'config': {
         const config = newest.config()
         return config && { kind, config, ports: new Map(newest.ports()) }
@@ -161,7 +169,7 @@ export function startWorkers(options: WorkersOptions): Workers {
     thread.on('message', (message: FromWorker) => hear(slot, message))
     thread.on('error', (err) => log.error('a worker failed', { err, ...about(slot) }))
     thread.once('exit', () => bury(slot, clock.monotonic() - bornAtMs))
-    for (const kind of ['certificates', 'keys', 'revocations', 'endpoints', 'config'] as const) {
+    for (const kind of ['certificates', 'keys', 'revocations', 'endpoints', 'taps', 'config'] as const) {
       const news = newsOf(kind)
       if (news !== undefined) slot.post(news)
     }
@@ -208,6 +216,8 @@ export function startWorkers(options: WorkersOptions): Workers {
         return options.decisions.thinned(message.refusals)
       case 'dry-run':
         return options.dryRuns.addCounts(message.counts)
+      case 'tapped':
+        return options.taps.add(message.tapped)
       case 'dying':
         slot.metrics = message.metrics
         log.error('a worker failed', { err: message.error, ...about(slot) })
@@ -249,6 +259,10 @@ export function startWorkers(options: WorkersOptions): Workers {
         if (outcome.kind === 'answer' && outcome.answer !== undefined) return outcome.answer
       }
       return undefined
+    },
+    async edges() {
+      const outcomes = await Promise.all(slots.map((slot) => slot.ask({ what: 'edges' }, TELL_MS)))
+      return outcomes.flatMap((outcome) => (outcome.kind === 'answer' ? [outcome.answer] : []))
     },
     retire() {
       isRetiring = true
