@@ -97,6 +97,7 @@ before(async () => {
     stateDirectory: join(directory, 'state'),
     httpsPort: 0,
     httpPort: 0,
+    readyMs: 150_000,
   })
 })
 
