@@ -8,6 +8,7 @@ import { SECTIONS } from '../policies/sections.ts'
 import { openssl } from '../runtime/crypto/openssl.ts'
 import type { CompileDeps } from '../sidecar/compile/compile.ts'
 import { CommandError, EXIT } from './exit-code.ts'
+import { withGenerated } from './generated-secrets.ts'
 
 /** The mesh that some files describe, as an operator that reads them would see it. */
 export interface FileMesh {
@@ -38,7 +39,7 @@ export async function readFileMesh(paths: readonly string[]): Promise<FileMesh> 
     )
   }
   const byKey = new Map(loaded.resources.map((located) => [keyOf(located.resource), located]))
-  const snapshot = snapshotOf(loaded.resources.map(({ resource }) => resource))
+  const snapshot = snapshotOf(loaded.resources.map(({ resource }) => withGenerated(resource)))
   return {
     files: loaded.files,
     resources: loaded.resources,

@@ -2,7 +2,7 @@ import type { FilterSlots, ListenerCertificate, RouteConfig, WorkloadConfig } fr
 
 /**
  * The config as anybody may see it: a gateway's private keys are nobody's business, and neither is what a sidecar proves itself by
- * to an authorization server (T31).
+ * to an authorization server, or seals sessions by (T31).
  */
 export function withoutPrivateKeys(config: WorkloadConfig): WorkloadConfig {
   return {
@@ -27,28 +27,37 @@ function withoutPrivateKey(certificate: ListenerCertificate): ListenerCertificat
 }
 
 function withoutCredentialsOfRoute(route: RouteConfig): RouteConfig {
-  return Object.hasOwn(route.filters, ASKING) ? { ...route, filters: withoutCredentials(route.filters) } : route
+  const filters = withoutCredentials(route.filters)
+  return filters === route.filters ? route : { ...route, filters }
 }
 
-/** The filter whose config holds credentials, in whatever depth. */
-const ASKING = 'introspection'
+/** Filters whose configs hold credentials, in whatever depth, and under which names. */
+const CREDENTIALS: Readonly<Record<string, ReadonlySet<string>>> = {
+  introspection: new Set(['authorization']),
+  oidc: new Set(['clientSecret', 'cookieKeys']),
+}
 
 function withoutCredentials(filters: FilterSlots): FilterSlots {
-  const slots = Object.hasOwn(filters, ASKING) ? filters[ASKING] : undefined
-  if (slots === undefined) return filters
-  const redacted = slots.map((slot) =>
-    slot.state === 'resolved' ? { ...slot, config: withoutAuthorization(slot.config) } : slot,
-  )
-  return { ...filters, [ASKING]: redacted }
+  let shown = filters
+  for (const [filter, names] of Object.entries(CREDENTIALS)) {
+    const slots = Object.hasOwn(filters, filter) ? filters[filter] : undefined
+    if (slots === undefined) continue
+    const redacted = slots.map((slot) =>
+      slot.state === 'resolved' ? { ...slot, config: without(names, slot.config) } : slot,
+    )
+    shown = { ...shown, [filter]: redacted }
+  }
+  return shown
 }
 
-function withoutAuthorization(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutAuthorization)
+function without(names: ReadonlySet<string>, value: unknown): unknown {
+  if (Array.isArray(value)) return value.map((inner) => without(names, inner))
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(
-    Object.entries(value).map(([name, inner]) => [
-      name,
-      name === 'authorization' && typeof inner === 'string' ? '[redacted]' : withoutAuthorization(inner),
-    ]),
+    Object.entries(value).map(([name, inner]) => [name, names.has(name) ? redacted(inner) : without(names, inner)]),
   )
+}
+
+function redacted(value: unknown): unknown {
+  return Array.isArray(value) ? value.map(redacted) : typeof value === 'string' ? '[redacted]' : value
 }

@@ -17,6 +17,8 @@ export interface RequestView {
   readonly query: string
   /** Lower-case, without port or trailing dot. */
   readonly host: string
+  /** `host`, with the port that the client names where it names one. Absent: `host` is all that is known. */
+  readonly authority?: string
   /** The port of the workload that the request is for, as its Service or Gateway names it; not a local detail. */
   readonly port: number
   readonly scheme: 'http' | 'https'
@@ -41,6 +43,11 @@ export interface RequestView {
    * as a decision may take. What returns takes it back. Absent: nobody goes away.
    */
   onAbandoned?(listener: () => void): () => void
+  /**
+   * The whole body; undefined where it is longer than `maxBytes`, or does not come. Whoever asks for it has to answer the request
+   * or refuse it, since nothing is left to pass on. Once a request. Absent: there is nobody who could send one.
+   */
+  body?(maxBytes: number): Promise<Uint8Array | undefined>
 }
 
 /** The beginning of a connection to Postgres (PostgreSQL, 54.7): a session, or the wish to have another session's query cancelled. */
@@ -68,8 +75,13 @@ export interface Peer {
 
 /** What checks found out about one request, for the checks after them and for the forwarder. One object a request. */
 export interface Facts {
-  /** Set by `jwt` and `internal-token` when a token was verified. */
+  /** Set by `jwt`, `oidc` and `internal-token` when a token was verified. */
   token?: VerifiedToken
+  /**
+   * The access token of a login that the gateway did for a browser, where the request has its session. Set by `oidc`; to filters that
+   * verify tokens it is in the request, as if the client had sent it.
+   */
+  loginToken?: string
   /** Set by `jwt` where the token that it verified is to be exchanged; taken by `token-exchange`, so that nobody keeps it. */
   subject?: TokenSubject
   /** Set by `postgres`: as whom the session is let in, whatever the client asked for. */

@@ -26,6 +26,7 @@ import { edgesRoute } from './live/edges-route.ts'
 import type { OperatorOptions } from './options.ts'
 import { createAcknowledgementTable } from './push/acknowledgements.ts'
 import { createFilesSource } from './sources/files.ts'
+import { openMadeSecrets } from './sources/made-secrets.ts'
 import { createDryRunTable } from './status/dry-run-counts.ts'
 import { statusReport } from './status/report.ts'
 import { createStatusFile, type StatusFile } from './status/status-file.ts'
@@ -55,7 +56,8 @@ export async function runOperator(options: OperatorOptions, release: string, sig
 
   const source = createFilesSource(options.files, SECTIONS, log)
   const store = createStore()
-  const reading = source.run(store, ended)
+  const secrets = openMadeSecrets(store, join(options.stateDirectory, 'secrets'), log)
+  const reading = source.run(secrets, ended).finally(() => secrets.close())
   await Promise.race([whenSynced(store), reading])
   if (signal.aborted) return 0
   synced.pass()

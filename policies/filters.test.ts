@@ -10,6 +10,8 @@ test('filters stand in the order in which a request must meet them', () => {
     assert.ok(names.indexOf(first) < names.indexOf(second), `${first} first`)
   assert.equal(names[0], 'response', 'what refusals look like is known before anybody refuses')
   before('cors', 'jwt') // Browsers send preflights without credentials.
+  before('cors', 'oidc')
+  before('oidc', 'jwt') // A session's token is verified as any other.
   before('jwt', 'authorization') // Rules speak of claims.
   before('introspection', 'authorization')
   before('authorization', 'external-authorization') // Nobody is asked about what the rules refuse.

@@ -6,6 +6,7 @@ import { externalAuthorization } from './external-authorization/filter.ts'
 import { introspection } from './introspection/filter.ts'
 import { jwt } from './jwt/filter.ts'
 import { mtls } from './mtls/filter.ts'
+import { oidc } from './oidc/filter.ts'
 import { postgres } from './postgres/filter.ts'
 import { rateLimit } from './rate-limit/filter.ts'
 import { response } from './response/filter.ts'
@@ -16,6 +17,7 @@ export const FILTERS: readonly Filter[] = [
   mtls,
   cors,
   apiKey,
+  oidc,
   jwt,
   introspection,
   authorization,

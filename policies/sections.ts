@@ -6,6 +6,7 @@ import { externalAuthorizationSection } from './external-authorization/section.t
 import { introspectionSection } from './introspection/section.ts'
 import { jwtSection } from './jwt/section.ts'
 import { mtlsSection } from './mtls/section.ts'
+import { oidcSection } from './oidc/section.ts'
 import { postgresSection } from './postgres/section.ts'
 import { rateLimitSection } from './rate-limit/section.ts'
 import { responseSection } from './response/section.ts'
@@ -16,6 +17,7 @@ export const SECTIONS: readonly Section[] = [
   mtlsSection,
   corsSection,
   apiKeySection,
+  oidcSection,
   jwtSection,
   introspectionSection,
   authorizationSection,

@@ -21,7 +21,7 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
   },
   policies: {
     folders: ['model'],
-    packages: ['@bufbuild/protobuf', '@marcbachmann/cel-js', 'ipaddr.js', 'jose', 'valibot'],
+    packages: ['@bufbuild/protobuf', '@marcbachmann/cel-js', 'ipaddr.js', 'jose', 'oauth4webapi', 'valibot'],
     pure: true,
   },
   contract: { folders: ['model', 'policies'], packages: ['valibot'], pure: true },

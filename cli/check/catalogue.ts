@@ -73,6 +73,8 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'duplicate-api-key': 'HBK0241',
   'too-many-api-keys': 'HBK0242',
   'database-name-too-long': 'HBK0244',
+  'reserved-parameter': 'HBK0243',
+  'duplicate-path': 'HBK0245',
   // References
   'target-not-found': 'HBK0301',
   'unresolved-token-issuer': 'HBK0302',
@@ -110,6 +112,7 @@ export const ISSUE_IDS: Readonly<Record<string, string>> = {
   'weakens-floor': 'HBK0414',
   'in-use': 'HBK0415',
   'traffic-without-effect': 'HBK0416',
+  'not-at-a-gateway': 'HBK0417',
   // Gateways
   'listener-not-valid': 'HBK0501',
   'listener-conflict': 'HBK0502',

@@ -5,11 +5,12 @@ import type { Issue } from '../../model/result.ts'
 import { judgeKeyPair } from '../../operator/gateways/judge-key-pair.ts'
 import { KINDS } from '../../operator/resources/kinds.ts'
 import { createFilesSource } from '../../operator/sources/files.ts'
-import type { Snapshot } from '../../operator/store/snapshot.ts'
+import { type Snapshot, snapshotOf } from '../../operator/store/snapshot.ts'
 import { createStore } from '../../operator/store/store.ts'
 import { type Translation, translate } from '../../operator/translate/translate.ts'
 import { SECTIONS } from '../../policies/sections.ts'
 import { silentLog } from '../../runtime/log.ts'
+import { withGenerated } from '../generated-secrets.ts'
 
 /** The resources of the mesh's files, as the operator will read them, kept on their newest state. */
 export interface Resources {
@@ -57,7 +58,13 @@ export async function openResources(files: readonly string[]): Promise<Resources
 
 /** What the operator will make of a snapshot, but for the roots of its CA. */
 export function translated(snapshot: Snapshot, previous?: Translation): Translation {
-  return translate(snapshot, { sha256, mesh: { roots: [] }, judgeKeyPair }, previous)
+  return translate(withValues(snapshot), { sha256, mesh: { roots: [] }, judgeKeyPair }, previous)
+}
+
+/** Whoever makes plans needs no values, only to know that there will be some. */
+function withValues(snapshot: Snapshot): Snapshot {
+  if (!snapshot.ofKind('Secret').some((secret) => withGenerated(secret) !== secret)) return snapshot
+  return snapshotOf(KINDS.flatMap(({ kind }) => snapshot.ofKind(kind)).map(withGenerated))
 }
 
 function sha256(text: string): string {

@@ -85,7 +85,7 @@ function answerFor(resource: Resource, review: (resource: Resource) => readonly 
 }
 
 /** Errors of translation that are about the policy itself. The others are about what it refers to, which may come. */
-const OWN_ERRORS: ReadonlySet<string> = new Set(['section-failed', 'unreadable-section'])
+const OWN_ERRORS: ReadonlySet<string> = new Set(['section-failed', 'unreadable-section', 'not-at-a-gateway'])
 
 /** What is only a warning where a floor may have come after the policy is none where the policy comes after the floor. */
 function asJudged(found: Issue, isEnforced: boolean): Issue {

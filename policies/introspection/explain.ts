@@ -28,11 +28,8 @@ export function explainIntrospection(
   return [...exempt, explainToken(config, request, facts)]
 }
 
-function explainToken(
-  config: IntrospectionConfig,
-  request: RequestView,
-  { token, externalAnswers }: Facts,
-): Consideration {
+function explainToken(config: IntrospectionConfig, request: RequestView, facts: Facts): Consideration {
+  const { token, externalAnswers } = facts
   const names = config.issuers.map(({ name }) => name)
   const expected = `a token of ${names.join(' or ')}`
   const places = config.locations.map(tokenPlaceOf)
@@ -41,7 +38,7 @@ function explainToken(
   const denied = ({ name }: Denial, got: string, change = `send ${expected}`): Consideration => ({
     ...{ ...common, outcome: 'denied', denial: name, expected, got, change },
   })
-  const found = findToken(places, request)
+  const found = findToken(places, request, facts)
   if (found === SEVERAL) return denied(TWO_OPAQUE_TOKENS, 'more than one', 'send one token')
   if (token !== undefined) {
     return names.includes(token.issuer)

@@ -6,7 +6,7 @@ import { compileExemptions } from '../exemptions/compile.ts'
 import { BadTokenBudget, sourceOf } from '../jwt/bad-token-budget.ts'
 import { compileClaimHeaders } from '../jwt/claim-headers.ts'
 import { MAX_TOKEN_BYTES } from '../jwt/config.ts'
-import { findToken, SEVERAL, type TokenPlace, tokenPlaceOf } from '../jwt/token-location.ts'
+import { dropLogin, findToken, SEVERAL, type TokenPlace, tokenPlaceOf } from '../jwt/token-location.ts'
 import { readWire } from '../read-wire.ts'
 import { type OnAbandoned, SharedAnswers } from '../shared-answers.ts'
 import { type IntrospectedIssuer, IntrospectionConfig } from './config.ts'
@@ -63,10 +63,13 @@ export const introspection = defineFilter<IntrospectionConfig>({
       if (exemptions.value.admits(request)) {
         facts.exempt = true
         // What nobody verified is not passed on as if somebody had.
-        if (config.forward === 'strip') for (const place of places) place.strip(request, facts)
+        if (config.forward === 'strip') {
+          dropLogin(facts)
+          for (const place of places) place.strip(request, facts)
+        }
         return pass(undefined)
       }
-      const found = findToken(places, request)
+      const found = findToken(places, request, facts)
       if (found === undefined) return config.required ? deny.missing : pass(undefined)
       if (found === SEVERAL) return deny.several
       if (!isToken(found.text)) return deny.inactive('no characters that a token has')

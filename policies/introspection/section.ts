@@ -4,21 +4,13 @@ import type { Origin } from '../../model/origin.ts'
 import { resourceKey } from '../../model/resource.ts'
 import { fail, type Issue, issue, type Result, under } from '../../model/result.ts'
 import { secretText } from '../../model/secret.ts'
-import {
-  type Attached,
-  type Combined,
-  compareAttached,
-  defineSection,
-  type Levels,
-  type SectionContext,
-} from '../../model/section.ts'
-import { combineExemptions, type ExemptingSpec } from '../exemptions/combine.ts'
-import { compileExemptions } from '../exemptions/compile.ts'
+import { type Combined, defineSection, type Levels, type SectionContext } from '../../model/section.ts'
+import { chooseWithExemptions } from '../exemptions/choose.ts'
+import type { ExemptingSpec } from '../exemptions/combine.ts'
 import { mayCarryClaims } from '../jwt/claim-headers.ts'
 import type { TokenLocation } from '../jwt/config.ts'
 import { DEFAULT_CLIENT_SECRET_KEY, type TokenIssuerSpec } from '../jwt/token-issuer.ts'
 import { readWire } from '../read-wire.ts'
-import { chooseOne } from '../single-valued.ts'
 import { type IntrospectedIssuer, IntrospectionConfig } from './config.ts'
 import { INTROSPECTION_SCHEMA } from './schema.ts'
 
@@ -92,32 +84,11 @@ function combine(
   { protocol }: SectionContext,
 ): Combined<IntrospectionValue> | undefined {
   if (protocol === 'tcp') return undefined
-  const [floor = [], policies = [], defaults = []] = [levels.floor, levels.policies, levels.defaults].map((level) =>
-    level.toSorted(compareAttached),
-  )
-  const asking = (level: readonly Attached<IntrospectionAuthenticationSpec>[]) =>
-    level.filter(({ spec }) => spec.introspection !== undefined)
-  const chosen = chooseOne({ floor: asking(floor), policies: asking(policies), defaults: asking(defaults) })
+  const chosen = chooseWithExemptions(levels, (spec) => spec.introspection !== undefined)
   if (chosen === undefined) return undefined
-  const { winner, overridden } = chosen
-  const notApplied: NonNullable<Combined<unknown>['notApplied']>[number][] = []
-  const exempting = policies.some(({ spec }) => spec.exempt !== undefined) ? policies : defaults
-  const exempt = [...floor, ...exempting].flatMap(({ spec, origin }) => {
-    // One that does not parse exempts nothing here; the review of the policy tells of it.
-    const value = (spec.exempt ?? []).filter(
-      ({ methods = [], paths }) => compileExemptions([{ methods: [...methods], paths: [...paths] }], []).ok,
-    )
-    return value.length === 0 ? [] : [{ value, origin }]
-  })
-  const exemptions = combineExemptions(exempt, floor, notApplied)
+  const { winner, exemptions, ...combined } = chosen
   const { spec, origin } = winner
-  const everyone = [winner, ...floor, ...exempt].map((each) => each.origin)
-  return {
-    value: { spec: spec.introspection as IntrospectionSpec, origin, exemptions },
-    origins: [...new Map(everyone.map((each) => [JSON.stringify(each), each])).values()],
-    ...(overridden !== undefined && { overridden }),
-    ...(notApplied.length > 0 && { notApplied }),
-  }
+  return { ...combined, value: { spec: spec.introspection as IntrospectionSpec, origin, exemptions } }
 }
 
 function translate(

@@ -45,7 +45,7 @@ function explainToken(config: JwtConfig, request: RequestView, facts: Facts): re
     change = `send a token of ${names(config)}`,
   ): Consideration => ({ filter: 'jwt', outcome: 'denied', denial: name, field, expected, got, change })
 
-  const found = findToken(places, request)
+  const found = findToken(places, request, facts)
   if (found === SEVERAL) {
     return [denied(TWO_TOKENS, 'token', `one token in the ${where}`, 'more than one', 'send one token')]
   }

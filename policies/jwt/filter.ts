@@ -9,7 +9,7 @@ import { JWT_DENIALS, KEYS_UNAVAILABLE, TOKEN_MISSING, TOO_MANY_BAD_TOKENS, TWO_
 import { explainJwt } from './explain.ts'
 import type { Refusal } from './refusal.ts'
 import { askRevocations } from './revoked.ts'
-import { findToken, SEVERAL, type TokenPlace, tokenPlaceOf } from './token-location.ts'
+import { dropLogin, findToken, SEVERAL, type TokenPlace, tokenPlaceOf } from './token-location.ts'
 import { createVerifier, type KnownToken } from './verifier.ts'
 
 /**
@@ -44,10 +44,13 @@ export const jwt = defineFilter<JwtConfig>({
       if (exemptions.value.admits(request)) {
         facts.exempt = true
         // What nobody verified is not passed on as if somebody had.
-        if (config.forward === 'strip') for (const place of places) place.strip(request, facts)
+        if (config.forward === 'strip') {
+          dropLogin(facts)
+          for (const place of places) place.strip(request, facts)
+        }
         return pass(undefined, undefined)
       }
-      const found = findToken(places, request)
+      const found = findToken(places, request, facts)
       if (found === undefined) return config.required ? deny.missing : pass(undefined, undefined)
       if (found === SEVERAL) return deny.several
       const conclude = (outcome: KnownToken | Refusal) => {

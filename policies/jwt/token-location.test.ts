@@ -13,7 +13,8 @@ const SID: TokenLocation = { kind: 'cookie', name: 'sid' }
 type Headers = Record<string, string | string[]>
 
 function found(headers: Headers, ...locations: TokenLocation[]) {
-  const token = findToken((locations.length === 0 ? [BEARER] : locations).map(tokenPlaceOf), requestOf({ headers }))
+  const places = (locations.length === 0 ? [BEARER] : locations).map(tokenPlaceOf)
+  const token = findToken(places, requestOf({ headers }), {})
   return token === SEVERAL ? 'several' : token?.text
 }
 

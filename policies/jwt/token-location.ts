@@ -1,4 +1,5 @@
 import type { Facts, RequestView } from '../../model/request.ts'
+import { cookieValues, stripCookies } from '../request-cookies.ts'
 import type { TokenLocation } from './config.ts'
 
 /** What one place holds: a token, nothing, or more than one. */
@@ -21,12 +22,16 @@ export function tokenPlaceOf(location: TokenLocation): TokenPlace {
   return location.kind === 'cookie' ? cookiePlace(location.name) : headerPlace(location.name, location.scheme)
 }
 
+const NO_LOGIN: Facts = Object.freeze({})
+
 /** The token of a request and where it was; `several` when there is more than one, in one place or in two. */
 export function findToken(
   places: readonly TokenPlace[],
   request: RequestView,
+  { loginToken }: Facts = NO_LOGIN,
 ): { readonly text: string; readonly place: TokenPlace } | typeof SEVERAL | undefined {
   let found: { readonly text: string; readonly place: TokenPlace } | undefined
+  if (loginToken !== undefined) found = { text: loginToken, place: LOGIN }
   for (const place of places) {
     const text = place.find(request)
     if (text === undefined) continue
@@ -73,49 +78,29 @@ function cookiePlace(name: string): TokenPlace {
   return {
     label: `${name} cookie`,
     find(request) {
-      let found: string | undefined
-      for (const line of request.headers('cookie')) {
-        for (const pair of line.split(';')) {
-          const value = cookieValue(pair, name)
-          if (value === undefined) continue
-          if (found !== undefined) return SEVERAL
-          found = value
-        }
-      }
-      return found
+      const values = cookieValues(request, name)
+      return values.length > 1 ? SEVERAL : values[0]
     },
-    strip(request, facts) {
-      const lines = request.headers('cookie')
-      if (lines.length === 0) return
-      // Another strip may have run: what it left is what there is.
-      const earlier = facts.setRequestHeaders?.findIndex(([set]) => set === 'cookie') ?? -1
-      const pairs = (earlier === -1 ? lines : [facts.setRequestHeaders?.[earlier]?.[1] ?? '']).flatMap((line) =>
-        line.split(';').map((pair) => pair.trim()),
-      )
-      const others = pairs.filter((pair) => pair !== '' && cookieValue(pair, name) === undefined)
-      if (others.length === pairs.length) return
-      if (earlier !== -1) facts.setRequestHeaders?.splice(earlier, 1)
-      if (others.length === 0) remove(facts, 'cookie')
-      else set(facts, 'cookie', others.join('; '))
-    },
+    strip: (request, facts) => stripCookies(request, facts, (each) => each === name),
   }
 }
 
-/** RFC 6265, 5.2: white space around name and value does not count. Names are compared to the letter. */
-function cookieValue(pair: string, name: string): string | undefined {
-  const equals = pair.indexOf('=')
-  if (equals === -1 || pair.slice(0, equals).trim() !== name) return undefined
-  return pair.slice(equals + 1).trim()
+/** The token that a login at the gateway brought: another filter has put it into the request that goes on. */
+const LOGIN: TokenPlace = {
+  label: 'session',
+  find: () => undefined,
+  strip: (_request, facts) => dropLogin(facts),
+}
+
+/** Has the upstream's request go without the token of a login. */
+export function dropLogin(facts: Facts): void {
+  if (facts.loginToken === undefined) return
+  facts.setRequestHeaders = facts.setRequestHeaders?.filter(([name]) => name !== 'authorization') ?? []
 }
 
 function remove(facts: Facts, name: string): void {
   facts.removeRequestHeaders ??= []
   facts.removeRequestHeaders.push(name)
-}
-
-function set(facts: Facts, name: string, value: string): void {
-  facts.setRequestHeaders ??= []
-  facts.setRequestHeaders.push([name, value])
 }
 
 const SPACE = 0x20

@@ -45,7 +45,9 @@ function withDryRun(
   if (decision.verdict.kind !== 'continue') return decision
   if (facts.wouldDeny !== undefined) return asWouldDeny(facts.wouldDeny, enforced)
   if (shadow === undefined) return decision
-  const shadowFacts: Facts = {}
+  // Who has a session is known by now, and nobody finds out twice.
+  const { loginToken } = facts
+  const shadowFacts: Facts = loginToken === undefined ? {} : { loginToken }
   const decided = run(shadow, 0, request, shadowFacts)
   return isPromise(decided)
     ? decided.then((settled) => shadowDecision(settled, shadow, shadowFacts))

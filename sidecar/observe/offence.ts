@@ -16,6 +16,7 @@ const AUTHORIZATION: ReadonlySet<string> = new Set(['mtls', 'ip-access', 'author
 /** What there is to try with: nothing was tried where nothing was shown, and nobody is to blame where keys are not there. */
 const NO_ATTEMPT: ReadonlySet<string> = new Set([
   ...['token-missing', 'api-key-missing', 'internal-token-missing'],
+  ...['login-required', 'login-unavailable', 'cross-site-request'],
   ...['keys-unavailable', 'internal-token-unverifiable', 'internal-token-unavailable'],
 ])
 
@@ -92,7 +93,7 @@ export type Threat = (typeof THREATS)[number]
 const THREAT_DENIALS: Readonly<Partial<Record<Threat, readonly string[]>>> = {
   'forged-token': [
     ...['token-invalid', 'two-tokens', 'api-key-invalid', 'two-api-keys'],
-    ...['internal-token-invalid', 'two-internal-tokens'],
+    ...['internal-token-invalid', 'two-internal-tokens', 'logout-token-invalid'],
   ],
   'privilege-probe': ['database-user-refused', 'database-refused', 'replication-refused'],
   // Tokens that were good: whoever sends them again and again has kept what is over.

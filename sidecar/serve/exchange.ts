@@ -29,10 +29,11 @@ import type { Evidence, Outcome, Refusal, RequestRecord } from './observation.ts
 import type { Judged } from './open-tunnels.ts'
 import { redirectLocation } from './redirect.ts'
 import { plainRefusal, refusalBy } from './refusal.ts'
-import { HttpRequestView } from './request-view.ts'
+import { type BodySource, HttpRequestView } from './request-view.ts'
 import { isDeny } from './site.ts'
 import { tellRefusal } from './tell-refusal.ts'
 import { type Sender, type Trace, traceOf } from './trace.ts'
+import { WholeBody } from './whole-body.ts'
 
 /** Where a request is on its way. */
 const DECIDING = 0
@@ -45,7 +46,7 @@ const OVER = 2
  *
  * All of it runs synchronously as long as the checks do and a kept connection is there.
  */
-export class Exchange implements Transaction, ForwardedRequest {
+export class Exchange implements Transaction, ForwardedRequest, BodySource {
   readonly engine: Engine
   readonly downstream: Downstream
   readonly head: RequestHead
@@ -65,6 +66,8 @@ export class Exchange implements Transaction, ForwardedRequest {
   #pipeline: Pipeline | undefined
   #route: CompiledRoute | undefined
   #forwarding: Forwarding | undefined
+  /** Of a request that a check reads to its end. */
+  #body: WholeBody | undefined
   #phase = DECIDING
   #isCounted = false
 
@@ -117,7 +120,8 @@ export class Exchange implements Transaction, ForwardedRequest {
   }
 
   get wantsBody(): boolean {
-    return this.#phase === FORWARDING && !this.#isRequestRead && this.#forwarding!.wantsBody
+    if (this.#isRequestRead) return false
+    return this.#phase === FORWARDING ? this.#forwarding!.wantsBody : this.#phase === DECIDING && this.#isBodyRead
   }
 
   begin(): void {
@@ -141,6 +145,7 @@ export class Exchange implements Transaction, ForwardedRequest {
       provenance.proto,
       provenance.clientIp,
       this.#trace?.traceId,
+      this,
     )
     this.#view = view
     const resolved = site.resolve(pipeline, view, head, client)
@@ -163,6 +168,20 @@ export class Exchange implements Transaction, ForwardedRequest {
     for (const slice of slices) this.#bytesIn += slice.length
     this.#isRequestRead = done
     if (this.#phase === FORWARDING) this.#forwarding!.onRequestBody(slices, trailers)
+    else if (this.#phase === DECIDING) this.#body?.add(slices, done)
+  }
+
+  readBody(maxBytes: number): Promise<Uint8Array | undefined> {
+    if (this.#body !== undefined || this.#phase !== DECIDING) return Promise.resolve(undefined)
+    this.#body = new WholeBody(maxBytes)
+    if (this.#isRequestRead) this.#body.add([], true)
+    else this.downstream.resume()
+    return this.#body.whole
+  }
+
+  /** Whether a check is at it. */
+  get #isBodyRead(): boolean {
+    return this.#body?.isWanted === true
   }
 
   onRequestProblem(problem: Problem): void {
@@ -245,6 +264,8 @@ export class Exchange implements Transaction, ForwardedRequest {
       case 'answer':
         return this.#answer(verdict)
       case 'continue':
+        // What is read is not there to be forwarded.
+        if (this.#body !== undefined) throw new Error('a check read the body of a request that it let pass')
         return this.#act(this.#route!.config.action)
     }
   }
@@ -425,6 +446,7 @@ export class Exchange implements Transaction, ForwardedRequest {
     const { engine, head, facts } = this
     if (this.#isCounted) engine.load.leave()
     this.#view?.abandon()
+    this.#body?.giveUp()
     const forwarding = this.#forwarding
     forwarding?.leave()
     const { client, site } = this.downstream

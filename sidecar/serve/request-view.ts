@@ -2,6 +2,12 @@ import type { Peer, PostgresOpening, RequestView } from '../../model/request.ts'
 import { isIdentityHeader } from './forwarded.ts'
 import type { RequestHead } from './http1/message.ts'
 
+/** Where the body of a request comes from. */
+export interface BodySource {
+  /** As `RequestView.body`. */
+  readBody(maxBytes: number): Promise<Uint8Array | undefined>
+}
+
 /** A request on its way through, as checks see it. Header strings are made when a check asks for them. */
 export class HttpRequestView implements RequestView {
   readonly protocol = 'http'
@@ -15,6 +21,7 @@ export class HttpRequestView implements RequestView {
   readonly clientIp: string
   readonly traceId: string | undefined
   readonly #head: RequestHead
+  readonly #source: BodySource | undefined
   #onAbandoned: Set<() => void> | undefined
 
   constructor(
@@ -24,6 +31,7 @@ export class HttpRequestView implements RequestView {
     scheme: 'http' | 'https',
     clientIp: string,
     traceId?: string,
+    source?: BodySource,
   ) {
     this.method = head.method
     this.path = head.path
@@ -35,6 +43,11 @@ export class HttpRequestView implements RequestView {
     this.clientIp = clientIp
     this.traceId = traceId
     this.#head = head
+    this.#source = source
+  }
+
+  get authority(): string {
+    return this.#head.authority
   }
 
   header(name: string): string | undefined {
@@ -50,6 +63,10 @@ export class HttpRequestView implements RequestView {
     const listeners = this.#onAbandoned
     listeners.add(listener)
     return () => void listeners.delete(listener)
+  }
+
+  body(maxBytes: number): Promise<Uint8Array | undefined> {
+    return this.#source === undefined ? Promise.resolve(undefined) : this.#source.readBody(maxBytes)
   }
 
   /** The request is over, and whoever still judges it need not. */

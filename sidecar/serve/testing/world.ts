@@ -149,6 +149,8 @@ export interface GateConfig {
   /** Never answers. */
   readonly never?: boolean
   readonly answer?: { readonly status: number; readonly body?: string }
+  /** Reads the body, of so many bytes at most, and answers with it; or lets the request pass after that, which it must not. */
+  readonly echo?: { readonly maxBytes: number; readonly late?: boolean; readonly passes?: boolean }
   readonly setRequestHeaders?: readonly HeaderPair[]
   readonly removeRequestHeaders?: readonly string[]
   readonly setResponseHeaders?: readonly HeaderPair[]
@@ -182,6 +184,20 @@ export const gate = defineFilter<GateConfig>({
       if (config.removeRequestHeaders !== undefined) facts.removeRequestHeaders = [...config.removeRequestHeaders]
       if (config.setResponseHeaders !== undefined) facts.setResponseHeaders = [...config.setResponseHeaders]
       const said = verdict(request.peer.spiffeId, request.path)
+      const { echo } = config
+      if (echo !== undefined) {
+        const read = () => request.body?.(echo.maxBytes) ?? Promise.resolve(undefined)
+        const body = echo.late === true ? new Promise(setImmediate).then(read) : read()
+        return body.then((bytes): Verdict => {
+          if (echo.passes === true) return CONTINUE
+          return {
+            kind: 'answer',
+            status: 200,
+            headers: [],
+            body: bytes === undefined ? 'none' : Buffer.from(bytes).toString(),
+          }
+        })
+      }
       if (config.never === true) return new Promise(() => {})
       return config.later === true ? new Promise((resolve) => setImmediate(resolve, said)) : said
     })
