@@ -83,6 +83,11 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import('./revoke.ts')).defineRevoke,
   },
   {
+    name: 'audit',
+    summary: 'say whether an audit log is as it was written',
+    load: async () => (await import('./audit.ts')).defineAudit,
+  },
+  {
     name: 'operator',
     summary: 'run an operator of the local mesh',
     hidden: true,

@@ -11,6 +11,7 @@ import { parseSpiffeId, parseTrustDomain, type SpiffeId } from '../model/spiffe-
 import { parseWorkloadId } from '../model/workload-id.ts'
 import { pemsOf } from '../model/x509/bundle.ts'
 import { createTestCa } from '../model/x509/testing/test-ca.ts'
+import { NO_AUDIT } from '../operator/audit/audit.ts'
 import { type Authority, openAuthority } from '../operator/identity/authority.ts'
 import { createFileCaStore } from '../operator/identity/ca-store.ts'
 import { type CallerAuthenticator, tokenOrCertificate } from '../operator/identity/caller.ts'
@@ -99,6 +100,7 @@ async function newWorld(t: TestContext): Promise<World> {
           authenticator ??
           tokenOrCertificate(createJoinAuthenticator(tokens), createSvidAuthenticator(trustDomain, clock)),
         limit: createRequestLimit({ clock }),
+        audit: NO_AUDIT,
         clock,
         log: silentLog,
         servingNames: (caller, hostname) =>

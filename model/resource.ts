@@ -20,6 +20,8 @@ export interface Metadata {
   readonly generation?: number
   readonly creationTimestamp?: string
   readonly deletionTimestamp?: string
+  /** Who wrote the object last, its status apart, as the API server says it. Of policies, routes and grants only. */
+  readonly lastChange?: LastChange
   readonly labels?: Readonly<Record<string, string>>
   readonly annotations?: Readonly<Record<string, string>>
   readonly ownerReferences?: readonly {
@@ -28,6 +30,14 @@ export interface Metadata {
     readonly name: string
     readonly uid?: string
   }[]
+}
+
+/** The newest of an object's `managedFields`: a program's name, which anybody may choose, and no user's. */
+export interface LastChange {
+  readonly manager: string
+  readonly operation: string
+  /** RFC 3339. */
+  readonly time: string
 }
 
 /** A reference to a resource, or to a section of it, in the namespace of whoever refers (GEP-713). */

@@ -5,12 +5,15 @@ import { pemsOf } from '../model/x509/bundle.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
 import type { Metrics } from '../runtime/metrics.ts'
+import type { Audit } from './audit/audit.ts'
+import { issuerKeysChanged } from './audit/events.ts'
+import { auditedAuthority } from './identity/audited-authority.ts'
 import type { Authority } from './identity/authority.ts'
 import { type CallerAuthenticator, onlyWanted } from './identity/caller.ts'
 import { createCertificateHandler } from './identity/certificate-handler.ts'
 import { createRequestLimit } from './identity/request-limit.ts'
 import { issueServerIdentity, keepServerIdentity, type ServerIdentity } from './identity/server-identity.ts'
-import { createIssuerKeysStore, type IssuerKeysStore } from './keys/issuer-keys.ts'
+import { createIssuerKeysStore, type IssuerKeysStore, type KeysOfIssuer } from './keys/issuer-keys.ts'
 import { addIssuerMetrics } from './keys/issuer-metrics.ts'
 import { issuerSources } from './keys/issuer-sources.ts'
 import { connectToMesh } from './keys/mesh-connect.ts'
@@ -65,6 +68,8 @@ export interface CoreOptions {
   readonly onTranslation?: (translation: Translation) => void
   /** The operator has another certificate, or trusts other roots. */
   readonly onIdentity?: (identity: ServerIdentity) => void
+  /** Certificates and keys are told of there. */
+  readonly audit: Audit
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
@@ -72,17 +77,19 @@ export interface CoreOptions {
 
 /** Resolves when the mesh server listens and everything was translated once; rejects when its port is taken. */
 export async function startCore(options: CoreOptions): Promise<Core> {
-  const { store, authority, listen, own, everyone, onChange, clock, log, metrics } = options
+  const { store, authority, listen, own, everyone, onChange, audit, clock, log, metrics } = options
   const { trustDomain } = authority
   const spiffeId = operatorSpiffeId(trustDomain)
   const work = new AbortController()
-  let identity = await issueServerIdentity(authority, spiffeId)
+  const ownAuthority = auditedAuthority(authority, audit)
+  let identity = await issueServerIdentity(ownAuthority, spiffeId)
 
   const issuerKeys = createIssuerKeysStore({
     clock,
     random: Math.random,
     log,
     onChange(name) {
+      audit.record(issuerKeysChanged(name, kidsOf(issuerKeys.keysOf(name))))
       const translation = operation.translation()
       const affected = [...(translation?.issuers ?? [])].filter(([, names]) => names.includes(name)).map(([id]) => id)
       push.update(new Set(affected))
@@ -128,6 +135,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     authority,
     authenticator: onlyWanted(options.authenticator, (wanted) => operation.isWanted(wanted)),
     limit: createRequestLimit({ clock }),
+    audit,
     clock,
     log,
     servingNames: (caller, hostname) => servingNamesOf(operation.translation(), caller.spiffeId, hostname),
@@ -144,7 +152,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     log,
   })
   const renewing = keepServerIdentity(server.server, {
-    authority,
+    authority: ownAuthority,
     spiffeId,
     first: identity,
     onRenewed(next) {
@@ -178,6 +186,11 @@ export function operatorSpiffeId(trustDomain: TrustDomain): SpiffeId {
   const id = spiffeIdFor(trustDomain, SYSTEM_NAMESPACE, OPERATOR_SERVICE_ACCOUNT)
   if (!id.ok) throw new Error(id.issues.map(describeIssue).join('; '))
   return id.value
+}
+
+/** Their names, as far as they have any. */
+function kidsOf(keys: KeysOfIssuer | undefined): readonly string[] {
+  return (keys?.keys ?? []).map(({ kid }) => (typeof kid === 'string' ? kid : '-')).toSorted()
 }
 
 /** Fetches the keys of the TokenIssuers that a translation accepted, over the mesh where a Service of it serves them. */

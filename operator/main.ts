@@ -1,5 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { resourceKey } from '../model/resource.ts'
 import { SECTIONS } from '../policies/sections.ts'
 import { startAdminServer } from '../runtime/admin-server.ts'
 import { systemClock } from '../runtime/clock.ts'
@@ -10,7 +11,9 @@ import { createFileSink } from '../runtime/log-sink.ts'
 import { createMetrics } from '../runtime/metrics.ts'
 import { addProcessMetrics } from '../runtime/process-metrics.ts'
 import { runtimeWarning } from '../runtime/runtime-check.ts'
+import { startAudit } from './audit/start-audit.ts'
 import { type Core, startCore } from './core.ts'
+import { rootStep } from './identity/audit-events.ts'
 import { openAuthority } from './identity/authority.ts'
 import { createFileCaStore } from './identity/ca-store.ts'
 import { tokenOrCertificate } from './identity/caller.ts'
@@ -62,6 +65,19 @@ export async function runOperator(options: OperatorOptions, release: string, sig
   if (signal.aborted) return 0
   synced.pass()
 
+  const audit = startAudit({
+    store,
+    file: join(options.stateDirectory, 'audit', 'audit.log'),
+    name: 'local',
+    source: 'files',
+    locate({ kind, metadata: { namespace, name } }) {
+      const found = source.locate(resourceKey(kind, namespace, name), '')
+      return found && `${found.file}:${found.line}`
+    },
+    clock,
+    log,
+    metrics,
+  })
   const { trustDomain } = meshSettingsOf(store.snapshot())
   const caDirectory = join(options.stateDirectory, 'ca')
   const kept = createFileRotationStore(caDirectory)
@@ -93,6 +109,7 @@ export async function runOperator(options: OperatorOptions, release: string, sig
     translation: () => core?.operation.translation(),
     acknowledgements,
     operators: () => (core === undefined ? [] : [operatorMember('local', authority, core.identity())]),
+    onStep: (step) => audit.record(rootStep(step)),
     clock,
     log,
     metrics,
@@ -109,6 +126,7 @@ export async function runOperator(options: OperatorOptions, release: string, sig
     everyone: { acknowledgements, dryRunsOf: dryRuns.of },
     onChange: () => statusFile?.touch(),
     onTranslation: (translation) => rotation.record(translation),
+    audit,
     clock,
     log,
     metrics,
@@ -119,6 +137,7 @@ export async function runOperator(options: OperatorOptions, release: string, sig
       ...core,
       acknowledgements,
       certificateAuthority: rotation.status(),
+      audit: audit.end(),
       fileIssues: source.issues(),
       locate: source.locate,
     })
@@ -154,6 +173,7 @@ export async function runOperator(options: OperatorOptions, release: string, sig
     statusFile?.close()
     await Promise.all([reading, rotating, core.close()])
   })
+  drain.step('audit log', () => audit.close())
   drain.step('admin', () => admin.close())
   drain.step('log', () => sink.flush())
   return (await drain.drain('asked to end')).clean ? 0 : 1

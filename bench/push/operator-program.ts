@@ -3,6 +3,7 @@ import { constants, setPriority } from 'node:os'
 import { join } from 'node:path'
 import { describeIssue } from '../../model/result.ts'
 import { parseTrustDomain } from '../../model/spiffe-id.ts'
+import { NO_AUDIT } from '../../operator/audit/audit.ts'
 import { startCore } from '../../operator/core.ts'
 import { openAuthority } from '../../operator/identity/authority.ts'
 import { createFileCaStore } from '../../operator/identity/ca-store.ts'
@@ -44,6 +45,7 @@ async function start({ resources, directory, port, trustDomain: name }: Operator
     own: { acknowledgements, dryRuns },
     everyone: { acknowledgements, dryRunsOf: dryRuns.of },
     onChange() {},
+    audit: NO_AUDIT,
     clock,
     log,
     metrics: createMetrics(),

@@ -9,6 +9,7 @@ import { runInNewContext } from 'node:vm'
 import { resourceKey } from '../../model/resource.ts'
 import { describeIssue } from '../../model/result.ts'
 import { parseTrustDomain } from '../../model/spiffe-id.ts'
+import { NO_AUDIT } from '../../operator/audit/audit.ts'
 import { type Core, startCore } from '../../operator/core.ts'
 import { openAuthority } from '../../operator/identity/authority.ts'
 import { createFileCaStore } from '../../operator/identity/ca-store.ts'
@@ -59,6 +60,7 @@ async function start({ size, stateDirectory, port, edited }: OperatorSettings): 
     own: { acknowledgements, dryRuns },
     everyone: { acknowledgements, dryRunsOf: dryRuns.of },
     onChange: touch,
+    audit: NO_AUDIT,
     clock,
     log,
     metrics,

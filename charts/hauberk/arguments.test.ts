@@ -16,7 +16,8 @@ async function understood(values: RenderOptions['values']): Promise<ClusterOptio
 }
 
 test('the operator understands each argument that the chart gives it', WITH_HELM, async () => {
-  const { sidecar, metrics, defaultResources, ports } = await understood({})
+  const { sidecar, metrics, defaultResources, ports, auditDirectory } = await understood({})
+  assert.equal(auditDirectory, '/var/lib/hauberk/audit')
   assert.equal(sidecar.image, 'hauberk-sidecar:0.1.0')
   assert.deepEqual(sidecar.resources?.limits, { memory: '256Mi' })
   assert.deepEqual(metrics, { plaintext: false, client: { namespace: 'monitoring', serviceAccount: 'prometheus' } })

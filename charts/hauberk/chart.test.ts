@@ -247,9 +247,9 @@ test(
     const certificates = { configMap: 'api-server-ca', names: ['kube-apiserver', 'webhooks.example'] }
     const manifests = await render({ values: { 'webhooks.clientCertificates': certificates } })
     const { containers, volumes } = find(manifests, 'Deployment', 'hauberk-operator').spec.template.spec
-    assert.deepEqual(volumes, [{ name: 'webhook-client-ca', configMap: { name: 'api-server-ca' } }])
+    assert.deepEqual(volumes[1], { name: 'webhook-client-ca', configMap: { name: 'api-server-ca' } })
     const [{ args, volumeMounts }] = containers
-    assert.ok(args.includes(`--webhook-client-ca=${volumeMounts[0].mountPath}/ca.crt`))
+    assert.ok(args.includes(`--webhook-client-ca=${volumeMounts[1].mountPath}/ca.crt`))
     assert.ok(args.includes('--webhook-client-names=kube-apiserver,webhooks.example'))
     await assert.rejects(render({ values: { 'webhooks.clientCertificates': { configMap: 'api-server-ca' } } }), /names/)
   },
@@ -345,3 +345,12 @@ test('each metric that a dashboard asks for is one that docs/metrics.md names', 
 interface Dashboard {
   readonly panels: readonly { readonly targets: readonly { readonly expr: string }[] }[]
 }
+
+test('audit logs are kept in the volume that is said, where the operator writes them', WITH_HELM, async () => {
+  const claim = { persistentVolumeClaim: { claimName: 'audit' } }
+  const values = { 'operator.auditVolume': { emptyDir: null, ...claim } }
+  const { containers, volumes } = find(await render({ values }), 'Deployment', 'hauberk-operator').spec.template.spec
+  assert.deepEqual(volumes, [{ name: 'audit', ...claim }])
+  const [{ args, volumeMounts }] = containers
+  assert.ok(args.includes(`--audit-directory=${volumeMounts[0].mountPath}`))
+})

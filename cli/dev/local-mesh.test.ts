@@ -3,6 +3,7 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { createVerifier } from '../../operator/audit/verify.ts'
 import type { Decision } from './decision.ts'
 import { type LocalMesh, MeshFilesError, startLocalMesh } from './local-mesh.ts'
 import type { MeshEvent } from './mesh-event.ts'
@@ -168,6 +169,42 @@ test('a workload that comes while it is watched is started, and one that goes is
   await until('it is gone', () => (!isRunning(mark) && !mesh.children().has('sidecar small/late')) || undefined)
   assert.equal((await get('/', files.token)).status, 200)
 })
+
+test('what was changed, issued and started is in the audit log, in one chain through the restart of the operator', async () => {
+  const path = join(files.stateDirectory, 'audit', 'audit.log')
+  const read = async () => (await readFile(path, 'utf8')).trimEnd().split('\n')
+  const found = await until('the policy that went is told of', async () => {
+    const records = (await read()).map((line) => JSON.parse(line) as Record<string, unknown>)
+    const isDeleted = (record: Record<string, unknown>) =>
+      record['event.action'] === 'policy-deleted' && record['hauberk.resource.name'] === 'late'
+    return records.some(isDeleted) ? records : undefined
+  })
+  const actions = found.map((record) => record['event.action'])
+  assert.equal(actions[0], 'audit-started')
+  // It was killed, not told to end: no record says that it did.
+  const kills = events.filter((event) => event.type === 'ended' && event.name === 'operator').length
+  const starts = actions.filter((action) => action === 'audit-started').length
+  assert.deepEqual([starts, actions.includes('audit-ended')], [1 + kills, false])
+  const changed = found.find((record) => record['event.action'] === 'policy-changed')
+  assert.equal(changed?.['hauberk.resource.name'], 'front')
+  assert.match(String(changed?.['file.path']), /front-policy\.yaml:\d+$/)
+  const owners = found.filter((record) => record['event.action'] === 'certificate-issued').map(subjectOf)
+  for (const name of ['front', 'back', 'late'])
+    assert.ok(
+      owners.some((owner) => owner.includes(`/sa/${name}`)),
+      name,
+    )
+  const verifier = createVerifier()
+  for (const [i, line] of (await read()).entries()) {
+    verifier.add({ file: path, line: i + 1, bytes: Buffer.from(line), isWhole: true })
+  }
+  const { broken, chains } = verifier.result()
+  assert.deepEqual([broken, chains.length], [[], 1])
+})
+
+function subjectOf(record: Record<string, unknown>): string {
+  return String(record['x509.alternative_names'])
+}
 
 test('files with mistakes start nothing, and the mistakes have a place', async (t) => {
   const other = await copySmallFiles()

@@ -4,7 +4,7 @@ import { describeIssue, fail, type Issue, issue, type Result } from '../../model
 import { exceedsDepth } from './json-depth.ts'
 import type { PatchStep } from './json-patch.ts'
 
-/** What the API server asks: whether an object may be stored (admission.k8s.io/v1). Who asks it is of no matter here. */
+/** What the API server asks: whether an object may be stored (admission.k8s.io/v1). */
 export interface AdmissionRequest {
   readonly uid: string
   readonly kind: { readonly group: string; readonly version: string; readonly kind: string }
@@ -15,6 +15,10 @@ export interface AdmissionRequest {
   /** Empty for what is cluster-scoped. */
   readonly namespace: string
   readonly operation: 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT'
+  /** Who made the request, as the API server authenticated them: no answer depends on it. Empty: it does not say. */
+  readonly user: string
+  /** Nothing is to come of it, whatever is answered. */
+  readonly isDryRun: boolean
   /** As it is to be stored; null when it is to be deleted. */
   readonly object: unknown
   /** As it is stored; null when it is new. */
@@ -52,6 +56,8 @@ const Review = v.object({
     name: optionalText,
     namespace: optionalText,
     operation: v.picklist(['CREATE', 'UPDATE', 'DELETE', 'CONNECT']),
+    userInfo: v.optional(v.object({ username: optionalText }), {}),
+    dryRun: v.optional(v.nullable(v.boolean()), false),
     object: v.optional(v.unknown(), null),
     oldObject: v.optional(v.unknown(), null),
   }),
@@ -67,7 +73,9 @@ export function readReview(body: string): Result<AdmissionRequest> {
     return fail(issue('not-json', '', 'is not JSON'))
   }
   const review = read(Review, json)
-  return review.ok ? { ok: true, value: review.value.request } : review
+  if (!review.ok) return review
+  const { userInfo, dryRun, ...request } = review.value.request
+  return { ok: true, value: { ...request, user: userInfo.username, isDryRun: dryRun === true } }
 }
 
 /** The reply to a review, as JSON. */

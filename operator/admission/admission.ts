@@ -14,7 +14,7 @@ import type { ClientCertificates } from './client-certificates.ts'
 import { admissionMetrics, webhookMetrics } from './metrics.ts'
 import { createInjectHandler, createPodReviewHandler } from './pod-handlers.ts'
 import { createPolicyHandler } from './policy-handler.ts'
-import { startAdmissionServer } from './server.ts'
+import { type AdmissionServerOptions, startAdmissionServer } from './server.ts'
 import { openWebhookSecret } from './webhook-secret.ts'
 
 /** The part of an operator that the API server asks before it stores something. */
@@ -42,6 +42,7 @@ export interface AdmissionOptions {
   readonly listen: { readonly host?: string; readonly port: number }
   readonly clientCertificates?: ClientCertificates
   readonly isLeading: () => boolean
+  readonly onPolicyReview?: AdmissionServerOptions['onPolicyReview']
   /** Called once, when `ready` begins to hold. */
   readonly onReady?: () => void
   /** Default: what the chart installs. */
@@ -77,6 +78,7 @@ export async function startAdmission(options: AdmissionOptions): Promise<Admissi
       pods: createPodReviewHandler(pods),
       policies: createPolicyHandler({ snapshot, translation, roots: () => roots().toSorted(), clock }),
     },
+    ...(options.onPolicyReview && { onPolicyReview: options.onPolicyReview }),
     clock,
     log,
     metrics: counted,

@@ -90,6 +90,8 @@ function ask(
     name: (object as Resource | null)?.metadata.name ?? '',
     namespace: (object as Resource | null)?.metadata.namespace ?? '',
     operation: 'CREATE',
+    user: 'alice',
+    isDryRun: false,
     object,
     oldObject: null,
     ...rest,

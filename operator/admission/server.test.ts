@@ -54,6 +54,29 @@ describe('the webhook server', () => {
     assert.deepEqual(answerOf(reviewed.body), { uid: 'b7a3', allowed: true })
   })
 
+  it('tells what was answered about a policy, and to whom, but of no dry run', async (t) => {
+    const told: string[] = []
+    const { send } = await startWebhooks(t, {
+      onPolicyReview: ({ user, name }, { allowed }) => void told.push(`${user} ${name} ${allowed}`),
+    })
+    const policy = (name: string, spec: unknown) => ({
+      apiVersion: 'hauberk.dev/v1alpha1',
+      kind: 'SecurityPolicy',
+      metadata: { name, namespace: 'shop' },
+      spec,
+    })
+    const ask = async (name: string, spec: unknown, more: object = {}) => {
+      const review = JSON.parse(reviewOf(policy(name, spec), { kind: 'SecurityPolicy', group: 'hauberk.dev', name }))
+      Object.assign(review.request, { userInfo: { username: 'alice', groups: ['team'] } }, more)
+      assert.equal((await send(`/policies/${SECRET}`, JSON.stringify(review))).status, 200)
+    }
+    await ask('good', { targetRefs: [{ kind: 'Service', name: 'orders' }], mtls: { mode: 'Strict' } })
+    await ask('bad', { targetRefs: [] })
+    await ask('tried', { targetRefs: [] }, { dryRun: true })
+    await ask('nobodys', { targetRefs: [] }, { userInfo: {} })
+    assert.deepEqual(told, ['alice good true', 'alice bad false', ' nobodys false'])
+  })
+
   it('F20: keeps no connection once it is to end, and answers what comes until then', async (t) => {
     const { server, ca } = await startWebhooks(t)
     const body = reviewOf(POD)

@@ -46,6 +46,8 @@ export interface AdmissionServerOptions {
   /** Demanded of every client where they are given. */
   readonly clientCertificates?: ClientCertificates
   readonly handlers: Readonly<Record<Webhook, AdmissionHandler>>
+  /** Told of what was answered about a policy, where something may come of it. */
+  readonly onPolicyReview?: (request: AdmissionRequest, answer: AdmissionAnswer) => void
   readonly clock: Clock
   readonly log: Log
   readonly metrics: AdmissionMetrics
@@ -136,7 +138,7 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
 }
 
 function createApp(
-  { secret, clientCertificates, handlers, clock, log, metrics }: AdmissionServerOptions,
+  { secret, clientCertificates, handlers, onPolicyReview, clock, log, metrics }: AdmissionServerOptions,
   onKnown: (socket: Socket) => void,
   stay: { readonly isOver: boolean },
 ) {
@@ -209,6 +211,7 @@ function createApp(
     }
     metrics.reviews.handle({ webhook, outcome: answered.allowed ? 'allowed' : 'refused' }).add()
     metrics.seconds.handle({ webhook }).observe((clock.monotonic() - startedAt) / 1_000)
+    if (webhook === 'policies' && !review.value.isDryRun) onPolicyReview?.(review.value, answered)
     if (!answered.allowed) {
       log.info('refused at admission', {
         'hauberk.webhook': webhook,

@@ -29,6 +29,8 @@ export interface ClusterOptions {
   }
   readonly client: ClientConfig
   readonly logLevel: LogLevel
+  /** Where the audit log is written, as POD.log; undefined: it is printed alone. */
+  readonly auditDirectory?: string
   /** Milliseconds that a replica which was told to end goes on answering, so that nobody is sent to it any more. */
   readonly drainDelayMs: number
   /** Resources that are made where they are not there, and left alone from then on. */
@@ -69,6 +71,7 @@ The operator of a mesh on Kubernetes. Runs in a pod of the namespace hauberk-sys
   --webhook-client-ca          file with PEM certificates of who signs the client certificate of the API server
   --webhook-client-names       its names, with commas between
   --log-level                  debug, info, warn, error or silent [info]
+  --audit-directory            where the audit log is kept, as POD.log; it is printed as well [printed alone]
   --drain-delay                how long to go on answering after SIGTERM [5s]
   --host                       address to listen on [every one]
   --mesh-port                  sessions and certificates, TLS [15012]
@@ -108,6 +111,7 @@ const OPTIONS = {
   'webhook-client-ca': TEXT,
   'webhook-client-names': TEXT,
   'log-level': { ...TEXT, default: 'info' },
+  'audit-directory': TEXT,
   'drain-delay': { ...TEXT, default: '5s' },
   host: TEXT,
   'mesh-port': { ...TEXT, default: '15012' },
@@ -160,6 +164,7 @@ export function readClusterOptions(
     },
     client: values.kubeconfig === undefined ? { from: 'in-cluster' } : { from: 'kubeconfig', path: values.kubeconfig },
     logLevel: oneOf('log-level', LOG_LEVELS),
+    ...(values['audit-directory'] !== undefined && { auditDirectory: values['audit-directory'] }),
     drainDelayMs: duration('drain-delay'),
     defaultResources: defaultResourcesOf(reader),
     sidecar: sidecarOf(values, reader),

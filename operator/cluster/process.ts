@@ -27,6 +27,8 @@ export interface OperatorProcess {
     /** The operator was not told to end. */
     readonly staying: HealthCondition
   }
+  /** Prints a line that is finished, with its newline, between those of the log. */
+  print(line: string): void
   flushLog(): Promise<void>
 }
 
@@ -55,6 +57,7 @@ export function openProcess({ pod, logLevel }: Pick<ClusterOptions, 'pod' | 'log
     reflectorMetrics: createReflectorMetrics(metrics),
     health,
     conditions,
+    print: (line) => sink.write(line),
     flushLog: () => sink.flush(),
   }
 }

@@ -1,10 +1,16 @@
+import { join } from 'node:path'
 import type { SpiffeId, TrustDomain } from '../../model/spiffe-id.ts'
 import { startAdminServer } from '../../runtime/admin-server.ts'
 import { sleep } from '../../runtime/clock.ts'
 import { createDrain } from '../../runtime/drain.ts'
 import { startAdmission } from '../admission/admission.ts'
+import { createAdmittedUsers } from '../admission/admitted-users.ts'
+import { policyReviewed } from '../admission/audit-events.ts'
+import { startAudit } from '../audit/start-audit.ts'
 import { type Core, operatorSpiffeId, startCore } from '../core.ts'
 import { gatewayCounters } from '../gateways/counters.ts'
+import { rootStep } from '../identity/audit-events.ts'
+import { auditedAuthority } from '../identity/audited-authority.ts'
 import { type Authority, openAuthority } from '../identity/authority.ts'
 import { createCallBudget } from '../identity/call-budget.ts'
 import { placeMember } from '../identity/rotation/members.ts'
@@ -97,10 +103,21 @@ async function run(
   await unlessAborted(whenSynced(store), ending)
   conditions.resources.pass()
 
+  const admitted = createAdmittedUsers()
+  const audit = startAudit({
+    ...common,
+    store,
+    file: options.auditDirectory && join(options.auditDirectory, `${pod.name}.log`),
+    print: parts.print,
+    name: pod.name,
+    source: 'kubernetes',
+    users: admitted,
+  })
   const kept = createSecretRotationStore({ client })
   const authority = await persist('the certificate authority', () => openClusterAuthority(client, store, kept, parts))
   const { trustDomain } = authority
   const spiffeId = operatorSpiffeId(trustDomain)
+  const ownAuthority = auditedAuthority(authority, audit)
 
   let core: Core | undefined
   let election: Election | undefined
@@ -133,7 +150,10 @@ async function run(
             placeMember('the webhook configurations', admission.trustBundle().join('')),
           ],
     isLeader: () => election?.leads() === true,
-    onStep: (step) => events.record(stepEvent(step, store.snapshot())),
+    onStep(step) {
+      events.record(stepEvent(step, store.snapshot()))
+      audit.record(rootStep(step))
+    },
     clock,
     log,
     metrics,
@@ -168,6 +188,7 @@ async function run(
       metricsServer?.renew(identity)
       replication.touch()
     },
+    audit,
     clock,
     log,
     metrics,
@@ -198,13 +219,17 @@ async function run(
     startAdmission({
       ...common,
       client,
-      authority,
+      authority: ownAuthority,
       snapshot: () => store.snapshot(),
       translation: () => operation.translation(),
       settings: injector,
       listen: { ...listen, port: ports.webhook },
       ...(options.webhookClients && { clientCertificates: options.webhookClients }),
       isLeading: () => election?.leads() === true,
+      onPolicyReview(request, answer) {
+        if (answer.allowed) admitted.note(request)
+        audit.record(policyReviewed(request, answer))
+      },
       onReady: () => conditions.webhooks.pass(),
     }),
   )
@@ -214,7 +239,7 @@ async function run(
     store,
     source,
     core,
-    authority,
+    authority: ownAuthority,
     rotation,
     events,
     gatewaySettings: injector,
@@ -254,6 +279,7 @@ async function run(
       issuerKeys,
       acknowledgements: everyone.acknowledgements,
       certificateAuthority: rotation.status(),
+      audit: audit.end(),
       leads: election?.leads() === true,
       leader: election?.leader(),
       replicas: others.replicas(),
@@ -316,6 +342,7 @@ async function run(
     work.abort(new Error('the operator ends'))
     await Promise.all([resources.done, rotating, core.close()])
   })
+  drain.step('audit log', () => audit.close())
   drain.step('metrics', () => metricsServer?.close())
   drain.step('admin', () => admin.close())
   drain.step('probes', () => probes.close())

@@ -19,6 +19,7 @@ import { createTestCa } from '../../model/x509/testing/test-ca.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { createLog, silentLog } from '../../runtime/log.ts'
 import { createManualClock } from '../../runtime/manual-clock.ts'
+import { NO_AUDIT } from '../audit/audit.ts'
 import { type Authority, openAuthority } from './authority.ts'
 import { createFileCaStore } from './ca-store.ts'
 import { type CallerAuthenticator, tokenOrCertificate } from './caller.ts'
@@ -94,6 +95,7 @@ before(async () => {
     authority,
     authenticator,
     limit: createRequestLimit({ clock, burst: 5, intervalMs: 60_000 }),
+    audit: NO_AUDIT,
     clock,
     log,
     servingNames: (caller, hostname) =>

@@ -10,6 +10,8 @@ import { describeIssue } from '../../model/result.ts'
 import { pemsOf } from '../../model/x509/bundle.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
+import type { Audit } from '../audit/audit.ts'
+import { certificateIssued } from './audit-events.ts'
 import type { Authority } from './authority.ts'
 import type { Caller, CallerAuthenticator } from './caller.ts'
 import { publicKeyOfCsr } from './csr.ts'
@@ -21,6 +23,7 @@ export interface CertificateHandlerOptions {
   readonly authority: Authority
   readonly authenticator: CallerAuthenticator
   readonly limit: RequestLimit
+  readonly audit: Audit
   readonly clock: Clock
   readonly log: Log
   /**
@@ -139,9 +142,10 @@ async function readLeafRequest(
 async function issue(
   leaf: LeafRequest,
   caller: Caller,
-  { authority, log }: CertificateHandlerOptions,
+  { authority, audit, log }: CertificateHandlerOptions,
 ): Promise<CertificateAnswer> {
   const issued = await authority.issue(leaf)
+  audit.record(certificateIssued(leaf, caller, issued))
   log.info('certificate issued', {
     'client.spiffe_id': caller.spiffeId,
     'hauberk.workload': caller.workload,

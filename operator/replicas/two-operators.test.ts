@@ -16,6 +16,7 @@ import { type Clock, systemClock } from '../../runtime/clock.ts'
 import { silentLog } from '../../runtime/log.ts'
 import { createManualClock } from '../../runtime/manual-clock.ts'
 import { createMetrics } from '../../runtime/metrics.ts'
+import { NO_AUDIT } from '../audit/audit.ts'
 import { operatorSpiffeId, startCore } from '../core.ts'
 import { type Authority, openAuthority } from '../identity/authority.ts'
 import { createFileCaStore } from '../identity/ca-store.ts'
@@ -131,6 +132,7 @@ async function startOperator(
     own,
     everyone,
     onChange: () => {},
+    audit: NO_AUDIT,
     clock: systemClock,
     log: silentLog,
     metrics: createMetrics(),

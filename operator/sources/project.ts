@@ -1,4 +1,4 @@
-import type { Metadata, Resource } from '../../model/resource.ts'
+import type { LastChange, Metadata, Resource } from '../../model/resource.ts'
 import { type KubernetesObject, recordOf } from '../kubernetes/object.ts'
 import type { KindDefinition } from '../resources/kinds.ts'
 import type { Share } from './share.ts'
@@ -77,7 +77,11 @@ function projectMetadata({ metadata }: KubernetesObject) {
 function projectWhole({ metadata, spec }: KubernetesObject) {
   const { generation } = metadata
   return {
-    metadata: { ...commonMetadata(metadata), ...(generation !== undefined && { generation: generation as number }) },
+    metadata: {
+      ...commonMetadata(metadata),
+      ...(generation !== undefined && { generation: generation as number }),
+      ...lastChangeOf(metadata),
+    },
     ...(spec !== undefined && { spec }),
   }
 }
@@ -92,6 +96,21 @@ function commonMetadata(metadata: KubernetesObject['metadata']): Metadata {
         ownerReferences: ownerReferences.map((owner) => picked(owner, OWNER) as unknown as Owner),
       }),
   }
+}
+
+/** Characters of a manager's name: Kubernetes allows 128. */
+const MAX_MANAGER = 128
+
+/** Of all `managedFields` what the newest says. Statuses are written all the time, by us among others. */
+function lastChangeOf({ managedFields }: KubernetesObject['metadata']): { readonly lastChange?: LastChange } {
+  let newest: LastChange | undefined
+  for (const entry of Array.isArray(managedFields) ? managedFields : []) {
+    const { manager, operation, time, subresource = '' } = recordOf(entry)
+    if (subresource !== '' || typeof manager !== 'string' || typeof operation !== 'string') continue
+    if (typeof time !== 'string' || (newest !== undefined && newest.time >= time)) continue
+    newest = { manager: manager.slice(0, MAX_MANAGER), operation, time }
+  }
+  return newest === undefined ? {} : { lastChange: newest }
 }
 
 type Owner = NonNullable<Metadata['ownerReferences']>[number]

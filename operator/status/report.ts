@@ -1,4 +1,5 @@
 import { type Issue, under } from '../../model/result.ts'
+import type { ChainEnd } from '../audit/record.ts'
 import type { RotationStatus } from '../identity/rotation/root-rotation.ts'
 import type { IssuerKeysStore, IssuerState } from '../keys/issuer-keys.ts'
 import type { Operation } from '../operation.ts'
@@ -13,6 +14,8 @@ export interface StatusReport {
   readonly issuers: readonly IssuerState[]
   /** How the roots stand. */
   readonly certificateAuthority?: RotationStatus
+  /** Where the audit log of this operator ends; absent: nothing was written to it yet. */
+  readonly audit?: ChainEnd
   /** What is wrong with the files as they are now; what they said before is in force. */
   readonly fileIssues: readonly Issue[]
 }
@@ -47,9 +50,10 @@ export function statusReport(options: {
   readonly issuerKeys: IssuerKeysStore
   readonly fileIssues: readonly Issue[]
   readonly certificateAuthority?: RotationStatus
+  readonly audit: ChainEnd | undefined
   readonly locate: (resource: string, path: string) => Issue['location']
 }): StatusReport {
-  const { operation, acknowledgements, issuerKeys, certificateAuthority, fileIssues, locate } = options
+  const { operation, acknowledgements, issuerKeys, certificateAuthority, audit, fileIssues, locate } = options
   const configs = [...(operation.translation()?.configs ?? [])]
   return {
     resources: operation.statuses().map(({ report, status, standings }) => {
@@ -80,6 +84,7 @@ export function statusReport(options: {
     })),
     issuers: issuerKeys.states(),
     ...(certificateAuthority && { certificateAuthority }),
+    ...(audit && { audit }),
     fileIssues,
   }
 }
