@@ -1,6 +1,6 @@
 import type { CompactJws } from './compact-jws.ts'
 import type { IssuerConfig } from './config.ts'
-import { TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_NOT_YET_VALID } from './denials.ts'
+import { TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_LIVES_TOO_LONG, TOKEN_NOT_YET_VALID } from './denials.ts'
 import { type Refusal, refuse } from './refusal.ts'
 import { normaliseType } from './token-type.ts'
 
@@ -32,8 +32,9 @@ export function checkClaims(jws: CompactJws, issuer: IssuerConfig, nowMs: number
   if (nbf !== undefined && !isNumericDate(nbf)) return invalid('nbf is not a date')
   if (iat !== undefined && !isNumericDate(iat)) return invalid('iat is not a date')
   if (issuer.maxLifetimeMs !== undefined) {
-    if (iat === undefined) return invalid('iat is missing')
-    if ((exp - iat) * 1_000 > issuer.maxLifetimeMs) return invalid('exp is too long after iat')
+    const tooLong = (detail: string) => refuse(TOKEN_LIVES_TOO_LONG, detail, 'never', issuer.name)
+    if (iat === undefined) return tooLong('iat is missing')
+    if ((exp - iat) * 1_000 > issuer.maxLifetimeMs) return tooLong('exp is too long after iat')
   }
   const expiresAtMs = exp * 1_000
   const notBeforeMs = Math.max(nbf ?? 0, iat ?? 0) * 1_000

@@ -34,6 +34,13 @@ export const TOKEN_REVOKED: Denial = {
   title: 'The token has been revoked.',
 }
 
+/** There is more time between `iat` and `exp` than MeshConfig `maxTokenLifetime` has, or nobody can say how much. */
+export const TOKEN_LIVES_TOO_LONG: Denial = {
+  name: 'token-lives-too-long',
+  status: 401,
+  title: 'The token is valid for longer than is accepted here.',
+}
+
 /** Which of two tokens speaks for the request, two readers may see differently (T24). */
 export const TWO_TOKENS: Denial = {
   name: 'two-tokens',
@@ -61,6 +68,7 @@ export const JWT_DENIALS: readonly Denial[] = [
   TOKEN_EXPIRED,
   TOKEN_NOT_YET_VALID,
   TOKEN_REVOKED,
+  TOKEN_LIVES_TOO_LONG,
   TWO_TOKENS,
   KEYS_UNAVAILABLE,
   TOO_MANY_BAD_TOKENS,

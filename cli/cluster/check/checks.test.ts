@@ -98,6 +98,17 @@ const withNamespace =
   (facts) => ({ namespaces: seenAs([...seenOr(facts.namespaces, []), namespace]) })
 
 const NAKED: Pod = { metadata: { namespace: 'shop', name: 'naked-1' }, spec: { containers: [] }, status: {} }
+/** Of a workload whose policy takes tokens, in a mesh with this bound of their life. */
+const verifying = (forward: string, maxTokenLifetime?: string) => {
+  const issuer = [
+    'apiVersion: hauberk.dev/v1alpha1\nkind: TokenIssuer\nmetadata: {name: corp}\nspec:\n  issuer: https://corp.example',
+    '  audiences: [shop]\n  jwks: {uri: https://corp.example/jwks}\n',
+  ].join('\n')
+  const mesh = 'apiVersion: hauberk.dev/v1alpha1\nkind: MeshConfig\nmetadata: {name: default}\nspec:'
+  const bound = maxTokenLifetime === undefined ? '' : `${mesh} {maxTokenLifetime: ${maxTokenLifetime}}\n---\n`
+  const spec = `  authentication:\n    jwt: {required: true, issuers: [{name: corp}], forward: ${forward}}\n`
+  return configOf(`${bound}${issuer}---\n${[workloadYaml('orders'), policyYaml('orders', spec)].join('---\n')}`)
+}
 const workload = (spec: string) => configOf([workloadYaml('orders'), policyYaml('orders', spec)].join('---\n'))
 
 /** What is wrong, by check: how facts become so, what it comes to, and what is said. */
@@ -515,6 +526,14 @@ const CASES: readonly (readonly [
     'error',
     /answered 503: connection refused/,
   ],
+  ['token-lifetime', withSidecar({ config: verifying('Strip') }), 'warning', /sets no maxTokenLifetime/],
+  [
+    'token-lifetime',
+    withSidecar({ config: verifying('Strip', '1h') }),
+    'warning',
+    /takes tokens that live for up to 60 minutes/,
+  ],
+  ['tokens-kept', withSidecar({ config: verifying('Keep', '15m') }), 'warning', /is given its callers' tokens/],
   [
     'dry-runs',
     withResource('SecurityPolicy', ({ status }) => ({
@@ -638,4 +657,10 @@ test('without an API server everything else is skipped, and says why', () => {
     checks.filter(({ outcome }) => outcome === 'error' || outcome === 'warning').map(({ id }) => id),
     ['api-reachable'],
   )
+})
+
+test('tokens of a quarter of an hour that end at the sidecar are as they should be', () => {
+  const facts = { ...sound, ...withSidecar({ config: verifying('Strip', '15m') })(sound) }
+  assert.equal(checkOf(facts, 'token-lifetime').detail, '15 min at most')
+  for (const id of ['token-lifetime', 'tokens-kept']) assert.equal(checkOf(facts, id).outcome, 'ok', id)
 })

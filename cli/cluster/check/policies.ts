@@ -1,5 +1,8 @@
+import type { FilterSlots } from '../../../contract/workload-config.ts'
 import { secretGrantYaml } from '../../../operator/resources/secret-grant.ts'
 import { snapshotOf } from '../../../operator/store/snapshot.ts'
+import type { JwtConfig } from '../../../policies/jwt/config.ts'
+import { jwt } from '../../../policies/jwt/filter.ts'
 import { exposureOf } from '../../check/exposure.ts'
 import { type ClusterFacts, isInScope } from '../facts.ts'
 import { type Conditioned, conditionOf, nameOf } from '../objects.ts'
@@ -34,6 +37,8 @@ export const POLICIES: CheckSection = {
     { id: 'secret-grants', title: 'the operator may read the Secrets that are named', judge: judgeGrants },
     { id: 'policies-programmed', title: 'every policy is in force everywhere', judge: judgeProgrammed },
     { id: 'token-keys', title: 'the keys of every token issuer are there', judge: judgeKeys },
+    { id: 'token-lifetime', title: 'no token lives for long', judge: judgeTokenLifetime },
+    { id: 'tokens-kept', title: 'no token is passed on to an app', judge: judgeTokensKept },
     { id: 'dry-runs', title: 'no dry run would refuse anybody', judge: judgeDryRuns },
     { id: 'no-policy', title: 'every workload has a policy', judge: (facts) => judgeExposure(facts, 'no-policy') },
     {
@@ -154,6 +159,59 @@ function judgeKeys({ status }: ClusterFacts): Judgement {
     return failure === undefined ? [] : [warn(resource, `keeps the keys it has: ${failure}`, fix)]
   })
   return judged(problems, status.issuers.map(({ name, keys }) => `${name} ${keys}`).join(', '))
+}
+
+/** What an access token may live: whoever finds one can use it for no longer. */
+const MAX_LIFETIME_MS = 15 * 60_000
+
+/** A workload whose policy verifies tokens, and how. */
+interface Verifying {
+  readonly workload: string
+  readonly config: JwtConfig
+}
+
+function verifyingOf(facts: ClusterFacts): readonly Verifying[] {
+  // A gateway gives a token to a workload whose own policy may verify it.
+  return configsOf(facts).flatMap(({ workload, role, listeners }) => {
+    if (role === 'gateway') return []
+    const places = listeners.flatMap((listener): readonly { readonly filters: FilterSlots }[] =>
+      listener.protocol === 'tcp' ? [] : listener.routes,
+    )
+    return places.flatMap(({ filters }) => {
+      const slot = filters[jwt.name]?.find(({ mode }) => mode === 'enforce')
+      const config = slot?.state === 'resolved' ? jwt.decode(slot.config) : undefined
+      return config?.ok === true ? [{ workload, config: config.value }] : []
+    })
+  })
+}
+
+function judgeTokenLifetime(facts: ClusterFacts): Judgement {
+  if (configsOf(facts).length === 0) return skipped('no sidecar says what it obeys')
+  const verifying = verifyingOf(facts)
+  if (verifying.length === 0) return judged([], 'no policy verifies any')
+  const bounds = verifying.flatMap(({ config }) => config.issuers.map(({ maxLifetimeMs = Infinity }) => maxLifetimeMs))
+  const longest = Math.max(...bounds)
+  if (longest <= MAX_LIFETIME_MS) return judged([], `${longest / 60_000} min at most`)
+  const message = Number.isFinite(longest)
+    ? `takes tokens that live for up to ${Math.round(longest / 60_000)} minutes: whoever finds one has it for as long`
+    : 'sets no maxTokenLifetime: a token that somebody finds is good for as long as its issuer said, be it years'
+  return judged([
+    warn('MeshConfig/default', message, 'say maxTokenLifetime: 15m, and have clients refresh their tokens'),
+  ])
+}
+
+function judgeTokensKept(facts: ClusterFacts): Judgement {
+  if (configsOf(facts).length === 0) return skipped('no sidecar says what it obeys')
+  const verifying = verifyingOf(facts)
+  const keeping = verifying.filter(({ config }) => config.forward === 'keep').map(({ workload }) => workload)
+  const problems = [...new Set(keeping)].map((workload) =>
+    warn(
+      `Deployment/${workload}`,
+      "is given its callers' tokens (forward: Keep): what it logs, keeps or sends on is a login of theirs",
+      'have what it needs in claimHeaders, and the token stripped',
+    ),
+  )
+  return judged(problems, counted(new Set(verifying.map(({ workload }) => workload)).size, 'workload'))
 }
 
 function judgeDryRuns(facts: ClusterFacts): Judgement {
