@@ -28,8 +28,8 @@ export interface InternalTokens {
 export interface WantedToken {
   /** Whose request it is. Absent: the workload's own. */
   readonly subject?: TokenSubject
-  /** Sorted, each once. Undefined: as much as the subject's own token has. */
-  readonly scope?: readonly string[]
+  /** Words of the scope, sorted, each once. No more than the subject's own token has. */
+  readonly scope: readonly string[]
   readonly ttlSeconds: number
   /** JSON Pointers into the claims of the subject's token: what goes into `tctx`. Sorted, each once. */
   readonly claims: readonly string[]

@@ -100,6 +100,8 @@ export interface Section<Spec = unknown, Value = unknown, Config = unknown> {
   secretRefs?(spec: Spec): readonly SecretReference[]
   /** Settles what floor, policies and defaults come to. Undefined: nothing is to be enforced here. */
   combine(levels: Levels<Spec>, context: SectionContext): Combined<Value> | undefined
+  /** What is said and has no effect where `combine` comes to nothing: whoever wrote it must hear of it. Absent: nothing is. */
+  unapplied?(levels: Levels<Spec>, context: SectionContext): NonNullable<Combined<Value>['notApplied']>
   /** The filter's config. A failure (a reference that does not resolve) closes the route for this section. */
   translate(value: Value, context: SectionContext): Result<Config>
 }

@@ -1,4 +1,5 @@
 import { lookup } from 'node:dns/promises'
+import { INTERNAL_TOKENS } from '../model/internal-tokens.ts'
 import { describeIssue } from '../model/result.ts'
 import { type SpiffeId, spiffeIdFor, type TrustDomain } from '../model/spiffe-id.ts'
 import { pemsOf } from '../model/x509/bundle.ts'
@@ -9,6 +10,7 @@ import type { Audit } from './audit/audit.ts'
 import { issuerKeysChanged } from './audit/events.ts'
 import { auditedAuthority } from './identity/audited-authority.ts'
 import type { Authority } from './identity/authority.ts'
+import type { CaStore } from './identity/ca-store.ts'
 import { type CallerAuthenticator, onlyWanted } from './identity/caller.ts'
 import { createCertificateHandler } from './identity/certificate-handler.ts'
 import { createRequestLimit } from './identity/request-limit.ts'
@@ -25,6 +27,10 @@ import { type MeshServer, type MeshServerOptions, type PeerSessions, startMeshSe
 import { servingNamesOf } from './serve/serving-names.ts'
 import type { DryRunTable } from './status/dry-run-counts.ts'
 import type { Store } from './store/store.ts'
+import { createGrants } from './tokens/grants.ts'
+import { openSigningKeys, type SigningKeys } from './tokens/signing-keys.ts'
+import { createTokenHandler, tokenMetrics } from './tokens/token-handler.ts'
+import { createTokenService } from './tokens/token-service.ts'
 import { destinationOf } from './translate/destination.ts'
 import { OPERATOR_SERVICE_ACCOUNT, SYSTEM_NAMESPACE } from './translate/gateways.ts'
 import { egressNames, meshSettingsOf } from './translate/mesh-settings.ts'
@@ -56,6 +62,8 @@ export interface CoreOptions {
   readonly authority: Authority
   /** Who may be given a certificate, beside being somebody that the mesh has. */
   readonly authenticator: CallerAuthenticator
+  /** Where the keys that sign internal tokens are kept: beside those of the authority. */
+  readonly keyStore: CaStore
   readonly listen: Pick<MeshServerOptions, 'host' | 'port' | 'maxConnectionsOfAddress'>
   /** Upgrades on other paths than the session's. */
   readonly peers?: ReadonlyMap<string, PeerSessions>
@@ -84,23 +92,28 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const ownAuthority = auditedAuthority(authority, audit)
   let identity = await issueServerIdentity(ownAuthority, spiffeId)
 
-  const issuerKeys = createIssuerKeysStore({
+  let keysGeneration = 0
+  const onKeys = (name: string) => {
+    keysGeneration += 1
+    audit.record(issuerKeysChanged(name, kidsOf(allKeys.keysOf(name))))
+    const translation = operation.translation()
+    const affected = [...(translation?.issuers ?? [])].filter(([, names]) => names.includes(name)).map(([id]) => id)
+    push.update(new Set(affected))
+    onChange()
+  }
+  const signingKeys = await openSigningKeys({
+    store: options.keyStore,
     clock,
-    random: Math.random,
     log,
-    onChange(name) {
-      audit.record(issuerKeysChanged(name, kidsOf(issuerKeys.keysOf(name))))
-      const translation = operation.translation()
-      const affected = [...(translation?.issuers ?? [])].filter(([, names]) => names.includes(name)).map(([id]) => id)
-      push.update(new Set(affected))
-      onChange()
-    },
+    onChange: () => onKeys(INTERNAL_TOKENS),
   })
+  const issuerKeys = createIssuerKeysStore({ clock, random: Math.random, log, onChange: onKeys })
+  const allKeys = withInternal(issuerKeys, signingKeys)
   addIssuerMetrics(metrics, () => issuerKeys.states())
   const push = createPush({
     desired: (workload) => operation.desired(workload),
     acknowledgements: own.acknowledgements,
-    refreshKeys: (issuer) => issuerKeys.refresh(issuer),
+    refreshKeys: allKeys.refresh,
     onDryRun(workload, _sidecar, counts) {
       operation.countDryRuns(workload, counts)
       onChange()
@@ -114,7 +127,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     // In the order of what is kept, so the same at every operator: they are part of a config's version.
     roots: () => pemsOf(authority.trustBundle()),
     distrustedRoots: () => authority.distrusted(),
-    issuerKeys,
+    issuerKeys: allKeys,
     acknowledgements: everyone.acknowledgements,
     dryRuns: own.dryRuns,
     dryRunsOf: everyone.dryRunsOf,
@@ -140,6 +153,23 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     log,
     servingNames: (caller, hostname) => servingNamesOf(operation.translation(), caller.spiffeId, hostname),
   })
+  const tokens = createTokenHandler({
+    service: createTokenService({
+      trustDomain,
+      keys: signingKeys,
+      issuerKeys,
+      keysGeneration: () => keysGeneration,
+      grantOf: createGrants(() => operation.translation()),
+      clock,
+    }),
+    published: signingKeys.published,
+    trustDomain,
+    isWanted: operation.isWanted,
+    limit: createRequestLimit({ clock, ...TOKENS_OF_CALLER }),
+    clock,
+    log,
+    metrics: tokenMetrics(metrics),
+  })
   const server = await startMeshServer({
     ...listen,
     identity,
@@ -147,6 +177,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     authority,
     certificates,
     push,
+    tokens,
     ...(options.peers && { peers: options.peers }),
     clock,
     log,
@@ -176,6 +207,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       unfollowRoots()
       operation.close()
       issuerKeys.close()
+      signingKeys.close()
       await renewing
     },
   }
@@ -191,6 +223,17 @@ export function operatorSpiffeId(trustDomain: TrustDomain): SpiffeId {
 /** Their names, as far as they have any. */
 function kidsOf(keys: KeysOfIssuer | undefined): readonly string[] {
   return (keys?.keys ?? []).map(({ kid }) => (typeof kid === 'string' ? kid : '-')).toSorted()
+}
+
+/** Internal tokens that one workload may ask for: a gateway has many users. */
+const TOKENS_OF_CALLER = { burst: 5_000, intervalMs: 0.2 } as const
+
+/** The keys of all tokens: those of TokenIssuers, and our own. */
+function withInternal(issuerKeys: IssuerKeysStore, own: SigningKeys): Pick<IssuerKeysStore, 'keysOf' | 'refresh'> {
+  return {
+    keysOf: (name) => (name === INTERNAL_TOKENS ? own.published() : issuerKeys.keysOf(name)),
+    refresh: (name) => (name === INTERNAL_TOKENS ? own.refresh() : issuerKeys.refresh(name)),
+  }
 }
 
 /** Fetches the keys of the TokenIssuers that a translation accepted, over the mesh where a Service of it serves them. */

@@ -81,8 +81,9 @@ export async function runOperator(options: OperatorOptions, release: string, sig
   const { trustDomain } = meshSettingsOf(store.snapshot())
   const caDirectory = join(options.stateDirectory, 'ca')
   const kept = createFileRotationStore(caDirectory)
+  const keyStore = createFileCaStore(caDirectory)
   const authority = await openAuthority({
-    store: createFileCaStore(caDirectory),
+    store: keyStore,
     trustDomain,
     clock,
     log,
@@ -117,6 +118,7 @@ export async function runOperator(options: OperatorOptions, release: string, sig
   core = await startCore({
     store,
     authority,
+    keyStore,
     authenticator: tokenOrCertificate(
       createJoinAuthenticator(createJoinTokens(join(options.stateDirectory, 'join'), clock)),
       createSvidAuthenticator(trustDomain, clock),

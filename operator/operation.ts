@@ -50,7 +50,7 @@ export interface OperationOptions {
   readonly roots: () => readonly string[]
   /** Fingerprints. Default: none. */
   readonly distrustedRoots?: () => readonly string[]
-  readonly issuerKeys: IssuerKeysStore
+  readonly issuerKeys: Pick<IssuerKeysStore, 'keysOf'>
   readonly acknowledgements: Acknowledgements
   /** What was counted here. */
   readonly dryRuns: DryRunTable

@@ -3,6 +3,8 @@ import { apiKey } from './api-key/filter.ts'
 import { authorization } from './authorization/filter.ts'
 import { cors } from './cors/filter.ts'
 import { externalAuthorization } from './external-authorization/filter.ts'
+import { tokenExchange } from './internal-token/exchange.ts'
+import { internalToken } from './internal-token/filter.ts'
 import { introspection } from './introspection/filter.ts'
 import { jwt } from './jwt/filter.ts'
 import { mtls } from './mtls/filter.ts'
@@ -17,11 +19,13 @@ export const FILTERS: readonly Filter[] = [
   mtls,
   cors,
   apiKey,
+  internalToken,
   oidc,
   jwt,
   introspection,
   authorization,
   externalAuthorization,
   rateLimit,
+  tokenExchange,
   postgres,
 ]

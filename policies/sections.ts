@@ -3,6 +3,8 @@ import { apiKeySection } from './api-key/section.ts'
 import { authorizationSection } from './authorization/section.ts'
 import { corsSection } from './cors/section.ts'
 import { externalAuthorizationSection } from './external-authorization/section.ts'
+import { tokenExchangeSection } from './internal-token/exchange-section.ts'
+import { internalTokenSection } from './internal-token/section.ts'
 import { introspectionSection } from './introspection/section.ts'
 import { jwtSection } from './jwt/section.ts'
 import { mtlsSection } from './mtls/section.ts'
@@ -17,11 +19,13 @@ export const SECTIONS: readonly Section[] = [
   mtlsSection,
   corsSection,
   apiKeySection,
+  internalTokenSection,
   oidcSection,
   jwtSection,
   introspectionSection,
   authorizationSection,
   externalAuthorizationSection,
   rateLimitSection,
+  tokenExchangeSection,
   postgresSection,
 ]

@@ -50,6 +50,7 @@ import { DEFAULT_LIMITS } from './serve/limits.ts'
 import { createMemoryWatch } from './serve/memory-watch.ts'
 import type { Placement } from './serve/placement.ts'
 import { openSharedQuota } from './shared-limits/open-shared-quota.ts'
+import { openInternalTokens } from './tokens/open-internal-tokens.ts'
 import { callsOf } from './upstream/backend-calls.ts'
 import type { WorkerPlace } from './workers/messages.ts'
 import type { Workers } from './workers/workers.ts'
@@ -173,6 +174,14 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
   })
   const keys = createIssuerKeys(clock, (issuer) => session?.send({ type: 'refresh-keys', issuer }) === true)
   const revocations = createRevokedTokens(clock)
+  const internalTokens = openInternalTokens({
+    operator: options.operator,
+    spiffeId: options.spiffeId,
+    identity: () => identity,
+    crypto: openssl,
+    clock,
+    metrics,
+  })
   const limits = openSharedQuota({
     workload: options.workload,
     config: () => control.pipeline()?.config,
@@ -186,6 +195,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       crypto: openssl,
       keys,
       revocations,
+      internalTokens,
       count: sidecarMetrics.count,
       calls: callsOf(() => dataPlane),
       share: limits.share,
@@ -297,6 +307,7 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
   drain.step('session', () => {
     dryRuns.close()
     limits.close()
+    internalTokens.close()
     session?.close()
     work.abort(new Error('the sidecar ends'))
   })
@@ -383,11 +394,11 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
     dataPlane = plane
     if (shared !== undefined) {
       const { memory, ports, count, place } = shared
-      const { workload, pod, logLevel, decisionLog } = options
+      const { workload, pod, logLevel, decisionLog, operator, spiffeId } = options
       const beginning = shared.beginningOfTime()
       workers = shared.startWorkers({
         count,
-        start: { memory, beginning, place, workload, pod, logLevel, decisionLog, maxConnections },
+        start: { memory, beginning, place, workload, pod, logLevel, decisionLog, maxConnections, operator, spiffeId },
         newest: {
           identity: () => store.current(),
           certificates: servingNow,

@@ -27,8 +27,9 @@ async function start({ resources, directory, port, trustDomain: name }: Operator
   const trustDomain = parseTrustDomain(name)
   if (!trustDomain.ok) throw new Error(`${name} is no trust domain`)
   const log = createLog({ level: 'warn', service: 'operator', sink: createFileSink({ fd: 1, clock }), clock })
+  const keyStore = createFileCaStore(join(directory, 'ca'))
   const authority = await openAuthority({
-    store: createFileCaStore(join(directory, 'ca')),
+    store: keyStore,
     trustDomain: trustDomain.value,
     clock,
     log,
@@ -40,6 +41,7 @@ async function start({ resources, directory, port, trustDomain: name }: Operator
   const core = await startCore({
     store,
     authority,
+    keyStore,
     authenticator: createSvidAuthenticator(trustDomain.value, clock),
     listen: { host: '127.0.0.1', port },
     own: { acknowledgements, dryRuns },

@@ -41,8 +41,9 @@ async function start({ size, stateDirectory, port, edited }: OperatorSettings): 
   const trustDomain = parseTrustDomain(TRUST_DOMAIN)
   if (!trustDomain.ok) throw new Error(`${TRUST_DOMAIN} is no trust domain`)
   const log = createLog({ level: 'warn', service: 'operator', sink: createFileSink({ fd: 1, clock }), clock })
+  const keyStore = createFileCaStore(join(stateDirectory, 'ca'))
   const authority = await openAuthority({
-    store: createFileCaStore(join(stateDirectory, 'ca')),
+    store: keyStore,
     trustDomain: trustDomain.value,
     clock,
     log,
@@ -55,6 +56,7 @@ async function start({ size, stateDirectory, port, edited }: OperatorSettings): 
   core = await startCore({
     store,
     authority,
+    keyStore,
     authenticator: createSvidAuthenticator(trustDomain.value, clock),
     listen: { host: '127.0.0.1', port },
     own: { acknowledgements, dryRuns },

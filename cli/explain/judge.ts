@@ -4,6 +4,7 @@ import type { Denial } from '../../model/verdict.ts'
 import type { ExternalAuthorizationConfig } from '../../policies/external-authorization/config.ts'
 import { externalAuthorization } from '../../policies/external-authorization/filter.ts'
 import type { JwtConfig } from '../../policies/jwt/config.ts'
+import { jwt } from '../../policies/jwt/filter.ts'
 import { type Explanation, explain } from '../../sidecar/compile/explain.ts'
 import type { Chain, Pipeline, Step } from '../../sidecar/compile/pipeline.ts'
 import {
@@ -97,14 +98,26 @@ function atStream({ streams }: Pipeline, { port, serverName }: Asked): Found | D
   return { chain: route.chain, route: undefined }
 }
 
-/** The jwt config that tokens are verified by here; undefined where nothing verifies any. */
+/** The config that tokens are verified by here; undefined where nothing verifies any. */
 export function jwtConfigOf({ enforced }: Chain): JwtConfig | undefined {
   return jwtConfigIn(enforced)
 }
 
 function jwtConfigIn(steps: readonly Step[]): JwtConfig | undefined {
-  const step = steps.find(({ filter, unresolved }) => filter.verifiesToken === true && unresolved === undefined)
-  return step?.config as JwtConfig | undefined
+  return verifyingStep(steps.filter(({ unresolved }) => unresolved === undefined))?.config as JwtConfig | undefined
+}
+
+/** The step that tokens are verified by: of users', where it is more than one. */
+export function verifyingStep(steps: readonly Step[]): Step | undefined {
+  const verifying = steps.filter(({ filter }) => filter.verifiesToken === true)
+  return verifying.find(({ filter }) => filter === jwt) ?? verifying[0]
+}
+
+/** Of all that verify tokens. */
+function issuersIn(steps: readonly Step[]): JwtConfig['issuers'] {
+  return steps
+    .filter(({ filter, unresolved }) => filter.verifiesToken === true && unresolved === undefined)
+    .flatMap(({ config }) => (config as Pick<JwtConfig, 'issuers'>).issuers)
 }
 
 /**
@@ -112,7 +125,7 @@ function jwtConfigIn(steps: readonly Step[]): JwtConfig | undefined {
  * without `iss` are of the only issuer there is. Issuers that only a dry run knows count as well.
  */
 export function tokenOf(claims: Claims, { enforced, shadow = [] }: Chain): VerifiedToken {
-  const issuers = [...(jwtConfigIn(enforced)?.issuers ?? []), ...(jwtConfigIn(shadow)?.issuers ?? [])]
+  const issuers = [...issuersIn(enforced), ...issuersIn(shadow)]
   const { iss, aud, exp, sub } = claims
   const isOnly = new Set(issuers.map(({ name }) => name)).size === 1
   const candidates = iss === undefined && isOnly ? issuers : issuers.filter(({ issuer }) => issuer === iss)

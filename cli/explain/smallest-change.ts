@@ -4,7 +4,7 @@ import type { AuthorizationConfig, Rule } from '../../policies/authorization/con
 import type { Chain, Pipeline } from '../../sidecar/compile/pipeline.ts'
 import { type Asked, viewOf } from './asked.ts'
 import { callAs, type Edit, editsFor, sendKeyOf, sendTokenOf } from './edit.ts'
-import { judge, jwtConfigOf, tokenOf } from './judge.ts'
+import { judge, jwtConfigOf, tokenOf, verifyingStep } from './judge.ts'
 import { authorizationOf, failingFields, type RuleWords } from './meets.ts'
 
 /** Rules that are tried, those with the fewest conditions that fail first. */
@@ -147,7 +147,7 @@ function keysFor({ enforced }: Chain, asked: Asked): readonly Way[] {
 function tokensFor(chain: Chain, asked: Asked): readonly Way[] {
   const config = jwtConfigOf(chain)
   if (config === undefined) return [[]]
-  const step = chain.enforced.find(({ filter }) => filter.verifiesToken === true)
+  const step = verifyingStep(chain.enforced)
   const facts = asked.claims === undefined ? {} : { token: tokenOf(asked.claims, chain) }
   const isFine =
     step?.filter.explain(config, viewOf(asked), facts).every(({ outcome }) => outcome !== 'denied') === true

@@ -161,6 +161,7 @@ async function run(
   core = await startCore({
     store,
     authority,
+    keyStore: createSecretCaStore({ client }),
     authenticator: createTokenReviewAuthenticator({
       client,
       trustDomain,

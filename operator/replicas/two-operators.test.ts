@@ -26,6 +26,7 @@ import { createSvidAuthenticator } from '../identity/svid-caller.ts'
 import { createAcknowledgementTable } from '../push/acknowledgements.ts'
 import { createDryRunTable } from '../status/dry-run-counts.ts'
 import { createStore } from '../store/store.ts'
+import { memoryStore } from '../tokens/testing/memory-store.ts'
 import { resourcesIn } from '../translate/testing/world.ts'
 import { everyoneOf } from './everyone.ts'
 import { NOT_LEADING, REPLICA_PATH, REPLICA_PROTOCOL } from './messages.ts'
@@ -126,6 +127,7 @@ async function startOperator(
   const core = await startCore({
     store,
     authority,
+    keyStore: memoryStore(),
     authenticator: createSvidAuthenticator(TRUST_DOMAIN, systemClock),
     listen: { host: '127.0.0.1', port: 0 },
     peers: new Map([[REPLICA_PATH, replicas]]),

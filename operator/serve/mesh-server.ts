@@ -1,8 +1,9 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { CERTIFICATES_PATH } from '../../contract/certificates.ts'
+import { TOKEN_KEYS_PATH, TOKEN_PATH } from '../../contract/internal-token.ts'
 import { SESSION_PATH } from '../../contract/session.ts'
 import type { SpiffeId, TrustDomain } from '../../model/spiffe-id.ts'
 import { judgeSvid } from '../../model/x509/svid.ts'
@@ -14,6 +15,7 @@ import { verifiedCertificateOf } from '../identity/peer.ts'
 import { fingerprintOf } from '../identity/root.ts'
 import { operatorTlsOptions, type ServerIdentity } from '../identity/server-identity.ts'
 import type { Push } from '../push/push.ts'
+import type { TokenHandler, TokenPeer } from '../tokens/token-handler.ts'
 import { limitConnections } from './connection-limit.ts'
 import { limitHandshakes } from './handshake-limit.ts'
 
@@ -55,6 +57,8 @@ export interface MeshServerOptions {
   readonly authority: Pick<Authority, 'rootOf' | 'trustBundle' | 'onChange'>
   readonly certificates: CertificateHandler
   readonly push: Pick<Push, 'accept' | 'close'>
+  /** The token service. Default: there is none. */
+  readonly tokens?: TokenHandler
   /** By path. */
   readonly peers?: ReadonlyMap<string, PeerSessions>
   readonly clock: Clock
@@ -72,7 +76,19 @@ const HANDSHAKE_TIMEOUT_MS = 10_000
 
 /** Rejects when the port is taken. */
 export function startMeshServer(options: MeshServerOptions): Promise<MeshServer> {
-  const { host, port, identity, trustDomain, authority, certificates, push, peers = new Map(), clock, log } = options
+  const {
+    host,
+    port,
+    identity,
+    trustDomain,
+    authority,
+    certificates,
+    push,
+    tokens,
+    peers = new Map(),
+    clock,
+    log,
+  } = options
   const untrusted = cutUntrusted(authority, clock)
   const sessions = new Map<string, PeerSessions>([...peers, [SESSION_PATH, push]])
   const server = createServer(
@@ -85,12 +101,21 @@ export function startMeshServer(options: MeshServerOptions): Promise<MeshServer>
     },
     (request, response) => {
       if (request.url === CERTIFICATES_PATH) void certificates(request, response)
+      else if (request.url === TOKEN_PATH && tokens !== undefined) void exchangeToken(request, response, tokens)
+      else if (request.url === TOKEN_KEYS_PATH && tokens !== undefined) tokens.keys(request, response)
       else
         response
           .writeHead(404, { 'content-type': 'application/problem+json' })
           .end('{"status":404,"title":"Not found."}')
     },
   )
+  const exchangeToken = async (request: IncomingMessage, response: ServerResponse, handler: TokenHandler) => {
+    const peer = await untrusted.peerOf(request.socket).catch((err: unknown) => {
+      log.error('nobody can say who vouches for a caller', { err })
+      return { certificate: undefined, root: undefined }
+    })
+    await handler.token(request, response, peer)
+  }
   const endHandshakes = limitHandshakes(server, { clock, log })
   if (options.maxConnectionsOfAddress !== undefined) {
     const onRefused = (remoteAddress: string) =>
@@ -146,6 +171,7 @@ export function startMeshServer(options: MeshServerOptions): Promise<MeshServer>
 /** Follows the sessions that are open, and ends those that no root in use vouches for any more (F06). */
 function cutUntrusted(authority: MeshServerOptions['authority'], clock: Clock) {
   const open = new Map<Socket, string | undefined>()
+  const peers = new WeakMap<Socket, Promise<TokenPeer>>()
   const stopping = new AbortController()
   const cut = () => {
     const trusted = new Set(authority.trustBundle().roots.map(fingerprintOf))
@@ -154,14 +180,24 @@ function cutUntrusted(authority: MeshServerOptions['authority'], clock: Clock) {
   const unfollow = authority.onChange(() => {
     clock.setTimer(UNTRUSTED_GRACE_MS, cut, { signal: stopping.signal, keepAlive: false })
   })
+  /** Resolves with the root that vouches for `leaf` (DER), the peer's certificate. */
+  const follow = async (socket: Socket, leaf: Uint8Array | undefined): Promise<string | undefined> => {
+    const root = leaf === undefined ? undefined : await authority.rootOf(leaf)
+    open.set(socket, root)
+    socket.once('close', () => open.delete(socket))
+    if (socket.destroyed) open.delete(socket)
+    return root
+  }
   return {
-    /** Resolves with the root that vouches for `leaf` (DER), the peer's certificate. */
-    async follow(socket: Socket, leaf: Uint8Array | undefined): Promise<string | undefined> {
-      const root = leaf === undefined ? undefined : await authority.rootOf(leaf)
-      open.set(socket, root)
-      socket.once('close', () => open.delete(socket))
-      if (socket.destroyed) open.delete(socket)
-      return root
+    follow,
+    /** Who is at the other end, as shown in the handshake: looked at once, however many requests the connection brings. */
+    peerOf(socket: Socket): Promise<TokenPeer> {
+      const known = peers.get(socket)
+      if (known !== undefined) return known
+      const certificate = verifiedCertificateOf(socket)
+      const peer = follow(socket, certificate).then((root) => ({ certificate, root }))
+      peers.set(socket, peer)
+      return peer
     },
     stop() {
       stopping.abort()

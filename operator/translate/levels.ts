@@ -125,7 +125,11 @@ function settle(section: Section, place: Place, mode: Mode, findings: Finding[])
   }
   try {
     const combined = section.combine(levels, context)
-    if (combined === undefined) return undefined
+    if (combined === undefined) {
+      const unapplied = section.unapplied?.(levels, context)
+      if (unapplied !== undefined) findings.push(...tell(section, { notApplied: unapplied }, context.port, isConcerned))
+      return undefined
+    }
     // A gateway adds nothing where nobody said anything and nothing is refused by default.
     if (everyone.length === 0 && context.role === 'gateway' && context.authorizationDefault === 'Allow')
       return undefined
@@ -150,7 +154,7 @@ function dryRunnersAt({ reaches, meshPolicies }: Place): (origin: Origin) => boo
 
 function tell(
   section: Section,
-  { overridden = [], notApplied = [] }: Combined<unknown>,
+  { overridden = [], notApplied = [] }: Pick<Combined<unknown>, 'overridden' | 'notApplied'>,
   port: number,
   isConcerned: (origin: Origin) => boolean,
 ): Finding[] {

@@ -3,10 +3,12 @@ import type { Endpoint, EndpointsDocument } from '../../contract/endpoints.ts'
 import type { Revocation } from '../../contract/revocations.ts'
 import { CONTRACT_VERSION, type WorkloadConfig } from '../../contract/workload-config.ts'
 import type { Filter } from '../../model/filter.ts'
+import { INTERNAL_TOKENS } from '../../model/internal-tokens.ts'
 import { isSame, keepSame } from '../../model/same.ts'
 import type { Section } from '../../model/section.ts'
 import type { WorkloadId } from '../../model/workload-id.ts'
 import { FILTERS } from '../../policies/filters.ts'
+import { internalToken } from '../../policies/internal-token/filter.ts'
 import { SECTIONS } from '../../policies/sections.ts'
 import { MESH_CONFIG_NAME } from '../resources/mesh-config.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -60,7 +62,7 @@ export interface Translation {
   readonly configs: ReadonlyMap<WorkloadId, WorkloadConfig>
   /** For each config, where its upstreams are reached now. */
   readonly endpoints: ReadonlyMap<WorkloadId, EndpointsDocument>
-  /** Names of the TokenIssuers whose keys a workload needs; sorted. */
+  /** Names of the TokenIssuers whose keys a workload needs, `INTERNAL_TOKENS` among them; sorted. */
   readonly issuers: ReadonlyMap<WorkloadId, readonly string[]>
   /** Every TokenRevocation that can be read, by name. The same object as before where nothing about them has changed. */
   readonly revocations: readonly Revocation[]
@@ -171,10 +173,13 @@ export function translate(snapshot: Snapshot, deps: TranslateDeps, previous?: Tr
     ]),
   )
   const issuers = new Map(
-    [...results].map(([id, { lookups }]) => [
+    [...results].map(([id, { lookups, config }]) => [
       id,
       [
-        ...new Set([...lookups.issuers.values()].flatMap(({ name, found }) => (found === undefined ? [] : name))),
+        ...new Set([
+          ...[...lookups.issuers.values()].flatMap(({ name, found }) => (found === undefined ? [] : name)),
+          ...(takesInternalTokens(config) ? [INTERNAL_TOKENS] : []),
+        ]),
       ].sort(),
     ]),
   )
@@ -354,4 +359,9 @@ function endpointsOf(
     ...(replicas !== undefined && { replicas }),
   }
   return { parts, zones, document: { ...document, version: versionOf(document, deps.sha256) } }
+}
+
+/** Then it has their keys as well. */
+function takesInternalTokens({ listeners }: WorkloadConfig): boolean {
+  return listeners.some(({ routes }) => routes.some(({ filters }) => Object.hasOwn(filters, internalToken.name)))
 }

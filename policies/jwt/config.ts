@@ -67,7 +67,8 @@ export const JwtConfig = v.strictObject({
   required: v.boolean(),
   issuers: v.pipe(v.array(IssuerConfig), v.minLength(1), v.maxLength(64)),
   locations: v.pipe(v.array(TokenLocation), v.minLength(1), v.maxLength(16)),
-  forward: v.picklist(['strip', 'keep']),
+  /** `exchange`: it is taken off, and handed to the filter that exchanges it. Since 3. */
+  forward: v.picklist(['strip', 'keep', 'exchange']),
   claimHeaders: v.pipe(v.array(ClaimHeader), v.maxLength(64)),
   ...EXEMPTION_FIELDS,
 })

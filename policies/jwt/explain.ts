@@ -6,6 +6,7 @@ import { isMeantFor } from './claims.ts'
 import { type CompactJws, JwsReader } from './compact-jws.ts'
 import type { IssuerConfig, JwtConfig } from './config.ts'
 import { TOKEN_INVALID, TOKEN_MISSING, TWO_TOKENS } from './denials.ts'
+import { isInternal, isOfUserOf } from './exchanged.ts'
 import { findToken, SEVERAL, tokenPlaceOf } from './token-location.ts'
 import { normaliseType } from './token-type.ts'
 
@@ -21,7 +22,7 @@ export function explainJwt(config: JwtConfig, request: RequestView, facts: Facts
   if (exempt.some(({ outcome }) => outcome === 'matched')) {
     // As the check: what nobody verified, the checks after it do not see.
     facts.exempt = true
-    delete facts.token
+    if (!isInternal(facts.token)) delete facts.token
     return [...exempt, { filter: 'jwt', outcome: 'allowed', field: 'exempt', expected: 'no token', got: at(request) }]
   }
   return [...exempt, ...explainToken(config, request, facts)]
@@ -48,6 +49,15 @@ function explainToken(config: JwtConfig, request: RequestView, facts: Facts): re
   const found = findToken(places, request, facts)
   if (found === SEVERAL) {
     return [denied(TWO_TOKENS, 'token', `one token in the ${where}`, 'more than one', 'send one token')]
+  }
+  if (isInternal(facts.token)) {
+    if (found !== undefined) {
+      return [denied(TWO_TOKENS, 'token', 'one token', 'one beside the internal token', 'send one token')]
+    }
+    if (isOfUserOf(facts.token, config)) return [allowed('token', names(config), 'an internal token of its user')]
+    return config.required
+      ? [denied(TOKEN_MISSING, 'token', `a token of ${names(config)}`, 'an internal token of nobody that it knows')]
+      : [allowed('required', 'false', 'no token')]
   }
   if (facts.token !== undefined) {
     const { token } = facts

@@ -1098,7 +1098,7 @@ test('a config that is not understood whole is not taken', () => {
     [{ issuers: [{ ...CORP, clockSkewMs: 300_001 }] }, 'issuers.0.clockSkewMs'],
     [{ issuers: [{ ...CORP, maxTokenBytes: 8_193 }] }, 'issuers.0.maxTokenBytes'],
     [{ locations: [] }, 'locations'],
-    [{ forward: 'exchange' }, 'forward'],
+    [{ forward: 'pass' }, 'forward'],
   ] as const) {
     const decoded = jwt.decode({ ...CONFIG, ...change })
     assert.deepEqual(decoded.ok ? undefined : decoded.issues.map((found) => found.path), [path])

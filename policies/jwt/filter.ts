@@ -6,6 +6,7 @@ import { readWire } from '../read-wire.ts'
 import { compileClaimHeaders } from './claim-headers.ts'
 import { JwtConfig } from './config.ts'
 import { JWT_DENIALS, KEYS_UNAVAILABLE, TOKEN_MISSING, TOO_MANY_BAD_TOKENS, TWO_TOKENS } from './denials.ts'
+import { isInternal, isOfUserOf } from './exchanged.ts'
 import { explainJwt } from './explain.ts'
 import type { Refusal } from './refusal.ts'
 import { askRevocations } from './revoked.ts'
@@ -22,6 +23,7 @@ export const jwt = defineFilter<JwtConfig>({
   repeatable: true,
   tcp: false,
   verifiesToken: true,
+  since: (config) => (config?.forward === 'exchange' ? 3 : 1),
   decode: (wire) => readWire(JwtConfig, wire),
   compile(config, deps) {
     const exemptions = compileExemptions(config.exempt, config.exemptWithin)
@@ -37,26 +39,30 @@ export const jwt = defineFilter<JwtConfig>({
     const check: Check = (request, facts) => {
       const pass = (known: KnownToken | undefined, place: TokenPlace | undefined) => {
         if (known !== undefined) facts.token = known.token
-        claimHeaders.value.apply(facts, known?.token)
-        if (config.forward === 'strip') place?.strip(request, facts)
+        claimHeaders.value.apply(facts, facts.token)
+        if (config.forward !== 'keep') place?.strip(request, facts)
         return CONTINUE
       }
       if (exemptions.value.admits(request)) {
         facts.exempt = true
         // What nobody verified is not passed on as if somebody had.
-        if (config.forward === 'strip') {
+        if (config.forward !== 'keep') {
           dropLogin(facts)
           for (const place of places) place.strip(request, facts)
         }
         return pass(undefined, undefined)
       }
       const found = findToken(places, request, facts)
-      if (found === undefined) return config.required ? deny.missing : pass(undefined, undefined)
-      if (found === SEVERAL) return deny.several
+      if (found === undefined) {
+        return config.required && !isOfUserOf(facts.token, config) ? deny.missing : pass(undefined, undefined)
+      }
+      if (found === SEVERAL || isInternal(facts.token)) return deny.several
       const conclude = (outcome: KnownToken | Refusal) => {
         if (outcome.kind === 'refused') return deny.refused(outcome)
         const revoked = revokedBy(outcome)
-        return revoked === undefined ? pass(outcome, found.place) : deny.refused(revoked)
+        if (revoked !== undefined) return deny.refused(revoked)
+        if (config.forward === 'exchange') facts.subject = { issuer: outcome.token.issuer, text: found.text }
+        return pass(outcome, found.place)
       }
       const outcome = verifier.verify(found.text, request)
       return outcome instanceof Promise ? outcome.then(conclude) : conclude(outcome)

@@ -120,9 +120,9 @@ export const AUTHENTICATION_SCHEMA: JsonSchema = {
         from,
         forward: {
           type: 'string',
-          enum: ['Strip', 'Keep'],
+          enum: ['Strip', 'Keep', 'Exchange'],
           description:
-            'forward says whether the application gets the token (Keep) or not (Strip). Strip in a floor cannot be changed. Default: Strip.',
+            'forward says whether the application gets the token (Keep), nothing (Strip), or an internal token in its place (Exchange), which internalToken describes. Only a gateway exchanges: with Exchange, each of its requests goes on with an internal token, one without a user with that of the gateway itself; elsewhere Exchange is Strip. Keep counts only where every floor that speaks of it says so too. Default: Strip.',
         },
         claimHeaders: {
           type: 'array',

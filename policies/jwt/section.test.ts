@@ -494,7 +494,7 @@ test('the schema takes what POLICY-API shows and refuses what has no effect', ()
     JSON.stringify(validate.errors),
   )
   for (const change of [
-    { forward: 'Exchange' },
+    { forward: 'Pass' },
     { issuers: [] },
     { issuers: ['corp'] },
     { onlyIssuers: ['corp'] },

@@ -14,6 +14,7 @@ import { combineExemptions, type ExemptSpec } from '../exemptions/combine.ts'
 import { readWire } from '../read-wire.ts'
 import { mayCarryClaims } from './claim-headers.ts'
 import { type IssuerConfig, JwtConfig, type TokenLocation } from './config.ts'
+import { type Forward, forwardOf } from './forward.ts'
 import { AUTHENTICATION_FLOOR_SCHEMA, AUTHENTICATION_SCHEMA } from './schema.ts'
 import { issuerConfigOf, type TokenIssuerSpec } from './token-issuer.ts'
 
@@ -29,7 +30,7 @@ export interface JwtSpec {
   readonly required?: boolean
   readonly issuers?: readonly { readonly name: string }[]
   readonly from?: readonly { readonly header?: string; readonly scheme?: string; readonly cookie?: string }[]
-  readonly forward?: 'Strip' | 'Keep'
+  readonly forward?: Forward
   readonly claimHeaders?: readonly { readonly claim: string; readonly header: string }[]
   /** In a floor only. */
   readonly onlyIssuers?: readonly string[]
@@ -141,12 +142,13 @@ function combine(levels: Levels<AuthenticationSpec>, context: SectionContext): C
   const claimHeaders = hear(ordered, ({ jwt }) => jwt?.claimHeaders)
   const exempt = hear(ordered, (spec) => spec.exempt)
   const within = ordered.floor.filter(speaksOfAuthentication)
+  notApplied.push(...exchangedElsewhere(forward, context))
   return {
     value: {
       config: {
         required: asking.some(({ spec }) => spec.jwt?.required !== false),
         locations: locationsOf(from, notApplied),
-        forward: forwardOf(forward),
+        forward: forwardOf(forward, context.role),
         claimHeaders: claimHeadersOf(claimHeaders, notApplied),
         ...combineExemptions(exempt, within, notApplied),
       },
@@ -161,7 +163,11 @@ function combine(levels: Levels<AuthenticationSpec>, context: SectionContext): C
  * Policies that speak of jwt at all, else the defaults that do; and floors that ask for tokens, not those that only bound
  * what others may ask.
  */
-function whoAsks({ floor, policies, defaults }: Levels<AuthenticationSpec>): readonly Attached<AuthenticationSpec>[] {
+export function whoAsks<Spec extends Pick<AuthenticationSpec, 'jwt'>>({
+  floor,
+  policies,
+  defaults,
+}: Levels<Spec>): readonly Attached<Spec>[] {
   const floors = floor.filter(({ spec }) => spec.jwt?.required !== undefined || spec.jwt?.issuers !== undefined)
   const others = [policies, defaults].map((level) => level.filter(({ spec }) => spec.jwt !== undefined))
   const asking = others.find((level) => level.length > 0) ?? []
@@ -235,11 +241,16 @@ function locationOf({ header, scheme, cookie }: NonNullable<JwtSpec['from']>[num
   }
 }
 
-/** A floor may insist on Strip; a floor that says Keep permits it. */
-function forwardOf(said: readonly Said<'Strip' | 'Keep'>[]): JwtConfig['forward'] {
-  if (said.some(({ value, byFloor }) => byFloor && value === 'Strip')) return 'strip'
-  const [first] = [...said.filter(({ byFloor }) => !byFloor), ...said]
-  return first?.value === 'Keep' ? 'keep' : 'strip'
+/** Of those who say it here: what holds for a whole mesh is for its gateways. */
+function exchangedElsewhere(said: readonly Said<Forward>[], { role }: SectionContext): readonly NotApplied[] {
+  if (role === 'gateway') return []
+  return said
+    .filter(({ value, origin }) => value === 'Exchange' && origin.kind !== 'MeshSecurityPolicy')
+    .map(({ origin }) => ({
+      origin,
+      path: 'authentication.jwt.forward',
+      reason: 'only a gateway exchanges tokens, here they are taken off',
+    }))
 }
 
 function claimHeadersOf(

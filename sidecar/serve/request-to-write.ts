@@ -1,4 +1,5 @@
 import type { RouteConfig } from '../../contract/workload-config.ts'
+import { INTERNAL_TOKEN_HEADER } from '../../model/internal-tokens.ts'
 import type { Facts } from '../../model/request.ts'
 import type { HeaderPair } from '../../model/verdict.ts'
 import type { Client } from './client.ts'
@@ -26,7 +27,10 @@ export function requestToWrite(
   const rewriteHost = action.kind === 'forward' ? action.rewriteHost : undefined
   const host = rewriteHost ?? head.authority
   const set = headersToSet(head.headers, plan.request, withoutIdentity(facts.setRequestHeaders))
-  const remove = together(facts.removeRequestHeaders, trace?.remove)
+  const isOutside = site.direction !== 'outbound' && client.peer.spiffeId === undefined
+  // Nobody outside has an internal token: what looks like one is no policy's to allow.
+  const forged = isOutside && head.headers.indexOf(INTERNAL_TOKEN_HEADER) !== -1 ? INTERNAL_TOKEN : undefined
+  const remove = together(together(facts.removeRequestHeaders, trace?.remove), forged)
   return {
     method: head.method,
     target: head.query === '' ? path : `${path}?${head.query}`,
@@ -57,4 +61,5 @@ function together<T>(some: readonly T[] | undefined, more: readonly T[] | undefi
   return some === undefined ? more : more === undefined ? some : [...some, ...more]
 }
 
+const INTERNAL_TOKEN: readonly string[] = Object.freeze([INTERNAL_TOKEN_HEADER])
 const TRACE_HEADERS: ReadonlySet<string> = new Set(['traceparent', 'tracestate'])

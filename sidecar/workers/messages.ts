@@ -2,8 +2,10 @@ import type { EndpointsDocument } from '../../contract/endpoints.ts'
 import type { KeysDocument } from '../../contract/keys.ts'
 import type { RevocationsDocument } from '../../contract/revocations.ts'
 import type { WorkloadConfig } from '../../contract/workload-config.ts'
+import type { SpiffeId } from '../../model/spiffe-id.ts'
 import type { LogLevel } from '../../runtime/log.ts'
 import type { MetricsSnapshot } from '../../runtime/metrics.ts'
+import type { OperatorAddress } from '../identity/fetch-certificate.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { ServingCertificate } from '../identity/serving-certificate.ts'
 import type { DecisionLogLevel, ThinnedRefusals } from '../observe/decision-log.ts'
@@ -33,6 +35,9 @@ export interface WorkerStart {
   readonly logLevel: LogLevel
   readonly decisionLog: DecisionLogLevel
   readonly maxConnections: number
+  /** For asking its token service. */
+  readonly operator: OperatorAddress
+  readonly spiffeId: SpiffeId
   readonly identity: Identity
 }
 

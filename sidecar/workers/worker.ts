@@ -28,6 +28,7 @@ import { createDataPlane } from '../serve/data-plane.ts'
 import { createMemoryWatch } from '../serve/memory-watch.ts'
 import { followPorts } from '../serve/shared-ports.ts'
 import { openSharedQuota } from '../shared-limits/open-shared-quota.ts'
+import { openInternalTokens } from '../tokens/open-internal-tokens.ts'
 import { callsOf } from '../upstream/backend-calls.ts'
 import { followCertificates } from './certificates.ts'
 import type { FromWorker, News, Question, ToWorker, WorkerStart } from './messages.ts'
@@ -77,6 +78,14 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
     return true
   })
   const revocations = createRevokedTokens(clock)
+  const internalTokens = openInternalTokens({
+    operator: start.operator,
+    spiffeId: start.spiffeId,
+    identity: () => identity,
+    crypto: openssl,
+    clock,
+    metrics,
+  })
   const sidecarMetrics = createSidecarMetrics(metrics, {
     // Worker 0 says these of all of them.
     certificateReceivedMs: () => undefined,
@@ -160,7 +169,7 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
   }
   const obey = (news: Extract<News, { readonly kind: 'config' }>): void => {
     const deps = {
-      ...{ clock, crypto: openssl, keys, revocations, count: sidecarMetrics.count, calls: plane.calls },
+      ...{ clock, crypto: openssl, keys, revocations, internalTokens, count: sidecarMetrics.count, calls: plane.calls },
       ...{ sharedTimes: share.sharedTimes, share: limits.share, quota: limits.quota },
     }
     // What was posted is a copy: parts of it that say the same become the ones that are compiled already.
@@ -189,6 +198,7 @@ export async function runWorker(port: MessagePort, start: WorkerStart): Promise<
         await plane.drain(question.deadlineMs)
         dryRuns.flush()
         dryRuns.close()
+        internalTokens.close()
         decisions.flush()
         return sink.flush()
     }

@@ -1,0 +1,69 @@
+import { type Check, type Consideration, defineFilter } from '../../model/filter.ts'
+import { INTERNAL_TOKEN_HEADER, type IssuedToken, type TokenFailure } from '../../model/internal-tokens.ts'
+import type { Facts } from '../../model/request.ts'
+import { ok } from '../../model/result.ts'
+import { CONTINUE, type Deny, type HeaderPair } from '../../model/verdict.ts'
+import { readWire } from '../read-wire.ts'
+import { TokenExchangeConfig } from './config.ts'
+import { INTERNAL_TOKEN_REFUSED, INTERNAL_TOKEN_UNAVAILABLE, TOKEN_EXCHANGE_DENIALS } from './denials.ts'
+import { scopeWords } from './issuer.ts'
+
+/**
+ * Lets a request go on with an internal token in place of the user's, which was verified and taken off before; one without a
+ * user goes on with a token of the workload itself. It comes last: nothing is made for a request that somebody refuses.
+ */
+export const tokenExchange = defineFilter<TokenExchangeConfig>({
+  name: 'token-exchange',
+  denials: TOKEN_EXCHANGE_DENIALS,
+  repeatable: false,
+  tcp: false,
+  since: () => 3,
+  decode: (wire) => readWire(TokenExchangeConfig, wire),
+  compile({ scope, ttlSeconds, claims }, { internalTokens }) {
+    const ownScope = scope ?? []
+    const check: Check = (_request, facts) => {
+      if (internalTokens === undefined) return unavailable('nobody can be asked for tokens here')
+      const { subject } = facts
+      delete facts.subject
+      const conclude = (outcome: IssuedToken | TokenFailure) => {
+        if (outcome.kind !== 'issued') {
+          return outcome.kind === 'unavailable' ? unavailable(outcome.detail) : refused(outcome.detail)
+        }
+        facts.setRequestHeaders ??= []
+        facts.setRequestHeaders.push([INTERNAL_TOKEN_HEADER, outcome.text])
+        return CONTINUE
+      }
+      const outcome = internalTokens.tokenFor(
+        subject === undefined
+          ? { scope: ownScope, ttlSeconds, claims: [] }
+          : { subject, scope: narrowed(scope, facts), ttlSeconds, claims },
+      )
+      return outcome instanceof Promise ? outcome.then(conclude) : conclude(outcome)
+    }
+    return ok(check)
+  },
+  explain({ scope }): readonly Consideration[] {
+    const expected = scope === undefined ? 'the scope of the user' : scope.join(' ') || 'no scope'
+    return [
+      { filter: 'token-exchange', outcome: 'allowed', field: 'scope', expected, got: 'what the token service says' },
+    ]
+  },
+})
+
+/** Of what the policy names, what the user's token has; one that says nothing of scope narrows nothing. */
+function narrowed(scope: readonly string[] | undefined, { token }: Facts): readonly string[] {
+  if (token === undefined || !Object.hasOwn(token.claims, 'scope')) return scope ?? []
+  const ofUser = scopeWords(token.claims['scope'])
+  return scope === undefined ? ofUser : scope.filter((word) => ofUser.includes(word))
+}
+
+/** Seconds after which a client may try again. */
+const RETRY_AFTER: readonly HeaderPair[] = [['retry-after', '1']]
+
+function unavailable(detail: string): Deny {
+  return { kind: 'deny', denial: INTERNAL_TOKEN_UNAVAILABLE, detail, headers: RETRY_AFTER }
+}
+
+function refused(detail: string): Deny {
+  return { kind: 'deny', denial: INTERNAL_TOKEN_REFUSED, detail }
+}
