@@ -36,6 +36,18 @@ for (const file of ['config-storefront.json', 'config-orders-db.json', 'config-g
   })
 }
 
+test('F20: what is asked about calls is not sent to sidecars before version 3, and its policies are told of', () => {
+  const newest = config('v3', 'config-internal-tokens.json')
+  assert.ok(newest.outbound.filters !== undefined)
+  for (const contract of [1, 2] as const) {
+    const { document, unsupported } = encodeFor(contract, 'config', newest)
+    assert.equal(Object.hasOwn((document as WorkloadConfig).outbound, 'filters'), false)
+    assert.deepEqual(unsupported, ['shop/orders@1'])
+    const [listener] = (document as WorkloadConfig).listeners
+    assert.equal(listener?.routes[0]?.filters['mtls']?.[0]?.state, 'unresolved')
+  }
+})
+
 test('F20: endpoints and keys of version 2, encoded for version 1, are what version 1 was sent', () => {
   const endpoints = decode(EndpointsDocument, frozen('v2', 'endpoints.json'))
   const keys = decode(KeysDocument, frozen('v2', 'keys.json'))

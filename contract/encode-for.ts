@@ -96,7 +96,8 @@ function encodeConfig(
   // Gateways before version 3 carry no bytes: what they have no words for is not served, and its port not open.
   const { distrustedRoots, streams = [], trace: _, limitStore: __, ...known } = config
   for (const { origin } of streams.flatMap(({ routes }) => routes)) unsupported.add(origin)
-  const { services, egress } = config.outbound
+  const { services, egress, filters: ofCalls = {} } = config.outbound
+  for (const { origins } of Object.values(ofCalls).flat()) for (const origin of origins) unsupported.add(origin)
   for (const { traffic } of Object.values(config.upstreams)) {
     for (const origin of traffic?.origins ?? []) unsupported.add(origin)
   }

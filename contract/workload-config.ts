@@ -320,7 +320,12 @@ export const WorkloadConfig = v.strictObject({
   ),
   /** Of a gateway: listeners whose connections are carried as bytes. No name is that of one of `listeners` too. Since 3. */
   streams: v.optional(v.pipe(v.array(StreamListener), v.maxLength(64))),
-  outbound: v.strictObject({ services: v.array(OutboundService), egress: v.array(EgressRule) }),
+  outbound: v.strictObject({
+    services: v.array(OutboundService),
+    egress: v.array(EgressRule),
+    /** Asked about each HTTP request of the workload to a Service by mesh TLS. Absent: none. Since 3. */
+    filters: v.optional(FilterSlots),
+  }),
   /** By name: `shop/orders:80`. */
   upstreams: v.record(v.string(), Upstream),
 })

@@ -1,5 +1,5 @@
 import type { BackendCalls } from './backend-calls.ts'
-import type { InternalTokens } from './internal-tokens.ts'
+import type { InternalTokens, LiveRequests } from './internal-tokens.ts'
 import type { Facts, RequestView } from './request.ts'
 import type { Result } from './result.ts'
 import type { Denial, Verdict } from './verdict.ts'
@@ -14,6 +14,8 @@ export interface FilterDeps {
   readonly keys: KeySource
   /** Absent where there is nobody to ask (admission, explanations): what depends on a token then refuses. */
   readonly internalTokens?: InternalTokens
+  /** Absent where nobody can say to which request a call of the workload belongs: then each is its own. */
+  readonly liveRequests?: LiveRequests
   /** Absent: nothing was ever revoked. */
   readonly revocations?: Revocations
   /**

@@ -54,3 +54,23 @@ export interface TokenFailure {
   /** For the log; holds no token. */
   readonly detail: string
 }
+
+/** The requests that a workload has in work, by their traces: what it calls meanwhile, it calls for them (T34). */
+export interface LiveRequests {
+  /** Remembers one until what returns is called. Undefined: too many are remembered already. */
+  enter(traceId: string, caller: LiveCaller): (() => void) | undefined
+  /** For whom a call of that trace is made. `several`: nobody can say. Undefined: no request of that trace is in work. */
+  callerOf(traceId: string): LiveCaller | 'several' | undefined
+}
+
+/** For whom a request is. */
+export interface LiveCaller {
+  /** Absent: it came without an internal token. */
+  readonly subject?: TokenSubject
+  /** The same for tokens of the same user with the same context, however often they were exchanged. */
+  readonly identity: string
+  /** Words, sorted. */
+  readonly scope: readonly string[]
+  /** Seconds since the epoch. */
+  readonly expiresAt: number
+}

@@ -43,6 +43,8 @@ export interface RequestView {
    * as a decision may take. What returns takes it back. Absent: nobody goes away.
    */
   onAbandoned?(listener: () => void): () => void
+  /** Has `listener` called, once, when the request is over, however it ends; at once if it is. Absent: it has no end. */
+  onEnd?(listener: () => void): void
   /**
    * The whole body; undefined where it is longer than `maxBytes`, or does not come. Whoever asks for it has to answer the request
    * or refuse it, since nothing is left to pass on. Once a request. Absent: there is nobody who could send one.

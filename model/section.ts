@@ -86,6 +86,8 @@ export interface Section<Spec = unknown, Value = unknown, Config = unknown> {
   readonly filter: string
   /** As docs and issues name it, such as `authentication.jwt`. */
   readonly name: string
+  /** `calls`: it says something of the calls that a workload makes, once for all of them. Absent: of the requests to it. */
+  readonly of?: 'calls'
   /** The properties it adds to `spec` of a SecurityPolicy, as a tree; the trees of all sections are merged. */
   readonly schema: { readonly [property: string]: JsonSchema }
   /** Properties that only `floor` of a MeshSecurityPolicy has. */

@@ -5,6 +5,7 @@ import { cors } from './cors/filter.ts'
 import { externalAuthorization } from './external-authorization/filter.ts'
 import { tokenExchange } from './internal-token/exchange.ts'
 import { internalToken } from './internal-token/filter.ts'
+import { tokenRelay } from './internal-token/relay.ts'
 import { introspection } from './introspection/filter.ts'
 import { jwt } from './jwt/filter.ts'
 import { mtls } from './mtls/filter.ts'
@@ -27,5 +28,6 @@ export const FILTERS: readonly Filter[] = [
   externalAuthorization,
   rateLimit,
   tokenExchange,
+  tokenRelay,
   postgres,
 ]

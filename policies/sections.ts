@@ -4,6 +4,7 @@ import { authorizationSection } from './authorization/section.ts'
 import { corsSection } from './cors/section.ts'
 import { externalAuthorizationSection } from './external-authorization/section.ts'
 import { tokenExchangeSection } from './internal-token/exchange-section.ts'
+import { tokenRelaySection } from './internal-token/relay-section.ts'
 import { internalTokenSection } from './internal-token/section.ts'
 import { introspectionSection } from './introspection/section.ts'
 import { jwtSection } from './jwt/section.ts'
@@ -27,5 +28,6 @@ export const SECTIONS: readonly Section[] = [
   externalAuthorizationSection,
   rateLimitSection,
   tokenExchangeSection,
+  tokenRelaySection,
   postgresSection,
 ]

@@ -50,6 +50,7 @@ import { DEFAULT_LIMITS } from './serve/limits.ts'
 import { createMemoryWatch } from './serve/memory-watch.ts'
 import type { Placement } from './serve/placement.ts'
 import { openSharedQuota } from './shared-limits/open-shared-quota.ts'
+import { createLiveRequests } from './tokens/live-requests.ts'
 import { openInternalTokens } from './tokens/open-internal-tokens.ts'
 import { callsOf } from './upstream/backend-calls.ts'
 import type { WorkerPlace } from './workers/messages.ts'
@@ -201,6 +202,8 @@ export async function openSidecar(options: RunOptions, signal: AbortSignal): Pro
       share: limits.share,
       quota: limits.quota,
     },
+    // Of several workers one gets the request, and another the call that is made for it.
+    ...(shared === undefined && { liveRequests: createLiveRequests() }),
     ...(shared && { sharedTimes: shared.share.sharedTimes }),
   }
   const ring = createDecisionRing()

@@ -71,7 +71,7 @@ export function answerForCall(
   }
   const view = viewOf(asked)
   const considerations = routesConsidered(service.routing?.routes ?? [], view)
-  const found = routeOfRequest(pipeline, serviceDestination(service), view)
+  const found = routeOfRequest(pipeline, serviceDestination(service, config, pipeline.calls), view)
   if (isDeny(found)) {
     const { name, status } = NO_ROUTE
     const detail = 'The Service has routes, and none of them is for this request.'

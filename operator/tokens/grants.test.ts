@@ -51,7 +51,7 @@ kind: SecurityPolicy
 metadata: {name: orders, namespace: shop}
 spec:
   targetRefs: [{kind: Service, name: orders}]
-  internalToken: {scope: orders.read}
+  internalToken: {scope: orders.read, calls: {scope: ''}}
 `
 
 function idOf(text: string) {
@@ -71,18 +71,18 @@ test('a workload may ask for what its newest configuration has it ask for, and h
   const grantOf = createGrants(() => translation)
   const [edgeId, ordersId] = [edge, orders].map(({ identity }) => idOf(identity.spiffeId))
 
-  assert.deepEqual(grantOf(edgeId!), { exchanges: [], isReceiver: false })
+  assert.deepEqual(grantOf(edgeId!), { exchanges: [], relays: [] })
   translation = whole
-  const { exchanges, isReceiver } = grantOf(edgeId!)
+  const { exchanges, relays } = grantOf(edgeId!)
   assert.deepEqual(
     exchanges.map(({ issuers, config }) => [issuers.map(({ name }) => name), config]),
     [[['corp'], { scope: ['orders.read'], ttlSeconds: 90, claims: [] }]],
   )
-  assert.equal(isReceiver, false)
-  assert.deepEqual(grantOf(ordersId!), { exchanges: [], isReceiver: true })
-  assert.deepEqual(grantOf(idOf('spiffe://cluster.local/ns/shop/sa/nobody')), { exchanges: [], isReceiver: false })
+  assert.deepEqual(relays, [])
+  assert.deepEqual(grantOf(ordersId!), { exchanges: [], relays: [{ scope: [], ttlSeconds: 120 }] })
+  assert.deepEqual(grantOf(idOf('spiffe://cluster.local/ns/shop/sa/nobody')), { exchanges: [], relays: [] })
   const issuersOf = (config: { readonly workload: string }) => whole.issuers.get(config.workload as never)
   assert.deepEqual([issuersOf(edge), issuersOf(orders)], [['corp'], [INTERNAL_TOKENS]])
   translation = bare
-  assert.deepEqual(grantOf(ordersId!), { exchanges: [], isReceiver: false })
+  assert.deepEqual(grantOf(ordersId!), { exchanges: [], relays: [] })
 })

@@ -1,8 +1,8 @@
 import type { FilterSlots, WorkloadConfig } from '../../contract/workload-config.ts'
 import type { SpiffeId } from '../../model/spiffe-id.ts'
-import type { TokenExchangeConfig } from '../../policies/internal-token/config.ts'
+import type { TokenExchangeConfig, TokenRelayConfig } from '../../policies/internal-token/config.ts'
 import { tokenExchange } from '../../policies/internal-token/exchange.ts'
-import { internalToken } from '../../policies/internal-token/filter.ts'
+import { tokenRelay } from '../../policies/internal-token/relay.ts'
 import type { IssuerConfig } from '../../policies/jwt/config.ts'
 import { jwt } from '../../policies/jwt/filter.ts'
 import type { Translation } from '../translate/translate.ts'
@@ -12,10 +12,10 @@ export interface TokenGrant {
   /** By route: whose tokens may be exchanged there, and for what. */
   readonly exchanges: readonly { readonly issuers: readonly IssuerConfig[]; readonly config: TokenExchangeConfig }[]
   /** Internal tokens reach it, and may be exchanged for its own calls. */
-  readonly isReceiver: boolean
+  readonly relays: readonly TokenRelayConfig[]
 }
 
-export const NO_GRANT: TokenGrant = Object.freeze({ exchanges: [], isReceiver: false })
+export const NO_GRANT: TokenGrant = Object.freeze({ exchanges: [], relays: [] })
 
 /** What all workloads of one identity may ask for together: a certificate does not tell them apart. */
 export function grantOf(configs: readonly WorkloadConfig[]): TokenGrant {
@@ -24,7 +24,7 @@ export function grantOf(configs: readonly WorkloadConfig[]): TokenGrant {
   if (others.length === 0) return first!
   return {
     exchanges: [first!, ...others].flatMap(({ exchanges }) => exchanges),
-    isReceiver: [first!, ...others].some(({ isReceiver }) => isReceiver),
+    relays: [first!, ...others].flatMap(({ relays }) => relays),
   }
 }
 
@@ -51,7 +51,7 @@ function ownGrant(config: WorkloadConfig): TokenGrant {
   const places = config.listeners.flatMap(({ routes }) => routes.map(({ filters }) => filters))
   const grant = {
     exchanges: places.flatMap(exchangesAt),
-    isReceiver: places.some((slots) => slots[internalToken.name] !== undefined),
+    relays: configsOf<TokenRelayConfig>(config.outbound.filters ?? {}, tokenRelay),
   }
   known.set(config, grant)
   return grant
@@ -65,7 +65,10 @@ function exchangesAt(slots: FilterSlots): TokenGrant['exchanges'] {
   return wanted.map((config) => ({ issuers, config }))
 }
 
-function configsOf<Config>(slots: FilterSlots, filter: typeof jwt | typeof tokenExchange): readonly Config[] {
+function configsOf<Config>(
+  slots: FilterSlots,
+  filter: typeof jwt | typeof tokenExchange | typeof tokenRelay,
+): readonly Config[] {
   return (slots[filter.name] ?? []).flatMap((slot) => {
     if (slot.state !== 'resolved') return []
     const config = filter.decode(slot.config)

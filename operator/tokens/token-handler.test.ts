@@ -51,7 +51,7 @@ async function world(t: TestContext, burst = 100) {
     keys,
     issuerKeys: { keysOf: () => undefined, refresh: async () => {} },
     keysGeneration: () => 1,
-    grantOf: (caller) => (caller === ORDERS ? { exchanges: [], isReceiver: true } : NO_GRANT),
+    grantOf: (caller) => (caller === ORDERS ? { exchanges: [], relays: [{ ttlSeconds: 300 }] } : NO_GRANT),
     clock,
   })
   const metrics = createMetrics()

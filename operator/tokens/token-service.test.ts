@@ -42,12 +42,12 @@ async function world(t: TestContext, exchange: Partial<TokenExchangeConfig> | un
   t.after(() => keys.close())
   const edge: TokenGrant = {
     exchanges: [{ issuers: [CORP.config], config: { ...EXCHANGE, ...exchange } }],
-    isReceiver: false,
+    relays: [],
   }
   const grants = new Map<string, TokenGrant>([
     [idOf(GATEWAY), edge],
-    [idOf(ORDERS), { exchanges: [], isReceiver: true }],
-    [idOf(PAYMENTS), { exchanges: [], isReceiver: true }],
+    [idOf(ORDERS), { exchanges: [], relays: [{ ttlSeconds: 300 }] }],
+    [idOf(PAYMENTS), { exchanges: [], relays: [{ ttlSeconds: 300 }] }],
   ])
   const userKeys = { current: CORP.keys as typeof CORP.keys | undefined }
   const service = createTokenService({
@@ -185,7 +185,7 @@ describe('the token service', () => {
     const { ask, user, grants } = await world(t)
     const { scope: _, ...open } = EXCHANGE
     grants.set(idOf(GATEWAY), {
-      isReceiver: false,
+      relays: [],
       exchanges: [
         { issuers: [CORP.config], config: { ...EXCHANGE, scope: ['orders.read'] } },
         { issuers: [CORP.config], config: open },

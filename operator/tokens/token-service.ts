@@ -154,7 +154,11 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
       const admitting = exchanges.filter((each) => each.issuers.some(({ name }) => name === issuer))
       // What its own issuer did not say, nobody can have narrowed.
       const ofUser = Object.hasOwn(claims, 'scope') ? scopeWords(claims['scope']) : undefined
-      const problem = nearestProblem(admitting, asked, (config) => ofUser ?? config.scope ?? [])
+      const problem = nearestProblem(
+        admitting.map(({ config }) => config),
+        asked,
+        ({ scope = [] }) => ofUser ?? scope,
+      )
       if (problem !== undefined) return problem
       const tctx = contextOf(claims, asked.claims)
       return issue(caller, asked, { of: 'user', txn: newTxn(), sub: subject, expiresAt, tctx, rctx: { issuer } })
@@ -163,12 +167,14 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
 
   /** A token that another workload's call has brought: the same transaction, in the caller's own name. */
   const exchangeForHop = (caller: TokenCaller, asked: Asked): TokenOutcome | Promise<TokenOutcome> => {
-    if (!grantOf(caller.spiffeId).isReceiver) return notGranted('receives-no-internal-tokens')
+    const { relays } = grantOf(caller.spiffeId)
+    if (relays.length === 0) return notGranted('receives-no-internal-tokens')
     if (asked.claims.length > 0) return refused('invalid_request', 'context-is-immutable')
     return then(verifierFor([self]).verify(asked.subjectToken, viewOf(caller)), (outcome) => {
       if (outcome.kind === 'refused') return unverified(outcome)
       const { claims, expiresAt } = outcome.token
-      if (!isWithin(asked.scope, scopeWords(claims['scope']))) return refused('invalid_scope', 'scope-widens')
+      const problem = nearestProblem(relays, asked, () => scopeWords(claims['scope']))
+      if (problem !== undefined) return problem
       const { txn, sub, tctx, rctx } = claims
       return issue(caller, asked, { of: 'token', txn: String(txn), sub: String(sub), expiresAt, tctx, rctx })
     })
@@ -178,13 +184,11 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
   const issueToWorkload = (caller: TokenCaller, asked: Asked): TokenOutcome => {
     const subject = ownSubject(asked.subjectToken)
     if (subject !== caller.spiffeId) return refused('invalid_request', 'subject-is-not-the-caller')
-    const { exchanges, isReceiver } = grantOf(caller.spiffeId)
-    if (exchanges.length === 0 && !isReceiver) return notGranted('calls-without-internal-tokens')
+    const { exchanges, relays } = grantOf(caller.spiffeId)
+    const bounds = [...exchanges.map(({ config }) => config), ...relays]
+    if (bounds.length === 0) return notGranted('calls-without-internal-tokens')
     const own = { ...asked, claims: [] }
-    if (isReceiver && asked.scope.length === 0) {
-      return issue(caller, own, { of: 'workload', txn: newTxn(), sub: caller.spiffeId, expiresAt: Infinity })
-    }
-    const problem = nearestProblem(exchanges, own, ({ scope = [] }) => scope)
+    const problem = nearestProblem(bounds, own, ({ scope = [] }) => scope)
     if (problem !== undefined) return problem
     return issue(caller, own, { of: 'workload', txn: newTxn(), sub: caller.spiffeId, expiresAt: Infinity })
   }
@@ -261,19 +265,22 @@ function readForm(form: URLSearchParams, trustDomain: TrustDomain): Asked | Toke
   }
 }
 
-/** What keeps every one of these routes from having asked so; of several, that of the last. `within` is the widest scope at one. */
+/** What a policy bounds tokens by. */
+type Bounds = Pick<TokenExchangeConfig, 'scope' | 'ttlSeconds'> & { readonly claims?: readonly string[] }
+
+/** What keeps every one of these policies from having asked so; of several, the last one's. `within` is the widest scope by one. */
 function nearestProblem(
-  exchanges: TokenGrant['exchanges'],
+  all: readonly Bounds[],
   { scope, ttl, claims }: Asked,
-  within: (config: TokenExchangeConfig) => readonly string[],
+  within: (bounds: Bounds) => readonly string[],
 ): TokenRefusal | undefined {
-  const problems = exchanges.map(({ config }): TokenRefusal | undefined => {
-    if (config.scope !== undefined && !isWithin(scope, config.scope)) {
+  const problems = all.map((bounds): TokenRefusal | undefined => {
+    if (bounds.scope !== undefined && !isWithin(scope, bounds.scope)) {
       return refused('invalid_scope', 'scope-not-granted')
     }
-    if (!isWithin(scope, within(config))) return refused('invalid_scope', 'scope-widens')
-    if (ttl > config.ttlSeconds) return refused('invalid_request', 'ttl-not-granted')
-    return isWithin(claims, config.claims) ? undefined : refused('invalid_request', 'claims-not-granted')
+    if (!isWithin(scope, within(bounds))) return refused('invalid_scope', 'scope-widens')
+    if (ttl > bounds.ttlSeconds) return refused('invalid_request', 'ttl-not-granted')
+    return isWithin(claims, bounds.claims ?? []) ? undefined : refused('invalid_request', 'claims-not-granted')
   })
   return problems.includes(undefined) ? undefined : (problems.at(-1) ?? notGranted('exchanges-no-user-tokens'))
 }

@@ -49,7 +49,9 @@ export interface Rooms {
 type Mode = FilterSlot['mode']
 
 /** Settles what every section comes to at one place: at most two slots for each filter (POLICY-API, rules of combination). */
-export function slotsAt(place: Place, { sections, filters }: Rooms): { slots: FilterSlots; findings: Finding[] } {
+export function slotsAt(place: Place, rooms: Rooms): { slots: FilterSlots; findings: Finding[] } {
+  const { filters } = rooms
+  const sections = rooms.sections.filter(({ of }) => of === undefined)
   const slots: Record<string, FilterSlot[]> = {}
   const findings: Finding[] = []
   const isTcp = place.context.protocol === 'tcp'
@@ -75,6 +77,20 @@ export function slotsAt(place: Place, { sections, filters }: Rooms): { slots: Fi
     if (dryRun !== undefined) put(section.filter, dryRun)
   }
   for (const mode of ['enforce', 'dry-run'] as const) closeUnreadable(place, mode, filters, applies, slots, put)
+  return { slots, findings }
+}
+
+/** Settles what is asked about the calls of a workload. Whoever cannot be read is told of, and refuses, where requests come in. */
+export function slotsOfCalls(place: Place, { sections }: Rooms): { slots: FilterSlots; findings: Finding[] } {
+  const slots: Record<string, FilterSlot[]> = {}
+  const findings: Finding[] = []
+  for (const section of sections) {
+    if (section.of !== 'calls' || !speaks(section, place, ['Enforce', 'DryRun'])) continue
+    const enforced = settle(section, place, 'enforce', findings)
+    const dryRun = speaks(section, place, ['DryRun']) ? settle(section, place, 'dry-run', findings) : undefined
+    const both = [enforced, dryRun].filter((slot) => slot !== undefined)
+    if (both.length > 0) slots[section.filter] = both
+  }
   return { slots, findings }
 }
 

@@ -3,7 +3,7 @@ import { CONTRACT_VERSION } from '../../contract/workload-config.ts'
 import { fail, issue, type Result } from '../../model/result.ts'
 import type { SectionContext } from '../../model/section.ts'
 import type { FoundUpstream } from './backend-references.ts'
-import { type Finding, mtlsModeOf, type Rooms, slotsAt } from './levels.ts'
+import { type Finding, mtlsModeOf, type Reach, type Rooms, slotsAt, slotsOfCalls } from './levels.ts'
 import type { MeshSettings } from './mesh-settings.ts'
 import type { InboundFacts, WorkloadFacts } from './namespace.ts'
 import { egressOf, outboundOf } from './outbound.ts'
@@ -60,7 +60,11 @@ export function translateSidecar(slice: SidecarSlice, rooms: Rooms, references: 
     ...(slice.distrustedRoots.length > 0 && { distrustedRoots: [...slice.distrustedRoots] }),
     trustedHops: mesh.trustedHops,
     listeners: workload.ports.map((port) => inboundListener(port, slice, rooms, references, findings)),
-    outbound: { services: outbound.services, egress: egressOf(mesh, slice.foreign) },
+    outbound: {
+      services: outbound.services,
+      egress: egressOf(mesh, slice.foreign),
+      ...filtersOfCalls(slice, rooms, references, findings),
+    },
     ...(trace !== undefined && { trace }),
     upstreams: outbound.upstreams,
   }
@@ -76,14 +80,32 @@ function notOfItself(found: Result<FoundUpstream>, { ports }: WorkloadFacts): Re
   )
 }
 
-function inboundListener(
-  { port, protocol, appProtocol, database, label, reaches }: InboundFacts,
+/** Of the policies at any of its ports. */
+function filtersOfCalls(
   { workload, mesh, meshPolicies }: SidecarSlice,
   rooms: Rooms,
   references: References,
   findings: Finding[],
-): InboundListener {
-  const context: SectionContext = {
+): Pick<WorkloadConfig['outbound'], 'filters'> {
+  const reaches = new Map<string, Reach>()
+  for (const reach of workload.ports.flatMap((port) => port.reaches)) {
+    const { policy, specificity } = reach
+    const before = reaches.get(policy.key)
+    if (before === undefined || before.specificity < specificity) reaches.set(policy.key, reach)
+  }
+  const context = contextAt({ port: 0, protocol: 'http' }, workload, mesh, references)
+  const settled = slotsOfCalls({ context, reaches: [...reaches.values()], meshPolicies }, rooms)
+  findings.push(...settled.findings)
+  return Object.keys(settled.slots).length === 0 ? {} : { filters: settled.slots }
+}
+
+function contextAt(
+  { port, protocol, database }: Pick<InboundFacts, 'port' | 'protocol' | 'database'>,
+  workload: WorkloadFacts,
+  mesh: MeshSettings,
+  references: References,
+): SectionContext {
+  return {
     namespace: workload.namespace,
     workload: workload.id,
     port,
@@ -97,6 +119,16 @@ function inboundListener(
     secret: references.secret,
     upstream: (reference, by) => notOfItself(references.upstream(reference, by), workload),
   }
+}
+
+function inboundListener(
+  { port, protocol, appProtocol, database, label, reaches }: InboundFacts,
+  { workload, mesh, meshPolicies }: SidecarSlice,
+  rooms: Rooms,
+  references: References,
+  findings: Finding[],
+): InboundListener {
+  const context = contextAt({ port, protocol, ...(database !== undefined && { database }) }, workload, mesh, references)
   const place = { context, reaches, meshPolicies }
   const httpFilters = rooms.filters.filter(({ http }) => http !== false)
   const settled = slotsAt(place, rooms)

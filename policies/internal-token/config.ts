@@ -26,6 +26,14 @@ export const InternalTokenConfig = v.strictObject({
 })
 export type InternalTokenConfig = v.InferOutput<typeof InternalTokenConfig>
 
+/** What tokens are like that a workload's own calls go on with. */
+export const TokenRelayConfig = v.strictObject({
+  /** Sorted. Absent: what the token has that the call is made for; a workload's own token has none. */
+  scope: v.optional(v.pipe(v.array(scope), v.maxLength(MAX_SCOPES))),
+  ttlSeconds: v.pipe(v.number(), v.integer(), v.minValue(MIN_TOKEN_TTL_SECONDS), v.maxValue(MAX_TOKEN_TTL_SECONDS)),
+})
+export type TokenRelayConfig = v.InferOutput<typeof TokenRelayConfig>
+
 /** What the token is like that a request goes on with. */
 export const TokenExchangeConfig = v.strictObject({
   /** Sorted. Absent: what the user's token has. */

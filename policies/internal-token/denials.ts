@@ -55,6 +55,13 @@ export const INTERNAL_TOKEN_UNVERIFIABLE: Denial = {
   title: 'Internal tokens cannot be verified at the moment.',
 }
 
+/** There is no room to remember one more request that is in work, by whose token its calls would be told. */
+export const TOO_MANY_LIVE_REQUESTS: Denial = {
+  name: 'too-many-live-requests',
+  status: 503,
+  title: 'Too many requests are in work here.',
+}
+
 export const INTERNAL_TOKEN_DENIALS: readonly Denial[] = [
   INTERNAL_TOKEN_MISSING,
   INTERNAL_TOKEN_INVALID,
@@ -64,6 +71,7 @@ export const INTERNAL_TOKEN_DENIALS: readonly Denial[] = [
   INTERNAL_TOKEN_WITHOUT_USER,
   INTERNAL_TOKEN_SCOPE,
   INTERNAL_TOKEN_UNVERIFIABLE,
+  TOO_MANY_LIVE_REQUESTS,
 ]
 
 /** The token service was not reached, and no token is kept that is still good. */
@@ -81,3 +89,12 @@ export const INTERNAL_TOKEN_REFUSED: Denial = {
 }
 
 export const TOKEN_EXCHANGE_DENIALS: readonly Denial[] = [INTERNAL_TOKEN_UNAVAILABLE, INTERNAL_TOKEN_REFUSED]
+
+/** Requests of different users with one trace id are in work: nobody can say for which of them this call is made (T34). */
+export const INTERNAL_TOKEN_AMBIGUOUS: Denial = {
+  name: 'internal-token-ambiguous',
+  status: 403,
+  title: 'Nobody can say for whom this call is made.',
+}
+
+export const TOKEN_RELAY_DENIALS: readonly Denial[] = [INTERNAL_TOKEN_AMBIGUOUS, ...TOKEN_EXCHANGE_DENIALS]

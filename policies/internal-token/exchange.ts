@@ -1,11 +1,10 @@
 import { type Check, type Consideration, defineFilter } from '../../model/filter.ts'
-import { INTERNAL_TOKEN_HEADER, type IssuedToken, type TokenFailure } from '../../model/internal-tokens.ts'
 import type { Facts } from '../../model/request.ts'
 import { ok } from '../../model/result.ts'
-import { CONTINUE, type Deny, type HeaderPair } from '../../model/verdict.ts'
 import { readWire } from '../read-wire.ts'
 import { TokenExchangeConfig } from './config.ts'
-import { INTERNAL_TOKEN_REFUSED, INTERNAL_TOKEN_UNAVAILABLE, TOKEN_EXCHANGE_DENIALS } from './denials.ts'
+import { TOKEN_EXCHANGE_DENIALS } from './denials.ts'
+import { goOnWith } from './go-on-with.ts'
 import { scopeWords } from './issuer.ts'
 
 /**
@@ -20,25 +19,14 @@ export const tokenExchange = defineFilter<TokenExchangeConfig>({
   since: () => 3,
   decode: (wire) => readWire(TokenExchangeConfig, wire),
   compile({ scope, ttlSeconds, claims }, { internalTokens }) {
-    const ownScope = scope ?? []
     const check: Check = (_request, facts) => {
-      if (internalTokens === undefined) return unavailable('nobody can be asked for tokens here')
       const { subject } = facts
       delete facts.subject
-      const conclude = (outcome: IssuedToken | TokenFailure) => {
-        if (outcome.kind !== 'issued') {
-          return outcome.kind === 'unavailable' ? unavailable(outcome.detail) : refused(outcome.detail)
-        }
-        facts.setRequestHeaders ??= []
-        facts.setRequestHeaders.push([INTERNAL_TOKEN_HEADER, outcome.text])
-        return CONTINUE
-      }
-      const outcome = internalTokens.tokenFor(
+      const wanted =
         subject === undefined
-          ? { scope: ownScope, ttlSeconds, claims: [] }
-          : { subject, scope: narrowed(scope, facts), ttlSeconds, claims },
-      )
-      return outcome instanceof Promise ? outcome.then(conclude) : conclude(outcome)
+          ? { scope: scope ?? [], ttlSeconds, claims: [] }
+          : { subject, scope: narrowed(scope, facts), ttlSeconds, claims }
+      return goOnWith(wanted, internalTokens, facts)
     }
     return ok(check)
   },
@@ -55,15 +43,4 @@ function narrowed(scope: readonly string[] | undefined, { token }: Facts): reado
   if (token === undefined || !Object.hasOwn(token.claims, 'scope')) return scope ?? []
   const ofUser = scopeWords(token.claims['scope'])
   return scope === undefined ? ofUser : scope.filter((word) => ofUser.includes(word))
-}
-
-/** Seconds after which a client may try again. */
-const RETRY_AFTER: readonly HeaderPair[] = [['retry-after', '1']]
-
-function unavailable(detail: string): Deny {
-  return { kind: 'deny', denial: INTERNAL_TOKEN_UNAVAILABLE, detail, headers: RETRY_AFTER }
-}
-
-function refused(detail: string): Deny {
-  return { kind: 'deny', denial: INTERNAL_TOKEN_REFUSED, detail }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import fc from '#fast-check'
-import { INTERNAL_TOKENS } from '../../model/internal-tokens.ts'
+import { INTERNAL_TOKENS, type LiveCaller } from '../../model/internal-tokens.ts'
 import type { Facts, RequestView } from '../../model/request.ts'
 import type { Verdict } from '../../model/verdict.ts'
 import { testDeps } from '../testing/deps.ts'
@@ -134,6 +134,33 @@ describe('internal tokens at a service', () => {
     assert.equal(saidBy(await compiled.value(calling(tokenOf()), {})), '503 internal-token-unverifiable')
   })
 
+  it('say whose calls the workload makes while their request is in work, and are refused where that cannot be kept', async () => {
+    const live = createLive()
+    const ends: (() => void)[] = []
+    const traced = { traceId: '1'.repeat(32), onEnd: (listener: () => void) => void ends.push(listener) }
+    const ask = async (tokens: readonly string[], words: Partial<InternalTokenConfig> = {}) => {
+      const compiled = internalToken.compile(configOf(words), { ...deps, liveRequests: live })
+      assert.ok(compiled.ok)
+      const request = requestOf({ from: 'shop/orders', headers: { 'txn-token': tokens }, ...traced })
+      return saidBy(await compiled.value(request, {}))
+    }
+    assert.equal(await ask([tokenOf({ tctx: { a: 1 } })]), 'continue')
+    assert.equal(await ask([], { required: false }), 'continue')
+    assert.equal(await ask([]), '401 internal-token-missing')
+    assert.equal(await ask([tokenOf({ req_wl: 'somebody' })]), '403 internal-token-replayed')
+    assert.deepEqual(
+      live.entered.map(([traceId, { identity, scope }]) => [traceId, identity, scope]),
+      [
+        [traced.traceId, '["ann",{"a":1},null]', ['orders.read']],
+        [traced.traceId, '', []],
+      ],
+    )
+    for (const end of ends) end()
+    assert.equal(live.left, 2)
+    live.isFull = true
+    assert.equal(await ask([tokenOf()]), '503 too-many-live-requests')
+  })
+
   it('are explained as they are judged', async () => {
     const words = fc.record({
       required: fc.boolean(),
@@ -160,3 +187,19 @@ describe('internal tokens at a service', () => {
     )
   })
 })
+
+/** Requests in work that a test looks at. */
+function createLive() {
+  const entered: (readonly [traceId: string, caller: LiveCaller])[] = []
+  return {
+    entered,
+    left: 0,
+    isFull: false,
+    enter(traceId: string, caller: LiveCaller) {
+      if (this.isFull) return undefined
+      entered.push([traceId, caller])
+      return () => void this.left++
+    },
+    callerOf: () => undefined,
+  }
+}

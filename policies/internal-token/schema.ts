@@ -46,6 +46,20 @@ export const INTERNAL_TOKEN_SCHEMA: JsonSchema = {
       description:
         "ttl is how long a token is good that is made here, from 60s to 300s, and no longer than the user's own. No longer than a floor says. Default: 120s.",
     },
+    calls: {
+      type: 'object',
+      description:
+        "calls says what tokens are like that the workload's own calls go on with. They are for the user whose request is in work with the same trace id, or for the workload itself where there is none.",
+      properties: {
+        scope: {
+          type: 'string',
+          maxLength: 1024,
+          pattern: '^([!#-\\[\\]-~]{1,128}( [!#-\\[\\]-~]{1,128}){0,31})?$',
+          description:
+            "scope lists words, separated by a space: those that a token of a call gets at most; of a user's, as far as the token has them that came in. Default: all that it has, and none for the workload itself.",
+        },
+      },
+    },
     context: {
       type: 'object',
       description:

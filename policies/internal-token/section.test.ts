@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import type { Attached, Levels, SectionContext } from '../../model/section.ts'
 import { attached, contextOf, levelsOf, meshWide } from '../testing/context.ts'
 import { tokenExchangeSection } from './exchange-section.ts'
+import { tokenRelaySection } from './relay-section.ts'
 import { internalTokenSection } from './section.ts'
 
 type Spec = Readonly<Record<string, unknown>>
@@ -11,7 +12,7 @@ const GATEWAY = contextOf({ role: 'gateway' })
 
 /** What whole specs, by level, come to for one of the two sections. */
 function settledBy(
-  section: typeof internalTokenSection | typeof tokenExchangeSection,
+  section: typeof internalTokenSection | typeof tokenExchangeSection | typeof tokenRelaySection,
   words: Partial<Levels<Spec>>,
   context: SectionContext,
 ) {
@@ -102,6 +103,29 @@ describe('internalToken at a service', () => {
     assert.deepEqual(paths({ internalToken: { ttl: '5m', context: { claims: ['/a', '/~2'] } } }), [
       'internalToken.context.claims[1]',
     ])
+  })
+})
+
+describe("tokens of a workload's own calls", () => {
+  const ofCalls = (words: Partial<Levels<Spec>>) => settledBy(tokenRelaySection, words, contextOf({ port: 0 })).config
+
+  it('are there wherever internal tokens are taken', () => {
+    assert.deepEqual(ofCalls({ policies: [attached('a', { internalToken: {} })] }), { ttlSeconds: 120 })
+    const floor = [meshWide('floor', { internalToken: { required: true, subject: 'Any', ttl: '60s' } })]
+    assert.deepEqual(ofCalls({ floor }), { ttlSeconds: 60 })
+    assert.equal(ofCalls({ floor: [meshWide('floor', { internalToken: { binding: 'Caller' } })] }), undefined)
+  })
+
+  it('have the scope that the nearest policy says', () => {
+    const policies = [
+      attached('far', { internalToken: { calls: { scope: 'a' }, ttl: '300s' } }),
+      attached('near', { internalToken: { calls: { scope: 'c b' } } }, { specificity: 2 }),
+    ]
+    assert.deepEqual(ofCalls({ policies }), { scope: ['b', 'c'], ttlSeconds: 300 })
+    assert.deepEqual(ofCalls({ policies: [attached('a', { internalToken: { calls: { scope: '' } } })] }), {
+      scope: [],
+      ttlSeconds: 120,
+    })
   })
 })
 

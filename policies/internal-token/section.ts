@@ -25,6 +25,7 @@ export interface InternalTokenSpec {
   readonly forward?: 'Strip' | 'Keep'
   readonly ttl?: string
   readonly context?: { readonly claims?: readonly string[] }
+  readonly calls?: { readonly scope?: string }
 }
 
 /** The config but for the token service, which has the name of the trust domain. */
@@ -68,7 +69,7 @@ function review({ ttl, context }: InternalTokenSpec): readonly Issue[] {
 type NotApplied = NonNullable<Combined<unknown>['notApplied']>[number]
 
 /** What says which tokens are taken. */
-const AT_SERVICES = ['required', 'subject', 'binding', 'forward'] as const
+const AT_SERVICES = ['required', 'subject', 'binding', 'forward', 'calls'] as const
 
 function atGateway({ policies }: Levels<InternalTokenSpec>, { role }: SectionContext): readonly NotApplied[] {
   if (role !== 'gateway') return []
@@ -81,12 +82,16 @@ function atGateway({ policies }: Levels<InternalTokenSpec>, { role }: SectionCon
   )
 }
 
-function combineAtService(levels: Levels<InternalTokenSpec>): Combined<InternalTokenValue> | undefined {
+/** Who speaks, the most specific first, and the floor that asks for tokens: one that only bounds what others may ask asks for none. */
+export function asksOf(levels: Levels<InternalTokenSpec>) {
   const floor = levels.floor.toSorted(compareAttached)
   const policies = levels.policies.toSorted(compareAttached)
   const below = policies.length > 0 ? policies : levels.defaults.toSorted(compareAttached)
-  const requiring = floor.find(({ spec }) => spec.required === true)
-  // A floor that only bounds what others may ask asks for nothing itself.
+  return { floor, policies, below, requiring: floor.find(({ spec }) => spec.required === true) }
+}
+
+function combineAtService(levels: Levels<InternalTokenSpec>): Combined<InternalTokenValue> | undefined {
+  const { floor, policies, below, requiring } = asksOf(levels)
   if (below.length === 0 && requiring === undefined) return undefined
 
   const notApplied: NotApplied[] = []

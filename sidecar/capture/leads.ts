@@ -4,6 +4,7 @@ import { type Cidr, parseCidr } from '../../model/match/cidr.ts'
 import { type HostPattern, parseHostPattern } from '../../model/match/host.ts'
 import { type IpAddress, readIpAddress } from '../../model/match/ip-address.ts'
 import type { Denial } from '../../model/verdict.ts'
+import type { Chain } from '../compile/pipeline.ts'
 import { OUTBOUND_FORBIDDEN_ADDRESS, OUTBOUND_UNKNOWN_ADDRESS } from '../serve/denials.ts'
 import { type ServiceDestination, serviceDestination } from '../serve/outbound/destinations.ts'
 import { isLoopback, isNeverOutside } from '../upstream/outside.ts'
@@ -45,10 +46,12 @@ const FORBIDDEN: Lead = Object.freeze({ kind: 'refused', denial: OUTBOUND_FORBID
  * fit there is asked again over TCP.
  */
 export function compileLeads(
-  { outbound, upstreams }: Pick<WorkloadConfig, 'outbound' | 'upstreams'>,
+  config: Pick<WorkloadConfig, 'outbound' | 'upstreams'>,
   { endpoints, meshed = [] }: Pick<EndpointsDocument, 'endpoints' | 'meshed'>,
   resolvers: ReadonlySet<string> = NOBODY,
+  calls: Chain = { enforced: [] },
 ): Leads {
+  const { outbound, upstreams } = config
   const known = new Map<string, Lead>()
   /** Of the mesh, whatever the port. */
   const ours = new Set<string>()
@@ -57,7 +60,7 @@ export function compileLeads(
     if (!known.has(key)) known.set(key, lead)
   }
 
-  const destinations = outbound.services.map(serviceDestination)
+  const destinations = outbound.services.map((service) => serviceDestination(service, config, calls))
   for (const destination of destinations) {
     const { addresses = [], port, upstream } = destination.service
     for (const address of addresses) {

@@ -196,7 +196,7 @@ function followLeads(engine: Engine, resolvers: ReadonlySet<string>): (pipeline:
     const endpoints = engine.endpoints()
     if (compiled === undefined || compiledFor[0] !== pipeline || compiledFor[1] !== endpoints) {
       compiledFor = [pipeline, endpoints]
-      compiled = compileLeads(pipeline.config, endpoints ?? { endpoints: {} }, resolvers)
+      compiled = compileLeads(pipeline.config, endpoints ?? { endpoints: {} }, resolvers, pipeline.calls)
     }
     return compiled
   }

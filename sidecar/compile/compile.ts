@@ -11,6 +11,7 @@ import type { Check, Filter, FilterDeps } from '../../model/filter.ts'
 import { fail, type Issue, issue, ok, type Result, under } from '../../model/result.ts'
 import type { Denial } from '../../model/verdict.ts'
 import { FILTERS } from '../../policies/filters.ts'
+import { asCall } from './calls.ts'
 import type {
   Chain,
   CompiledRoute,
@@ -156,8 +157,14 @@ export function compile(
     return compiled
   }
 
-  const compileRoutes = (all: InboundListener['routes'], path: string) =>
-    buildRouter(all.map((route, i) => ({ match: route.match, route: compileRoute(route, `${path}.routes[${i}]`) })))
+  const compileRoutes = (
+    all: InboundListener['routes'],
+    path: string,
+    adapt: (route: CompiledRoute) => CompiledRoute = (route) => route,
+  ) =>
+    buildRouter(
+      all.map((route, i) => ({ match: route.match, route: adapt(compileRoute(route, `${path}.routes[${i}]`)) })),
+    )
 
   const inbound = new Map<number, InboundPipeline>()
   const gateway = new Map<string, GatewayPipeline>()
@@ -195,11 +202,19 @@ export function compile(
     streams.set(listener.name, { listener, route })
   }
 
+  const { filters: ofCalls = {} } = config.outbound
+  readsTrace ||= Object.keys(ofCalls).some((name) => readers.has(name))
+  const calls = compileChain(ofCalls, 'outbound.filters')
+
   const outbound = new Map<string, OutboundPipeline>()
   config.outbound.services.forEach(({ upstream, routing }, i) => {
     if (routing === undefined) return
     const path = `outbound.services[${i}].routing`
-    const route = safely(() => compileRoutes(routing.routes, path), issues, path)
+    const route = safely(
+      () => compileRoutes(routing.routes, path, (found) => asCall(found, calls, config)),
+      issues,
+      path,
+    )
     if (route) outbound.set(upstream, { route })
   })
 
@@ -210,6 +225,7 @@ export function compile(
     inbound,
     gateway,
     outbound,
+    calls,
     streams,
     trace: config.trace ?? (readsTrace ? PASSED_ON : undefined),
     memory: { checks, values, routes, filters },

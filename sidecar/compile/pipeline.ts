@@ -20,6 +20,8 @@ export interface Pipeline {
   readonly gateway: ReadonlyMap<string, GatewayPipeline>
   /** By upstream: the ports of Services that have routes. */
   readonly outbound: ReadonlyMap<string, OutboundPipeline>
+  /** What is asked about each request of the workload to a Service of the mesh. */
+  readonly calls: Chain
   /** By name of the Gateway's listener: those whose connections are carried as bytes. */
   readonly streams: ReadonlyMap<string, StreamPipeline>
   /** How traces are kept, as the config says it or a filter needs it; undefined: they are not. */

@@ -445,7 +445,7 @@ export class Exchange implements Transaction, ForwardedRequest, BodySource {
     this.#phase = OVER
     const { engine, head, facts } = this
     if (this.#isCounted) engine.load.leave()
-    this.#view?.abandon()
+    this.#view?.end()
     this.#body?.giveUp()
     const forwarding = this.#forwarding
     forwarding?.leave()

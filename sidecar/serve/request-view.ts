@@ -23,6 +23,8 @@ export class HttpRequestView implements RequestView {
   readonly #head: RequestHead
   readonly #source: BodySource | undefined
   #onAbandoned: Set<() => void> | undefined
+  #onEnd: (() => void)[] | undefined
+  #isOver = false
 
   constructor(
     head: RequestHead,
@@ -65,16 +67,26 @@ export class HttpRequestView implements RequestView {
     return () => void listeners.delete(listener)
   }
 
+  onEnd(listener: () => void): void {
+    // Who judges a tunnel again judges the request that it began with.
+    if (this.#isOver) return listener()
+    this.#onEnd ??= []
+    this.#onEnd.push(listener)
+  }
+
   body(maxBytes: number): Promise<Uint8Array | undefined> {
     return this.#source === undefined ? Promise.resolve(undefined) : this.#source.readBody(maxBytes)
   }
 
   /** The request is over, and whoever still judges it need not. */
-  abandon(): void {
+  end(): void {
+    this.#isOver = true
     const listeners = this.#onAbandoned
-    if (listeners === undefined) return
-    this.#onAbandoned = undefined
-    for (const listener of listeners) listener()
+    if (listeners !== undefined) {
+      this.#onAbandoned = undefined
+      for (const listener of listeners) listener()
+    }
+    if (this.#onEnd !== undefined) for (const listener of this.#onEnd) listener()
   }
 }
 

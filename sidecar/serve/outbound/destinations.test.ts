@@ -8,7 +8,11 @@ function destinations(
   egress: readonly EgressRule[] = [],
   isMeshed: (address: string, port: number) => boolean = () => false,
 ) {
-  return compileDestinations({ outbound: { services: [...services], egress: [...egress] } }, 1_000, isMeshed)
+  return compileDestinations(
+    { outbound: { services: [...services], egress: [...egress] }, upstreams: {} },
+    1_000,
+    isMeshed,
+  )
 }
 
 const ORDERS: OutboundService = {

@@ -4,7 +4,8 @@ import { type HostPattern, parseHostPattern } from '../../../model/match/host.ts
 import { readIpAddress } from '../../../model/match/ip-address.ts'
 import type { RequestView } from '../../../model/request.ts'
 import type { Deny } from '../../../model/verdict.ts'
-import type { CompiledRoute, Pipeline } from '../../compile/pipeline.ts'
+import { chainTo } from '../../compile/calls.ts'
+import type { Chain, CompiledRoute, Pipeline } from '../../compile/pipeline.ts'
 import { isLoopback, isNeverOutside, type OutsideTarget } from '../../upstream/outside.ts'
 import { NO_ROUTE, refusal } from '../denials.ts'
 
@@ -20,6 +21,8 @@ export interface ServiceDestination {
   /** As requests to it are forwarded where no routes are at it. What may be asked of it, its own sidecar decides. */
   readonly route: CompiledRoute
 }
+
+const UNASKED: Chain = Object.freeze({ enforced: [] })
 
 const UNROUTED: Deny = refusal(NO_ROUTE)
 
@@ -45,13 +48,15 @@ export interface EgressDestination {
  * one, whatever DNS says.
  */
 export function compileDestinations(
-  { outbound }: Pick<WorkloadConfig, 'outbound'>,
+  config: Pick<WorkloadConfig, 'outbound' | 'upstreams'>,
   responseMs: number,
   isMeshed: (address: string, port: number) => boolean,
+  calls: Chain = UNASKED,
 ): Destinations {
+  const { outbound } = config
   const services = new Map<string, ServiceDestination>()
   for (const service of outbound.services) {
-    const destination = serviceDestination(service)
+    const destination = serviceDestination(service, config, calls)
     for (const host of service.hosts) services.set(`${host}:${service.port}`, destination)
   }
   const rules = outbound.egress.flatMap((rule) => compileRule(rule) ?? [])
@@ -69,9 +74,15 @@ export function compileDestinations(
   }
 }
 
-export function serviceDestination(service: OutboundService): ServiceDestination {
+/** `calls` is what is asked about the requests to it, where it is reached by mesh TLS. */
+export function serviceDestination(
+  service: OutboundService,
+  config: Pick<WorkloadConfig, 'upstreams'>,
+  calls: Chain,
+): ServiceDestination {
   const id = `Service/${service.service}:${service.port}`
-  return { service, route: routeTo(id, service.upstream, service.requestTimeoutMs) }
+  const route = routeTo(id, service.upstream, service.requestTimeoutMs)
+  return { service, route: { ...route, chain: chainTo([service.upstream], calls, config) } }
 }
 
 interface CompiledRule {
@@ -118,7 +129,7 @@ const BESIDE_LOOPBACK = ['126.255.255.255', '128.0.0.0', '::', '::2'].flatMap((t
 export function routeTo(id: string, upstream: string, requestTimeoutMs: number): CompiledRoute {
   return {
     id,
-    chain: { enforced: [] },
+    chain: UNASKED,
     config: {
       id,
       match: { hostnames: [], path: { type: 'prefix', value: '/' }, headers: [], query: [] },

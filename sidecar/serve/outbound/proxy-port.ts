@@ -80,7 +80,7 @@ function followDestinations(engine: Engine): (pipeline: Pipeline) => Destination
   return (pipeline) => {
     if (compiled === undefined || compiledFor !== pipeline) {
       compiledFor = pipeline
-      compiled = compileDestinations(pipeline.config, engine.limits.responseMs, isMeshed)
+      compiled = compileDestinations(pipeline.config, engine.limits.responseMs, isMeshed, pipeline.calls)
     }
     return compiled
   }
