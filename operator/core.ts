@@ -7,7 +7,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
 import type { Metrics } from '../runtime/metrics.ts'
 import type { Audit } from './audit/audit.ts'
-import { issuerKeysChanged } from './audit/events.ts'
+import { issuerKeysChanged, keyCreated, tokenIssued } from './audit/events.ts'
 import { auditedAuthority } from './identity/audited-authority.ts'
 import type { Authority } from './identity/authority.ts'
 import type { CaStore } from './identity/ca-store.ts'
@@ -106,6 +106,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     clock,
     log,
     onChange: () => onKeys(INTERNAL_TOKENS),
+    onMade: (kid) => audit.record(keyCreated(kid, 'internal-tokens')),
   })
   const issuerKeys = createIssuerKeysStore({ clock, random: Math.random, log, onChange: onKeys })
   const allKeys = withInternal(issuerKeys, signingKeys)
@@ -161,6 +162,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       keysGeneration: () => keysGeneration,
       grantOf: createGrants(() => operation.translation()),
       clock,
+      onIssued: (token) => audit.record(tokenIssued(token)),
     }),
     published: signingKeys.published,
     trustDomain,

@@ -14,8 +14,8 @@ export interface IssuedToken {
   readonly kid: string
   /** Milliseconds since the epoch. */
   readonly expiresMs: number
-  /** Where it was exchanged for another one: `subject-token` of a user's issuer, or an internal token of the hop before. */
-  readonly of?: string
+  /** What it was given for: a `user`'s token, the `token` that a call had brought, or the `workload` that asked. */
+  readonly of: 'user' | 'token' | 'workload'
 }
 
 /** An internal token was signed. */

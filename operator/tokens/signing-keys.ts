@@ -28,6 +28,8 @@ export interface SigningKeysOptions {
   readonly log: Log
   /** Other keys are published than before. Not called for the first ones. */
   readonly onChange: () => void
+  /** Told of each key that was made here. */
+  readonly onMade?: (kid: string) => void
 }
 
 /** Milliseconds that a key signs. The periods are those of the clock, so that operators need not agree on anything. */
@@ -43,7 +45,13 @@ const LOOK_MS = 3_600_000
 const RETRY_MS = 60_000
 
 /** Resolves once there is a key to sign with. Rejects where the store cannot be read, or holds what is no key. */
-export async function openSigningKeys({ store, clock, log, onChange }: SigningKeysOptions): Promise<SigningKeys> {
+export async function openSigningKeys({
+  store,
+  clock,
+  log,
+  onChange,
+  onMade,
+}: SigningKeysOptions): Promise<SigningKeys> {
   /** By period. */
   const known = new Map<number, KnownKey>()
   let published: KeysOfIssuer = { keys: [], fetchedAt: 0 }
@@ -78,8 +86,13 @@ export async function openSigningKeys({ store, clock, log, onChange }: SigningKe
   const make = async (period: number): Promise<KnownKey> => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const made = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
-    const key = readKey(await store.create(entryOf(period), made))
-    log.info('key for internal tokens made', { 'hauberk.kid': key.kid })
+    const kept = await store.create(entryOf(period), made)
+    const key = readKey(kept)
+    // Another operator was faster: its key is the one, and it tells of it.
+    if (kept === made) {
+      log.info('key for internal tokens made', { 'hauberk.kid': key.kid })
+      onMade?.(key.kid)
+    }
     return key
   }
 

@@ -12,6 +12,7 @@ import { requestOf } from '../../policies/testing/request.ts'
 import { openssl } from '../../runtime/crypto/openssl.ts'
 import { silentLog } from '../../runtime/log.ts'
 import { createManualClock } from '../../runtime/manual-clock.ts'
+import type { IssuedToken } from '../audit/events.ts'
 import { NO_GRANT, type TokenGrant } from './grants.ts'
 import { openSigningKeys } from './signing-keys.ts'
 import { memoryStore } from './testing/memory-store.ts'
@@ -50,7 +51,9 @@ async function world(t: TestContext, exchange: Partial<TokenExchangeConfig> | un
     [idOf(PAYMENTS), { exchanges: [], relays: [{ ttlSeconds: 300 }] }],
   ])
   const userKeys = { current: CORP.keys as typeof CORP.keys | undefined }
+  const issued: IssuedToken[] = []
   const service = createTokenService({
+    onIssued: (token) => void issued.push(token),
     trustDomain: trustDomain.value,
     keys,
     issuerKeys: { keysOf: (name) => (name === 'corp' ? userKeys.current : undefined), refresh: async () => {} },
@@ -97,7 +100,7 @@ async function world(t: TestContext, exchange: Partial<TokenExchangeConfig> | un
     const verdict = await compiled.value(requestOf({ from, headers: { 'txn-token': token } }), facts)
     return { said: verdict.kind === 'deny' ? verdict.denial.name : verdict.kind, facts }
   }
-  return { clock, keys, grants, userKeys, send, post, ask, own, user, judged }
+  return { clock, keys, grants, userKeys, issued, send, post, ask, own, user, judged }
 }
 
 function idOf(name: string): SpiffeId {
@@ -121,7 +124,7 @@ function claimsOf(token: string): Readonly<Record<string, unknown>> {
 
 describe('the token service', () => {
   it("makes a transaction token of at most 600 bytes of a plain user's, which services take from that caller", async (t) => {
-    const { ask, user, judged, keys, clock } = await world(t)
+    const { ask, user, judged, keys, clock, issued } = await world(t)
     const outcome = await ask(GATEWAY, {
       subject: user({ sub: '7b2ce0b4-5a0e-4a8e-9f5f-3a1d0cf4f0aa', scope: 'orders.read profile' }),
       scope: 'orders.read',
@@ -146,6 +149,18 @@ describe('the token service', () => {
       req_wl: idOf(GATEWAY),
       rctx: { issuer: 'corp' },
     })
+    assert.deepEqual(issued, [
+      {
+        caller: idOf(GATEWAY),
+        txn,
+        sub: claims['sub'],
+        audience: 'mesh',
+        scope: 'orders.read',
+        kid: keys.current().kid,
+        expiresMs: (iat + 120) * 1_000,
+        of: 'user',
+      },
+    ])
     const { said, facts } = await judged(token, GATEWAY, { scope: ['orders.read'] })
     assert.equal(said, 'continue')
     assert.deepEqual([facts.token?.issuer, facts.token?.subject], [INTERNAL_TOKENS, claims['sub']])

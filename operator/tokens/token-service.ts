@@ -22,6 +22,7 @@ import {
 import type { IssuerConfig } from '../../policies/jwt/config.ts'
 import { createVerifier, type KnownToken, type Verifier } from '../../policies/jwt/verifier.ts'
 import { openssl } from '../../runtime/crypto/openssl.ts'
+import type { IssuedToken } from '../audit/events.ts'
 import type { IssuerKeysStore } from '../keys/issuer-keys.ts'
 import { contextOf } from './context.ts'
 import type { TokenGrant } from './grants.ts'
@@ -66,13 +67,15 @@ export interface TokenServiceOptions {
   readonly keysGeneration: () => number
   readonly grantOf: (caller: SpiffeId) => TokenGrant
   readonly clock: FilterDeps['clock']
+  /** Told of each token that was signed. */
+  readonly onIssued?: (token: IssuedToken) => void
 }
 
 /** Sets of issuers whose tokens are remembered as verified; the one that was asked for longest ago is forgotten first. */
 export const MAX_VERIFIERS = 64
 
 export function createTokenService(options: TokenServiceOptions): TokenService {
-  const { trustDomain, keys, issuerKeys, keysGeneration, grantOf, clock } = options
+  const { trustDomain, keys, issuerKeys, keysGeneration, grantOf, clock, onIssued } = options
   const self = tokenServiceOf(trustDomain)
   const verifiers = new Map<string, Verifier>()
   const source: KeySource = {
@@ -111,6 +114,7 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
     if (exp <= iat) return refused('invalid_request', 'subject-token-expired')
     const scope = asked.scope.join(' ')
     const { txn, sub, tctx, rctx } = basis
+    const key = keys.current()
     const token = mint(
       {
         iss: trustDomain,
@@ -124,9 +128,19 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
         ...(tctx !== undefined && { tctx }),
         ...(rctx !== undefined && { rctx }),
       },
-      keys.current(),
+      key,
     )
     if (token.length > MAX_INTERNAL_TOKEN_BYTES) return refused('invalid_request', 'token-too-large')
+    onIssued?.({
+      caller: caller.spiffeId,
+      txn,
+      ...(sub !== caller.spiffeId && { sub }),
+      audience: trustDomain,
+      ...(scope !== '' && { scope }),
+      kid: key.kid,
+      expiresMs: exp * 1_000,
+      of: basis.of,
+    })
     return {
       kind: 'issued',
       of: basis.of,
