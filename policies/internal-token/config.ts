@@ -2,8 +2,8 @@ import * as v from 'valibot'
 import { MAX_TOKEN_TTL_SECONDS, MIN_TOKEN_TTL_SECONDS } from '../../model/internal-tokens.ts'
 import { IssuerConfig } from '../jwt/config.ts'
 
-/** Words of a scope that a policy may name. */
-export const MAX_SCOPES = 32
+/** Words of a scope, of all that floors and policies name together: each names 1,024 characters at most. */
+export const MAX_SCOPES = 1_024
 
 /** Claims that a policy may put into tokens. */
 export const MAX_CONTEXT_CLAIMS = 16

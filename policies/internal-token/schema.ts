@@ -17,7 +17,7 @@ export const INTERNAL_TOKEN_SCHEMA: JsonSchema = {
       type: 'string',
       minLength: 1,
       maxLength: 1024,
-      pattern: '^[!#-\\[\\]-~]{1,128}( [!#-\\[\\]-~]{1,128}){0,31}$',
+      pattern: '^[!#-\\[\\]-~]{1,128}( [!#-\\[\\]-~]{1,128})*$',
       description:
         "scope lists words, separated by a space: those that a token must have here, all of them, as said by floor and policies together; with Exchange, those that a token gets at most, as far as the user's own token has them. Default: a token needs none, and gets those of the user's token.",
     },
@@ -54,7 +54,7 @@ export const INTERNAL_TOKEN_SCHEMA: JsonSchema = {
         scope: {
           type: 'string',
           maxLength: 1024,
-          pattern: '^([!#-\\[\\]-~]{1,128}( [!#-\\[\\]-~]{1,128}){0,31})?$',
+          pattern: '^([!#-\\[\\]-~]{1,128}( [!#-\\[\\]-~]{1,128})*)?$',
           description:
             "scope lists words, separated by a space: those that a token of a call gets at most; of a user's, as far as the token has them that came in. Default: all that it has, and none for the workload itself.",
         },
