@@ -1,4 +1,5 @@
 import type { JsonSchema } from '../../model/section.ts'
+import { re2Fault } from './re2-fault.ts'
 
 const TYPES = ['object', 'array', 'string', 'integer', 'number', 'boolean']
 
@@ -25,6 +26,9 @@ export function schemaFaults(name: string, schema: JsonSchema, path = name, desc
   if (type === 'string' && schema['enum'] === undefined && schema['maxLength'] === undefined) {
     faults.push(`${path} has no maxLength`)
   }
+  const { pattern } = schema as { pattern?: string }
+  const fault = pattern === undefined ? undefined : re2Fault(pattern)
+  if (fault !== undefined) faults.push(`${path} has a pattern that ${fault}`)
   if (type === 'array') {
     if (schema['maxItems'] === undefined) faults.push(`${path} has no maxItems`)
     if (items === undefined) faults.push(`${path} has no items`)
