@@ -96,6 +96,23 @@ test('a kept connection is closed when it has waited long enough, and takes noth
   await until(() => counts.open === 0, 'it is closed too')
 })
 
+test('a kept connection that has waited too long is not used either where the process was held up', async (t) => {
+  const backend = await rawBackend(t)
+  const clock = createManualClock(Date.now())
+  const { pool, counts, connection } = await poolOf(
+    t,
+    { kind: 'plain', host: '127.0.0.1', port: backend.port },
+    { clock },
+  )
+  const kept = await connection()
+  pool.giveBack(kept)
+  assert.equal(pool.take(clock.monotonic() + 3_999), kept)
+  pool.giveBack(kept)
+  assert.equal(pool.take(clock.monotonic() + 4_000), undefined)
+  await until(() => counts.open === 0, 'it is closed')
+  assert.equal(counts.idle, 0)
+})
+
 test('a kept connection on which something arrives or ends is not used again', async (t) => {
   const backend = await rawBackend(t)
   const { pool, counts, connection } = await poolOf(t, { kind: 'plain', host: '127.0.0.1', port: backend.port })

@@ -187,8 +187,10 @@ export class EndpointPool implements Candidate, RingMember, ConnectionOwner {
   /** A kept connection that may take another request now. */
   take(nowMs: number): UpstreamConnection | undefined {
     for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
+      const idleUntilMs = connection.idleDeadline?.dueMs ?? Number.POSITIVE_INFINITY
       this.#leaveIdle(connection)
-      if (connection.retireAtMs > nowMs && !connection.isClosed) {
+      // A process that was held up is late with its deadlines, and the other end, which may have hung up by now, is not.
+      if (Math.min(connection.retireAtMs, idleUntilMs) > nowMs && !connection.isClosed) {
         connection.uses += 1
         return connection
       }
