@@ -126,6 +126,8 @@ interface Sidecar {
   /** The config that it was told last, and the last of these that it acknowledged: what comes next may be said as a change of that. */
   told: WorkloadConfig | undefined
   held: WorkloadConfig | undefined
+  /** The version of the config that it was told as a change, if it was told none since. */
+  changeTold: string | undefined
   /** By document: the version last sent, as it went over the wire, and since when its answer is awaited. */
   readonly sent: Map<DocumentKind, string>
   readonly awaiting: Map<DocumentKind, number>
@@ -189,7 +191,10 @@ export function createPush(options: PushOptions): Push {
       sidecar.awaiting.set(kind, clock.monotonic())
       // A sidecar that has not answered may hold either config: it is told the whole.
       const change = kind === 'config' && !isOverdue ? changeFor(sidecar, documents.config, bytes) : undefined
-      if (kind === 'config') sidecar.told = documents.config
+      if (kind === 'config') {
+        sidecar.told = documents.config
+        sidecar.changeTold = change === undefined ? undefined : version
+      }
       sidecar.socket.send(change ?? text)
       metrics.pushes.handle({ document: kind }).add()
     }
@@ -308,9 +313,11 @@ export function createPush(options: PushOptions): Push {
         const issues = message.issues.map(({ fix, ...rest }) => (fix === undefined ? rest : { ...rest, fix }))
         log.error('a sidecar refused its configuration', { 'hauberk.workload': workload, issues })
         metrics.refusals.handle({ document: message.document }).add()
-        // It does not hold what it was believed to: it is told the whole.
-        if (message.document === 'config' && issues.some(({ code }) => code === 'another-base')) {
+        // It does not hold what it was believed to: it is told the whole, once for each change that it was told.
+        const isOfChange = message.document === 'config' && sidecar.changeTold === message.version
+        if (isOfChange && issues.some(({ code }) => code === 'another-base')) {
           sidecar.held = undefined
+          sidecar.changeTold = undefined
           sidecar.sent.delete('config')
           sidecar.awaiting.delete('config')
           sendNewest(sidecar)
@@ -354,6 +361,7 @@ export function createPush(options: PushOptions): Push {
       contract: CONTRACT_VERSION,
       told: undefined,
       held: undefined,
+      changeTold: undefined,
       sent: new Map(),
       awaiting: new Map(),
       refreshing: new Set(),

@@ -60,6 +60,7 @@ const RESERVED = new Set([
   'te',
   'trailer',
   'transfer-encoding',
+  'txn-token',
   'upgrade',
   'x-forwarded-client-cert',
   'x-forwarded-for',

@@ -60,6 +60,24 @@ describe('a user who comes with an internal token', () => {
     assert.equal((await judge(internalOf('other'), {}, { required: false })).said, 'continue')
   })
 
+  it('T12: is nobody to the application where the token was exchanged for one of another issuer, or nobody has to be known', async () => {
+    const told = async (token: VerifiedToken, change: Partial<JwtConfig>, words: RequestWords = {}) => {
+      const { said, facts } = await judge(token, words, change)
+      assert.equal(said, 'continue')
+      return facts.setRequestHeaders ?? []
+    }
+    assert.deepEqual(await told(internalOf('other'), { required: false }), [])
+    const ofWorkload = {
+      ...internalOf('corp'),
+      subject: 'spiffe://mesh/ns/a/sa/b',
+      claims: { sub: 'spiffe://mesh/ns/a/sa/b' },
+    }
+    assert.deepEqual(await told(ofWorkload, { required: false }), [])
+    const exempt = { exempt: [{ methods: ['GET'], paths: ['/'] }] }
+    assert.deepEqual(await told(internalOf('corp'), exempt, { path: '/' }), [])
+    assert.deepEqual(await told(internalOf('corp'), { required: false }), [['x-user', 'ann']])
+  })
+
   it('T24: is refused with a second token beside it', async () => {
     const headers = { authorization: 'Bearer x.y.z' }
     assert.equal((await judge(internalOf('corp'), { headers })).said, 'two-tokens')

@@ -39,7 +39,9 @@ export const jwt = defineFilter<JwtConfig>({
     const check: Check = (request, facts) => {
       const pass = (known: KnownToken | undefined, place: TokenPlace | undefined) => {
         if (known !== undefined) facts.token = known.token
-        claimHeaders.value.apply(facts, facts.token)
+        // An internal token tells the application of users of these issuers, and of nobody else.
+        const isOfOurs = known !== undefined || (facts.exempt !== true && isOfUserOf(facts.token, config))
+        claimHeaders.value.apply(facts, isOfOurs ? facts.token : undefined)
         if (config.forward !== 'keep') place?.strip(request, facts)
         return CONTINUE
       }

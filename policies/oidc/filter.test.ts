@@ -801,6 +801,8 @@ describe('the provider', () => {
       { ...DISCOVERY, authorization_endpoint: 'http://id.example/authorize' },
       { ...DISCOVERY, authorization_endpoint: 'javascript:alert(1)' },
       { ...DISCOVERY, authorization_endpoint: undefined },
+      // What it calls itself is not what we call it.
+      { ...DISCOVERY, authorization_endpoint: undefined, kind: 'destination', detail: '', url: 'http://evil.example/' },
     ]
     for (const metadata of bad) {
       const world = new World()

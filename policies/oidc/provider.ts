@@ -22,6 +22,12 @@ export interface NoTokens {
   readonly detail: string
 }
 
+/** A discovery document, which may have members of any names: apart from what we say of it. */
+interface Discovered {
+  readonly kind: 'metadata'
+  readonly metadata: oauth.AuthorizationServer
+}
+
 /** What a provider hands out. The ID token's claims were compared, its signature was not. */
 export interface Tokens {
   readonly kind: 'tokens'
@@ -46,8 +52,8 @@ export class Provider {
   readonly #clock: FilterClock
   readonly #client: oauth.Client
   readonly #authentication: oauth.ClientAuth
-  readonly #discovered: SharedAnswers<oauth.AuthorizationServer | NoTokens>
-  #last: { readonly metadata: oauth.AuthorizationServer; readonly atMs: number } | undefined
+  readonly #discovered: SharedAnswers<Discovered | NoTokens>
+  #last: { readonly found: Discovered; readonly atMs: number } | undefined
 
   constructor(config: OidcConfig, calls: BackendCalls | undefined, clock: FilterClock) {
     this.#config = config
@@ -59,11 +65,11 @@ export class Provider {
       [oauth.clockTolerance]: config.issuer.clockSkewMs / 1_000,
     }
     this.#authentication = authenticationOf(config)
-    this.#discovered = new SharedAnswers<oauth.AuthorizationServer | NoTokens>({
+    this.#discovered = new SharedAnswers<Discovered | NoTokens>({
       now: clock.monotonic,
       maxAnswers: 2,
       overloaded: { kind: 'unavailable', detail: 'too many questions are under way' },
-      keepMs: (found) => (isNoTokens(found) ? 0 : DISCOVERY_MS),
+      keepMs: ({ kind }) => (kind === 'metadata' ? DISCOVERY_MS : 0),
     })
   }
 
@@ -142,17 +148,18 @@ export class Provider {
 
   /** Has a refresh token count no more (RFC 7009), if the provider can do that and is there. */
   async revoke(refreshToken: string): Promise<void> {
-    const metadata = await this.#metadata()
-    if (isNoTokens(metadata) || metadata.revocation_endpoint === undefined) return
+    const found = await this.#metadata()
+    if (found.kind !== 'metadata' || found.metadata.revocation_endpoint === undefined) return
+    const { metadata } = found
     const options = this.#options()
     await oauth.revocationRequest(metadata, this.#client, this.#authentication, refreshToken, options).catch(() => {})
   }
 
   async #ask(run: (as: oauth.AuthorizationServer) => Promise<oauth.TokenEndpointResponse>): Promise<Tokens | NoTokens> {
-    const metadata = await this.#metadata()
-    if (isNoTokens(metadata)) return metadata
+    const found = await this.#metadata()
+    if (found.kind !== 'metadata') return found
     try {
-      const { access_token, expires_in, refresh_token, id_token, token_type } = await run(metadata)
+      const { access_token, expires_in, refresh_token, id_token, token_type } = await run(found.metadata)
       if (token_type !== 'bearer') return { kind: 'invalid', detail: 'the access token is no bearer token' }
       if (!FIELD_VALUE.test(access_token)) return { kind: 'invalid', detail: 'the access token has odd characters' }
       return {
@@ -172,9 +179,9 @@ export class Provider {
     name: 'authorization_endpoint' | 'end_session_endpoint',
   ): Promise<Destination> {
     if (configured !== undefined) return { kind: 'destination', url: configured }
-    const metadata = await this.#metadata()
-    if (isNoTokens(metadata)) return metadata
-    const url = metadata[name]
+    const found = await this.#metadata()
+    if (found.kind !== 'metadata') return found
+    const url = found.metadata[name]
     // A browser is sent nowhere in plaintext, and to no script.
     if (url === undefined || !url.startsWith('https://') || !URL.canParse(url)) {
       return { kind: 'unavailable', detail: `its discovery document has no ${name} by HTTPS` }
@@ -183,19 +190,19 @@ export class Provider {
   }
 
   /** What there was before counts for a day where the provider does not answer. */
-  async #metadata(): Promise<oauth.AuthorizationServer | NoTokens> {
+  async #metadata(): Promise<Discovered | NoTokens> {
     const known = this.#discovered.get('')
     if (known !== undefined) return known
     const found = await this.#discovered.ask('', () => this.#discover(), undefined)
     const nowMs = this.#clock.monotonic()
-    if (!isNoTokens(found)) {
-      this.#last = { metadata: found, atMs: nowMs }
+    if (found.kind === 'metadata') {
+      this.#last = { found, atMs: nowMs }
       return found
     }
-    return this.#last !== undefined && nowMs < this.#last.atMs + STALE_DISCOVERY_MS ? this.#last.metadata : found
+    return this.#last !== undefined && nowMs < this.#last.atMs + STALE_DISCOVERY_MS ? this.#last.found : found
   }
 
-  async #discover(): Promise<oauth.AuthorizationServer | NoTokens> {
+  async #discover(): Promise<Discovered | NoTokens> {
     const { issuer, upstreams, discoveryPath } = this.#config
     const [first] = upstreams as [ProviderUpstream]
     try {
@@ -204,7 +211,7 @@ export class Provider {
       if (metadata.issuer !== issuer.issuer) {
         return { kind: 'unavailable', detail: 'its discovery document is of another issuer' }
       }
-      return metadata
+      return { kind: 'metadata', metadata }
     } catch (error) {
       return { ...noTokensBy(error), kind: 'unavailable' }
     }
@@ -279,10 +286,6 @@ function withParameters(
   const query = new URLSearchParams(at === -1 ? '' : endpoint.slice(at + 1))
   for (const [name, value] of parameters) query.set(name, value)
   return { kind: 'destination', url: `${at === -1 ? endpoint : endpoint.slice(0, at)}?${query}` }
-}
-
-function isNoTokens(found: oauth.AuthorizationServer | NoTokens): found is NoTokens {
-  return 'kind' in found && 'detail' in found
 }
 
 /** Codes of OAuth alone go into logs: descriptions are free text, and causes hold what was sent. */

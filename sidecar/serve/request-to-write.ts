@@ -26,11 +26,11 @@ export function requestToWrite(
   const { action } = route
   const rewriteHost = action.kind === 'forward' ? action.rewriteHost : undefined
   const host = rewriteHost ?? head.authority
-  const set = headersToSet(head.headers, plan.request, withoutIdentity(facts.setRequestHeaders))
   const isOutside = site.direction !== 'outbound' && client.peer.spiffeId === undefined
   // Nobody outside has an internal token: what looks like one is no policy's to allow.
   const forged = isOutside && head.headers.indexOf(INTERNAL_TOKEN_HEADER) !== -1 ? INTERNAL_TOKEN : undefined
   const remove = together(together(facts.removeRequestHeaders, trace?.remove), forged)
+  const set = headersToSet(head.headers, plan.request, withoutIdentity(facts.setRequestHeaders), undefined, remove)
   return {
     method: head.method,
     target: head.query === '' ? path : `${path}?${head.query}`,

@@ -104,6 +104,17 @@ test('what policies say wins over the route, and what the mesh says over both', 
   ])
 })
 
+test('T12: what a policy takes off does not come back with what a route adds', () => {
+  const requestHeaders = { set: [], add: [['x-user', 'guest'] as [string, string]], remove: [] }
+  const plan = planOf(compiled(routeWith(forward(), '/', { requestHeaders })))
+  const received = receivedLines('x-user: root', 'x-other: 1')
+  assert.deepEqual(headersToSet(received, plan.request, undefined, undefined, ['x-user']), [['x-user', 'guest']])
+  assert.deepEqual(headersToSet(received, plan.request, undefined), [
+    ['x-user', 'root'],
+    ['x-user', 'guest'],
+  ])
+})
+
 test('T12: neither a route nor a policy can speak for the mesh', () => {
   const forged: [string, string][] = [
     ['x-forwarded-client-cert', 'URI=spiffe://a/b'],

@@ -97,11 +97,12 @@ export function headersToSet(
   { set, add }: HeaderPlan,
   byPolicies: readonly HeaderPair[] | undefined,
   addedByPolicies: readonly HeaderPair[] = NO_PAIRS,
+  removed: readonly string[] = NO_NAMES,
 ): readonly HeaderPair[] {
   if (set.length + add.length + addedByPolicies.length === 0 && byPolicies === undefined) return NO_PAIRS
-  const edited = withAdded([...set], add, received)
+  const edited = withAdded([...set], add, received, removed)
   const byAll = byPolicies === undefined ? edited : overlay(edited, byPolicies)
-  return withAdded(byAll, addedByPolicies, received)
+  return withAdded(byAll, addedByPolicies, received, removed)
 }
 
 /** A policy cannot speak for the mesh either. */
@@ -110,10 +111,18 @@ export function withoutIdentity(pairs: readonly HeaderPair[] | undefined): reado
 }
 
 const NO_PAIRS: readonly HeaderPair[] = []
+const NO_NAMES: readonly string[] = []
 
-function withAdded(pairs: HeaderPair[], add: readonly HeaderPair[], received: HeaderLines): HeaderPair[] {
+/** What came under a name that is added stays, unless a policy takes it off. */
+function withAdded(
+  pairs: HeaderPair[],
+  add: readonly HeaderPair[],
+  received: HeaderLines,
+  removed: readonly string[],
+): HeaderPair[] {
   for (const [name, value] of add) {
-    if (!pairs.some(([known]) => known === name)) for (const kept of received.all(name)) pairs.push([name, kept])
+    const isKept = !removed.includes(name) && !pairs.some(([known]) => known === name)
+    if (isKept) for (const kept of received.all(name)) pairs.push([name, kept])
     pairs.push([name, value])
   }
   return pairs

@@ -67,6 +67,7 @@ export const PROTECTED = Object.freeze({
     'tracestate',
     'transfer-encoding',
     'true-client-ip',
+    'txn-token',
     'via',
     'www-authenticate',
     'x-api-key',
